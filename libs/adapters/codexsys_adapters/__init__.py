@@ -1,0 +1,1 @@
+"""One entry per technology; each satisfies ports of the core."""

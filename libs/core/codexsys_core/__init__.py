@@ -1,0 +1,1 @@
+"""The nouns, rules and ports of codexsys: pydantic and the standard library only."""

@@ -1,0 +1,1 @@
+"""Settings, the one place that chooses adapters, serving and telemetry."""

@@ -1,0 +1,1 @@
+"""Runs inside the sandbox, drives an engine and reports to its door."""

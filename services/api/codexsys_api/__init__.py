@@ -1,0 +1,1 @@
+"""REST, pages, live streams and share links."""

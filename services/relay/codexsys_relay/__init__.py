@@ -1,0 +1,1 @@
+"""Looks after rows that wait, and sends results out."""

@@ -1,0 +1,1 @@
+"""Claims attempts and sees them through."""
