@@ -1,0 +1,71 @@
+"""Files that a task leaves, and the object store that keeps them."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+CODE_BUCKET = "codexsys-code"
+LOGS_BUCKET = "codexsys-logs"
+
+
+class Artifact(BaseModel):
+    """A named file of a task; `object` is `<bucket>/<key>`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    object: str
+    size: int
+    sha256: str
+    content_type: str = "text/plain; charset=utf-8"
+
+
+class Link(BaseModel):
+    """A presigned, short-lived way to an object."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    expires_at: datetime
+
+
+class ArtifactStore(Protocol):
+    """Which objects a task's result consists of; rows are written by `AttemptStore.end`."""
+
+    async def of_task(self, task_id: str) -> list[Artifact]:
+        """Return a terminal task's artifacts by name."""
+
+
+class ObjectStore(Protocol):
+    """Objects by `<bucket>/<key>`. Keys that escape their bucket are `Invalid`.
+
+    Raises `NotFound`, and `Unavailable` when the store does not answer. Writes are atomic: an
+    object is there whole or not at all.
+    """
+
+    async def put(self, name: str, data: bytes | Path, *, content_type: str = "application/octet-stream") -> tuple[int, str]:
+        """Store and return (size, sha256)."""
+
+    async def get(self, name: str) -> bytes:
+        """Return a whole small object."""
+
+    def stream(self, name: str) -> AsyncIterator[bytes]:
+        """Yield an object in pieces."""
+
+    async def fetch(self, name: str, into: Path) -> None:
+        """Write an object to a file."""
+
+    async def delete(self, name: str) -> None:
+        """Remove; no error when it is not there."""
+
+    async def names(self, prefix: str) -> list[str]:
+        """Return the names of objects that start so."""
+
+    async def link(self, name: str, *, filename: str, content_type: str, seconds: int = 900) -> Link:
+        """Return a presigned GET that a browser saves as an attachment."""
+
+    async def ready(self) -> None:
+        """Raise `Unavailable` unless a one-byte object can be written, read and removed."""

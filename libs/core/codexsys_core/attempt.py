@@ -1,0 +1,133 @@
+"""One try at a task, the lease on it, and the fenced statements of its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from codexsys_core.artifact import Artifact
+from codexsys_core.moves import AttemptState, Phase, TaskStatus
+from codexsys_core.outcome import Outcome
+from codexsys_core.source import Base
+from codexsys_core.verdict import Evidence, Verdict
+
+if TYPE_CHECKING:
+    from codexsys_core.task import DiffStat, Task
+
+
+class Attempt(BaseModel):
+    """One row, one number. The row decides who owns it, nothing else does."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    task_id: str
+    tenant_id: str
+    number: int = 1
+    state: AttemptState = AttemptState.QUEUED
+    owner: str | None = None
+    fence: int = 0
+    """Counts the owners: every claim and takeover raises it."""
+    takeovers: int = 0
+    due_at: datetime | None = None
+    lease_until: datetime | None = None
+    cancel_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    end: Outcome | None = None
+
+
+class Hold(BaseModel):
+    """What an owner names in each of its writes: a stale fence matches no row."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attempt_id: str
+    task_id: str
+    tenant_id: str
+    number: int
+    fence: int
+
+    @property
+    def writer(self) -> str:
+        """Return the folder name of this owner's objects (design §6)."""
+        return f"a{self.number}-f{self.fence}"
+
+
+class Claim(BaseModel):
+    """A claimed attempt with its task."""
+
+    model_config = ConfigDict(frozen=True)
+
+    hold: Hold
+    attempt: Attempt
+    task: Any
+    """The `Task`; typed loosely because the two nouns know each other."""
+
+
+class Beat(BaseModel):
+    """What a beat tells a worker."""
+
+    model_config = ConfigDict(frozen=True)
+
+    lost: frozenset[str] = frozenset()
+    """Attempt ids that are no longer its own."""
+    cancelled: frozenset[str] = frozenset()
+    """Attempt ids that somebody wants to be cancelled."""
+
+
+class Ending(BaseModel):
+    """Everything that a terminal task's row says; written in one fenced statement."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    status: TaskStatus
+    outcome: Outcome
+    verdict: Verdict | None = None
+    evidence: Evidence | None = None
+    diff: Any = None
+    """A `DiffStat` or None."""
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class AttemptStore(Protocol):
+    """The arbiter of who works on what. All times are the database's.
+
+    Fenced calls name a `Hold`; they return False (and change nothing) when the fence is stale.
+    After an unknown answer they read back: my fence and my target state mean True.
+    Each adds its event in the same transaction; tasks.status moves only there.
+    """
+
+    async def claim(self, task_id: str, *, owner: str, lease_seconds: float) -> Claim | None:
+        """Take the task's queued, due, not cancelled attempt; None when somebody else did."""
+
+    async def beat(self, owner: str, held: Sequence[Hold], *, lease_seconds: float) -> Beat:
+        """Renew the leases of exactly these holds (expired ones too, while the fence is theirs)."""
+
+    async def move(self, hold: Hold, phase: Phase) -> bool:
+        """Fenced: set the phase and add a `task.phase` event."""
+
+    async def set_base(self, hold: Hold, base: Base) -> Base | None:
+        """Fenced: set the task's base where it is not set; return the one that stands, None if stale."""
+
+    async def end(self, hold: Hold, ending: Ending) -> bool:
+        """Fenced: attempt ended, task terminal, artifacts recorded, result due, last event added."""
+
+    async def again(self, hold: Hold, outcome: Outcome, *, new_attempt_id: str | None, delay_seconds: float) -> bool:
+        """Fenced: end this attempt and queue the next one (new id), or give the same back (None)."""
+
+    async def take_over(self, *, grace_seconds: float, most: int, limit: int) -> list[Hold]:
+        """Relay: queue attempts whose lease ran out, with raised fence and takeovers.
+
+        Their sandbox rows end in the same transaction; more than `most` takeovers end the task as
+        `poisoned`. Returns the holds that were taken (with the new fence).
+        """
+
+    async def of_task(self, task_id: str, *, tenant_id: str) -> list[Attempt]:
+        """Return all attempts of a task in order."""
+
+
+Usage = Mapping[str, int]

@@ -1,0 +1,35 @@
+"""Ids: a prefix, an underscore and the 26 Crockford base32 characters of a UUIDv7."""
+
+import os
+import time
+from typing import Protocol
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class Ids(Protocol):
+    """Where new ids come from. Safe to call from any task; never gives the same id twice."""
+
+    def new(self, prefix: str) -> str:
+        """Return a fresh id such as `task_01j…`; later ids sort after earlier ones."""
+
+
+class TimeOrderedIds:
+    """Ids by wall clock and 74 random bits (RFC 9562, version 7)."""
+
+    def new(self, prefix: str) -> str:
+        """Return a fresh id."""
+        milliseconds = time.time_ns() // 1_000_000
+        noise = int.from_bytes(os.urandom(10), "big")
+        high = (milliseconds << 16) | 0x7000 | (noise >> 68)
+        low = (0b10 << 62) | (noise & ((1 << 62) - 1))
+        return f"{prefix}_{_crockford((high << 64) | low)}"
+
+
+def _crockford(number: int) -> str:
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def host_name(identifier: str) -> str:
+    """Return the id as Kubernetes and host names want it."""
+    return identifier.replace("_", "-")

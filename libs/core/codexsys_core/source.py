@@ -1,0 +1,96 @@
+"""Where the code comes from, and the ports that fetch it."""
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+
+class GitSource(BaseModel):
+    """A Git URL and a ref; the ref is resolved once per task."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["git"] = "git"
+    url: str
+    ref: str | None = None
+    submodules: bool = False
+
+
+class ZipSource(BaseModel):
+    """An uploaded zip, vetted: exactly this sha256 is used."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["zip"] = "zip"
+    object: str
+    """`codexsys-code/tmp_zips/<task_id>/code.zip`"""
+    sha256: str
+    size: int
+    filename: str = "code.zip"
+
+
+class TaskSource(BaseModel):
+    """The result of an earlier task of the same tenant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["task"] = "task"
+    task_id: str
+
+
+Source = GitSource | ZipSource | TaskSource
+
+
+class Base(BaseModel):
+    """The source's tree at one commit, stored as a bare git directory in a tar.gz."""
+
+    model_config = ConfigDict(frozen=True)
+
+    commit: str
+    """Full object id of `refs/heads/base`."""
+    tree: str
+    object: str | None = None
+    """Where it is stored; None until it is."""
+
+
+class SourceFailure(Exception):  # noqa: N818 - an outcome of the user's source, carried out of a fetch
+    """The source cannot be used. Holds an end reason and a sentence; nothing is left behind."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        """The value of an `EndReason`."""
+        self.detail = detail
+
+
+class GitFetcher(Protocol):
+    """Fetches a repository on the trusted side. Concurrency-safe; credentials never leave it.
+
+    Raises `SourceFailure` for everything that is the source's fault.
+    """
+
+    def vet(self, url: str) -> str:
+        """Check form, scheme and literal address without a connection; return the canonical URL.
+
+        Raises `Invalid` with code url_refused or address_denied.
+        """
+
+    async def resolve(self, source: GitSource, *, tenant: str) -> str:
+        """Ask the remote for the ref's commit id."""
+
+    async def fetch(self, source: GitSource, commit: str | None, into: Path, *, tenant: str) -> Base:
+        """Make `into` (must not exist) a bare git directory with one ref, `refs/heads/base`."""
+
+
+class ZipReader(Protocol):
+    """Checks and unpacks zips with one parser, in a child without network."""
+
+    async def vet(self, file: Path) -> None:
+        """Refuse (`Invalid`, code zip_refused) what cannot be unpacked safely."""
+
+    async def unpack(self, file: Path, into: Path) -> Base:
+        """Make `into` (must not exist) a bare git directory with a platform-made commit.
+
+        The same bytes always give the same commit and tree. Raises `SourceFailure`.
+        """

@@ -1,0 +1,78 @@
+"""What the platform found out about a change by running the checks itself."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from codexsys_core.end_reasons import EndReason
+
+
+class Verdict(StrEnum):
+    """The finding; an explanation has none."""
+
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"
+    TESTS_FAILED = "tests_failed"
+    TESTS_TAMPERED = "tests_tampered"
+    NO_CHANGE = "no_change"
+
+    @property
+    def end_reason(self) -> EndReason:
+        """Return the end reason of a task with this verdict (design §2)."""
+        return {
+            Verdict.TESTS_FAILED: EndReason.CHECKS_FAILED,
+            Verdict.TESTS_TAMPERED: EndReason.CHECKS_TAMPERED,
+            Verdict.NO_CHANGE: EndReason.NO_CHANGE,
+        }.get(self, EndReason.FINISHED)
+
+
+class Checks(BaseModel):
+    """What the submitter wants to be checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str | None = Field(default=None, max_length=4096)
+    strategy: Literal["full", "incremental", "skip"] = "full"
+    may_change: list[str] = Field(default_factory=list, max_length=100)
+    """Globs of tests and check definitions that the change may touch."""
+
+
+class TestReport(BaseModel):
+    """A runner's own report, read by the platform: names by result."""
+
+    __test__ = False
+    model_config = ConfigDict(frozen=True)
+
+    passed: frozenset[str]
+    failed: frozenset[str]
+    skipped: frozenset[str] = frozenset()
+
+
+class CheckRun(BaseModel):
+    """One run of the check command in a fresh sandbox."""
+
+    model_config = ConfigDict(frozen=True)
+
+    exit_code: int | None
+    reason: str | None = None
+    """An end reason's value when a limit ended the run."""
+    report: TestReport | None = None
+    planted_failed: bool = False
+    """Whether the planted test, and with this name only, was reported as failed."""
+
+
+class Evidence(BaseModel):
+    """The verdict with what it stands on, as the report and the page show it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Verdict
+    sentences: list[str]
+    command: str | None = None
+    strategy: str = "full"
+    before: dict[str, int] | None = None
+    after: dict[str, int] | None = None
+    fixed: list[str] = Field(default_factory=list)
+    broken: list[str] = Field(default_factory=list)
+    missing: list[str] = Field(default_factory=list)
