@@ -1,0 +1,1 @@
+"""Rows in MySQL, MariaDB and SQLite, by one set of statements."""

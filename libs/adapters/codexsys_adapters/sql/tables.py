@@ -1,0 +1,316 @@
+"""All tables, as SQLModel classes: `schema.sql` and the migrations are held against them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CHAR, BigInteger, Column, DateTime, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.dialects import mysql
+from sqlmodel import Field, SQLModel
+
+
+
+def _id(*, key: bool = False, null: bool = False, index: bool = False) -> Any:
+    kind = CHAR(32).with_variant(mysql.CHAR(32, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+    return Column(kind, primary_key=key, nullable=null, index=index)
+
+
+def _ascii(length: int, *, null: bool = False, key: bool = False) -> Any:
+    kind = String(length).with_variant(
+        mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
+    )
+    return Column(kind, primary_key=key, nullable=null)
+
+
+def _words(length: int, *, null: bool = False) -> Any:
+    return Column(String(length), nullable=null)
+
+
+def _text(*, null: bool = False) -> Any:
+    return Column(Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"), nullable=null)
+
+
+def _time(*, null: bool = False) -> Any:
+    return Column(DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb"), nullable=null)
+
+
+def _int(*, null: bool = False) -> Any:
+    return Column(Integer(), nullable=null)
+
+
+def _big(*, null: bool = False) -> Any:
+    return Column(BigInteger(), nullable=null)
+
+
+def _serial() -> Any:
+    return Column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True)
+
+
+class TenantRow(SQLModel, table=True):
+    """Owners. Written by the command line."""
+
+    __tablename__ = "tenants"
+    __table_args__ = (UniqueConstraint("name", name="uq_tenants_name"),)
+
+    id: str = Field(sa_column=_id(key=True))
+    name: str = Field(sa_column=_words(100))
+    created_at: datetime = Field(sa_column=_time())
+
+
+class KeyRow(SQLModel, table=True):
+    """API keys; only the hash of the secret is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: str = Field(sa_column=_id(key=True))
+    tenant_id: str = Field(sa_column=_id(index=True))
+    name: str = Field(sa_column=_words(100))
+    secret_hash: str = Field(sa_column=_ascii(64))
+    created_at: datetime = Field(sa_column=_time())
+    revoked_at: datetime | None = Field(sa_column=_time(null=True))
+
+
+class TaskRow(SQLModel, table=True):
+    """Tasks. Status moves only in a transaction that wrote the attempt row first."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        Index("ix_tasks_tenant", "tenant_id", "id"),
+        Index("ix_tasks_result_due", "result_due_at"),
+        Index("ix_tasks_status", "status", "created_at"),
+    )
+
+    id: str = Field(sa_column=_id(key=True))
+    tenant_id: str = Field(sa_column=_id())
+    created_by: str = Field(sa_column=_id())
+    retry_of: str | None = Field(sa_column=_id(null=True))
+    spec: str = Field(sa_column=_text())
+    source_url: str | None = Field(sa_column=_words(2048, null=True))
+    status: str = Field(sa_column=_ascii(16))
+    phase: str | None = Field(sa_column=_ascii(16, null=True))
+    attempt: int = Field(sa_column=_int())
+    seq: int = Field(sa_column=_big())
+    base: str | None = Field(sa_column=_text(null=True))
+    plan: str | None = Field(sa_column=_text(null=True))
+    verdict: str | None = Field(sa_column=_ascii(16, null=True))
+    evidence: str | None = Field(sa_column=_text(null=True))
+    diff: str | None = Field(sa_column=_ascii(200, null=True))
+    end_reason: str | None = Field(sa_column=_ascii(40, null=True))
+    end_detail: str | None = Field(sa_column=_text(null=True))
+    end_fence: int | None = Field(sa_column=_big(null=True))
+    end_seq: int | None = Field(sa_column=_big(null=True))
+    created_at: datetime = Field(sa_column=_time())
+    queue_until: datetime = Field(sa_column=_time())
+    started_at: datetime | None = Field(sa_column=_time(null=True))
+    finished_at: datetime | None = Field(sa_column=_time(null=True))
+    result_due_at: datetime | None = Field(sa_column=_time(null=True))
+
+
+class LabelRow(SQLModel, table=True):
+    """Labels of tasks, for filters."""
+
+    __tablename__ = "task_labels"
+    __table_args__ = (Index("ix_task_labels", "tenant_id", "name", "value", "task_id"),)
+
+    task_id: str = Field(sa_column=_id(key=True))
+    name: str = Field(sa_column=_ascii(63, key=True))
+    value: str = Field(sa_column=_words(63))
+    tenant_id: str = Field(sa_column=_id())
+
+
+class AttemptRow(SQLModel, table=True):
+    """One try at a task: the arbiter of who owns it."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        UniqueConstraint("task_id", "number", name="uq_attempts_number"),
+        Index("ix_attempts_state_due", "state", "due_at"),
+        Index("ix_attempts_state_lease", "state", "lease_until"),
+    )
+
+    id: str = Field(sa_column=_id(key=True))
+    task_id: str = Field(sa_column=_id())
+    tenant_id: str = Field(sa_column=_id())
+    number: int = Field(sa_column=_int())
+    state: str = Field(sa_column=_ascii(16))
+    owner: str | None = Field(sa_column=_id(null=True))
+    fence: int = Field(sa_column=_big())
+    takeovers: int = Field(sa_column=_int())
+    due_at: datetime = Field(sa_column=_time())
+    lease_until: datetime | None = Field(sa_column=_time(null=True))
+    cancel_at: datetime | None = Field(sa_column=_time(null=True))
+    published_at: datetime | None = Field(sa_column=_time(null=True))
+    created_at: datetime = Field(sa_column=_time())
+    started_at: datetime | None = Field(sa_column=_time(null=True))
+    ended_at: datetime | None = Field(sa_column=_time(null=True))
+    end_reason: str | None = Field(sa_column=_ascii(40, null=True))
+    end_detail: str | None = Field(sa_column=_text(null=True))
+
+
+class SandboxRow(SQLModel, table=True):
+    """Sandboxes, inserted before they are made; state only goes forward."""
+
+    __tablename__ = "sandboxes"
+    __table_args__ = (
+        UniqueConstraint("token_hash", name="uq_sandboxes_token"),
+        Index("ix_sandboxes_task", "task_id", "id"),
+        Index("ix_sandboxes_attempt", "attempt_id", "state"),
+        Index("ix_sandboxes_place", "place", "destroyed_at"),
+    )
+
+    id: str = Field(sa_column=_id(key=True))
+    task_id: str = Field(sa_column=_id())
+    tenant_id: str = Field(sa_column=_id())
+    attempt_id: str = Field(sa_column=_id())
+    attempt: int = Field(sa_column=_int())
+    fence: int = Field(sa_column=_big())
+    role: str = Field(sa_column=_ascii(16))
+    backend: str = Field(sa_column=_ascii(16))
+    place: str = Field(sa_column=_ascii(128))
+    state: str = Field(sa_column=_ascii(16))
+    token_hash: str | None = Field(sa_column=_ascii(64, null=True))
+    deadline: datetime = Field(sa_column=_time())
+    created_at: datetime = Field(sa_column=_time())
+    ended_at: datetime | None = Field(sa_column=_time(null=True))
+    destroyed_at: datetime | None = Field(sa_column=_time(null=True))
+    end_reason: str | None = Field(sa_column=_ascii(40, null=True))
+
+
+class CheckpointRow(SQLModel, table=True):
+    """Pointers to stored checkpoints."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (UniqueConstraint("task_id", "attempt", "fence", "number", name="uq_checkpoints_number"),)
+
+    id: str = Field(sa_column=_id(key=True))
+    task_id: str = Field(sa_column=_id())
+    attempt: int = Field(sa_column=_int())
+    fence: int = Field(sa_column=_big())
+    number: int = Field(sa_column=_int())
+    step: int = Field(sa_column=_int())
+    object: str = Field(sa_column=_ascii(255))
+    patch_size: int = Field(sa_column=_big())
+    created_at: datetime = Field(sa_column=_time())
+
+
+class EventRow(SQLModel, table=True):
+    """Events, numbered by the task's own counter."""
+
+    __tablename__ = "events"
+    __table_args__ = (UniqueConstraint("sandbox_id", "number", name="uq_events_sender"),)
+
+    task_id: str = Field(sa_column=_id(key=True))
+    seq: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
+    type: str = Field(sa_column=_ascii(40))
+    attempt: int = Field(sa_column=_int())
+    at: datetime = Field(sa_column=_time())
+    data: str = Field(sa_column=_text())
+    sandbox_id: str | None = Field(sa_column=_id(null=True))
+    number: int | None = Field(sa_column=_big(null=True))
+
+
+class LogStreamRow(SQLModel, table=True):
+    """One row per stream of a task: its size is the next chunk's offset."""
+
+    __tablename__ = "log_streams"
+
+    task_id: str = Field(sa_column=_id(key=True))
+    stream: str = Field(sa_column=_ascii(16, key=True))
+    size: int = Field(sa_column=_big())
+    sealed_at: datetime | None = Field(sa_column=_time(null=True))
+
+
+class LogChunkRow(SQLModel, table=True):
+    """Log text, already redacted."""
+
+    __tablename__ = "log_chunks"
+    __table_args__ = (UniqueConstraint("task_id", "stream", "sandbox_id", "number", name="uq_log_chunks_sender"),)
+
+    task_id: str = Field(sa_column=_id(key=True))
+    stream: str = Field(sa_column=_ascii(16, key=True))
+    start: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
+    sandbox_id: str = Field(sa_column=_id())
+    number: int = Field(sa_column=_big())
+    text: bytes = Field(
+        sa_column=Column(LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb"), nullable=False)
+    )
+
+
+class ArtifactRow(SQLModel, table=True):
+    """Files of a terminal task."""
+
+    __tablename__ = "artifacts"
+
+    task_id: str = Field(sa_column=_id(key=True))
+    name: str = Field(sa_column=_ascii(100, key=True))
+    object: str = Field(sa_column=_ascii(255))
+    size: int = Field(sa_column=_big())
+    sha256: str = Field(sa_column=_ascii(64))
+    content_type: str = Field(sa_column=_ascii(100))
+
+
+class ShareRow(SQLModel, table=True):
+    """Share links; only the hash of the token is kept."""
+
+    __tablename__ = "shares"
+    __table_args__ = (UniqueConstraint("token_hash", name="uq_shares_token"),)
+
+    id: str = Field(sa_column=_id(key=True))
+    task_id: str = Field(sa_column=_id(index=True))
+    tenant_id: str = Field(sa_column=_id())
+    token_hash: str = Field(sa_column=_ascii(64))
+    parts: str = Field(sa_column=_ascii(255))
+    created_at: datetime = Field(sa_column=_time())
+    expires_at: datetime = Field(sa_column=_time())
+    revoked_at: datetime | None = Field(sa_column=_time(null=True))
+
+
+class IdempotencyRow(SQLModel, table=True):
+    """Keys by which clients say that two requests are one; kept 24 h."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant_id: str = Field(sa_column=_id(key=True))
+    key: str = Field(sa_column=_ascii(255, key=True))
+    fingerprint: str = Field(sa_column=_ascii(64))
+    task_id: str = Field(sa_column=_id())
+    created_at: datetime = Field(sa_column=_time())
+
+
+class WalletRow(SQLModel, table=True):
+    """What a task may spend on model calls, in calls, tokens and millionths of a dollar."""
+
+    __tablename__ = "wallets"
+
+    task_id: str = Field(sa_column=_id(key=True))
+    limit_calls: int = Field(sa_column=_big())
+    limit_tokens: int = Field(sa_column=_big())
+    limit_micros: int = Field(sa_column=_big())
+    calls: int = Field(sa_column=_big())
+    input_tokens: int = Field(sa_column=_big())
+    output_tokens: int = Field(sa_column=_big())
+    cached_tokens: int = Field(sa_column=_big())
+    micros: int = Field(sa_column=_big())
+    reserved_tokens: int = Field(sa_column=_big())
+    reserved_micros: int = Field(sa_column=_big())
+
+
+class ReservationRow(SQLModel, table=True):
+    """A model call under way."""
+
+    __tablename__ = "reservations"
+    __table_args__ = (Index("ix_reservations_due", "settled_at", "until"),)
+
+    id: str = Field(sa_column=_id(key=True))
+    task_id: str = Field(sa_column=_id())
+    sandbox_id: str = Field(sa_column=_id())
+    input_tokens: int = Field(sa_column=_big())
+    output_tokens: int = Field(sa_column=_big())
+    micros: int = Field(sa_column=_big())
+    price_input: int = Field(sa_column=_big())
+    price_output: int = Field(sa_column=_big())
+    price_cached: int = Field(sa_column=_big())
+    until: datetime = Field(sa_column=_time())
+    settled_at: datetime | None = Field(sa_column=_time(null=True))
+
+
+
