@@ -1,0 +1,78 @@
+# Every target installs what it needs, can be repeated, and says at its end how it went.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.SILENT:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+STACK := tests/stack/stack
+# What to hand on to pytest: make test ARGS="-k claim -x"
+ARGS ?=
+
+.PHONY: help setup demo test test-all check lint unit e2e bench fresh stack-up stack-down lock schema clean
+
+help:  ## this list
+	awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## install what is missing: bubblewrap, slirp4netns, nftables, and .venv with the locked versions
+	deploy/setup
+
+demo: setup  ## see a task solved, verified and handed out, in this terminal (no account, no Docker, no internet)
+	.venv/bin/codexsys demo
+
+test: setup  ## every test that needs no cluster and no browser, on real servers started here
+	$(STACK) with $(PYTHON) -m pytest -m 'not browser and not docker and not kubernetes and not engines' $(ARGS)
+	echo 'make test: every test passed'
+
+test-all:  ## what CI runs: the checks and every test, browser too; nothing may be missing
+	deploy/setup browser
+	$(MAKE) lint
+	CODEXSYS_REQUIRE=all $(STACK) with $(PYTHON) -m pytest $(ARGS)
+	echo 'make test-all: every check and every test passed'
+
+check: lint unit  ## seconds, on each commit: format, lint, types, imports, unit tests
+	echo 'make check: passed'
+
+lint: setup
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports --no-logo
+
+unit: setup  ## the unit tests alone
+	$(PYTHON) -m pytest -q tests/unit $(ARGS)
+
+e2e: setup  ## the end-to-end tests alone, on real servers started here
+	$(STACK) with $(PYTHON) -m pytest tests/e2e -m 'not browser' $(ARGS)
+
+bench: setup  ## measure, on real servers started here, against what one would use instead; prints a report
+	$(STACK) with $(PYTHON) -m tests.bench
+
+fresh:  ## both README commands on a bare Debian 12 of its own (root; downloads some 2 GB the first time)
+	tests/fresh/run
+
+stack-up:  ## start MariaDB, Redis, Kafka and MinIO; `eval "$(tests/stack/stack env)"` names them
+	$(STACK) up
+	$(STACK) env
+
+stack-down:  ## end what stack-up started
+	$(STACK) down
+	echo 'make stack-down: the servers have ended'
+
+lock: setup  ## write requirements.lock anew from pyproject.toml
+	{ echo '# Every version this project is built and tested with, with hashes, for all platforms. Made by `make lock`.'
+	  .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	    --no-emit-index-url --no-emit-find-links --extra dev $(ARGS) pyproject.toml; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+	echo 'make lock: requirements.lock is written'
+
+schema: setup  ## write schema.sql anew from the tables
+	$(PYTHON) -m codexsys_adapters.sql.schema > schema.sql.new
+	mv schema.sql.new schema.sql
+	echo 'make schema: schema.sql is written'
+
+clean:  ## remove .venv and caches of tools
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find libs services tests -name __pycache__ -prune -exec rm -rf {} +
