@@ -1,0 +1,179 @@
+"""The backend's side of the dummy: folders, detached processes and what they left."""
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from codexsys_core.errors import SandboxError
+from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxSpec
+
+_POLL_SECONDS = 0.02
+_PROCESS = Path(__file__).with_name("process.py")
+
+
+class DummyBackend:
+    """Sandboxes that only pretend; each is a folder, each phase a detached process."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._place = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+    @property
+    def place(self) -> str:
+        """Return the host's boot id."""
+        return self._place
+
+    async def create(self, spec: SandboxSpec, base: Path) -> None:
+        """Make the folder; the base is looked at, not copied."""
+        folder = _made(self._root / spec.id, base)
+        limits = {"output_bytes": spec.limits.output_bytes, "seconds": spec.seconds}
+        (folder / "spec.json").write_text(json.dumps(limits))
+
+    async def start(self, sandbox_id: str, phase: PhaseSpec) -> None:
+        """Start the phase's process unless this name was started before."""
+        folder = self._folder(sandbox_id)
+        told = folder / f"{phase.name}.json"
+        if told.exists():
+            return
+        spec = json.loads((folder / "spec.json").read_text())
+        steer = _steer(folder, phase)
+        if steer.get("START_FAILURE") == "1":
+            raise SandboxError(f"phase {phase.name} was told not to start")
+        text = json.dumps(
+            {
+                "name": phase.name,
+                "steer": steer,
+                "seconds": min(phase.seconds, spec["seconds"]),
+                "output_bytes": phase.output_bytes or spec["output_bytes"],
+                "order": len(list(folder.glob("*.json"))),
+            }
+        )
+        told.write_text(text)
+        await asyncio.to_thread(_launch, folder, phase.name)
+
+    async def wait(self, sandbox_id: str, phase: str) -> PhaseEnd:
+        """Return the phase's end as its process wrote it down."""
+        folder = self._folder(sandbox_id)
+        if not (folder / f"{phase}.json").exists():
+            raise SandboxError(f"phase {phase} was not started", code="sandbox_lost")
+        await _ended(folder, phase)
+        end = folder / f"{phase}.end"
+        if end.exists():
+            return PhaseEnd.model_validate_json(end.read_text())
+        if (folder / f"{phase}.killed").exists():
+            return PhaseEnd(reason="signalled")
+        return PhaseEnd(reason="sandbox_lost", detail="the phase's process is gone")
+
+    async def output(
+        self, sandbox_id: str, phase: str, offset: int, *, limit: int = 65_536
+    ) -> bytes:
+        """Return captured output, waiting up to a second for more while the phase runs."""
+        folder = self._folder(sandbox_id)
+        for _ in range(50):
+            running = _running(folder, phase)
+            data = _read(folder / f"{phase}.out", offset, limit)
+            if data or not running:
+                return data
+            await asyncio.sleep(_POLL_SECONDS)
+        return b""
+
+    async def signal(self, sandbox_id: str, *, kill: bool = False) -> None:
+        """Stop or kill whatever phase runs."""
+        folder = self._folder(sandbox_id)
+        for told in folder.glob("*.json"):
+            if not _running(folder, told.stem):
+                continue
+            if kill:
+                told.with_suffix(".killed").touch()
+            _send(folder, told.stem, signal.SIGKILL if kill else signal.SIGTERM)
+
+    async def list(self) -> list[str]:
+        """Return the folders' names."""
+        if not self._root.is_dir():
+            return []
+        return sorted(entry.name for entry in self._root.iterdir() if entry.is_dir())
+
+    async def destroy(self, sandbox_id: str) -> None:
+        """Kill what runs and remove the folder."""
+        folder = self._root / sandbox_id
+        if not folder.is_dir():
+            return
+        await self.signal(sandbox_id, kill=True)
+        for told in folder.glob("*.json"):
+            await _ended(folder, told.stem)
+        await asyncio.to_thread(shutil.rmtree, folder)
+
+    def _folder(self, sandbox_id: str) -> Path:
+        folder = self._root / sandbox_id
+        if not (folder / "spec.json").exists():
+            raise SandboxError(f"sandbox {sandbox_id} is not here", code="sandbox_lost")
+        return folder
+
+
+def _steer(folder: Path, phase: PhaseSpec) -> dict[str, str]:
+    """Return what the phase's variables say; a collect phase also hears what earlier ones said."""
+    kind = phase.name.split("-")[0].upper()
+    steer: dict[str, str] = {}
+    if kind == "COLLECT":
+        for told in folder.glob("*.json"):
+            earlier = json.loads(told.read_text()).get("steer", {})
+            steer |= {key: earlier[key] for key in ("PATCH", "COLLECT") if key in earlier}
+    plain = {k.removeprefix("DUMMY_"): v for k, v in phase.env.items() if k.startswith("DUMMY_")}
+    own = {k.removeprefix(f"{kind}_"): v for k, v in plain.items() if k.startswith(f"{kind}_")}
+    return steer | plain | own
+
+
+def _made(folder: Path, base: Path) -> Path:
+    if not base.is_dir():
+        raise SandboxError(f"the base {base.name} is not a directory")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+async def _ended(folder: Path, name: str) -> None:
+    while _running(folder, name):  # noqa: ASYNC110 - the process is nobody's child
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _launch(folder: Path, name: str) -> None:
+    """Start the process; it leaves this one behind by forking again before it says it is ready."""
+    argv = [sys.executable, "-I", "-S", str(_PROCESS), str(folder), name]
+    started = subprocess.run(
+        argv, env={}, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30
+    )
+    if started.returncode != 0:
+        raise SandboxError(f"phase {name} could not start: {started.stderr.decode()[-500:]}")
+
+
+def _running(folder: Path, name: str) -> bool:
+    """Say whether the process still holds its lock, which no other process can inherit."""
+    try:
+        with (folder / f"{name}.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _send(folder: Path, name: str, number: int) -> None:
+    try:
+        os.kill(int((folder / f"{name}.lock").read_text()), number)
+    except ProcessLookupError:
+        return  # it ended by itself meanwhile
+
+
+def _read(path: Path, offset: int, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(limit)
+    except FileNotFoundError:
+        return b""
