@@ -1,0 +1,233 @@
+"""Reads a Git patch into files and rows for the page; a hostile patch gives odd rows, never an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from codexsys_api.pages.text import visible
+
+MAX_ROWS = 30_000
+FOLD_ROWS = 600
+CHUNK = 200
+
+_HUNK = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@ ?(.*)")
+_ESCAPED = re.compile(r"\\([0-7]{3}|.)")
+_LETTERS = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11}
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of a diff; `text` is cut in before, changed and after where a pair of lines differs."""
+
+    kind: str  # hunk, add, del, same, note
+    old: int | None
+    new: int | None
+    text: tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class File:
+    """One changed file."""
+
+    path: str = ""
+    old_path: str = ""
+    kind: str = "changed"  # added, deleted, renamed, copied, mode, changed
+    binary: bool = False
+    modes: str = ""
+    insertions: int = 0
+    deletions: int = 0
+    rows: list[Row] = field(default_factory=list)
+    cut: int = 0
+
+    @property
+    def folded(self) -> bool:
+        """Say whether the file is closed at first."""
+        return len(self.rows) > FOLD_ROWS
+
+    @property
+    def chunks(self) -> list[list[Row]]:
+        """Give the rows in parts that a browser lays out on its own."""
+        return [self.rows[at : at + CHUNK] for at in range(0, len(self.rows), CHUNK)]
+
+    @property
+    def letter(self) -> str:
+        """Give the one letter of the file tree."""
+        return "B" if self.binary else {"mode": "M", "changed": "M"}.get(self.kind, self.kind[0].upper())
+
+    @property
+    def word(self) -> str:
+        """Say what happened to the file as a whole."""
+        return {"mode": "mode changed", "changed": ""}.get(self.kind, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """A whole patch."""
+
+    files: tuple[File, ...]
+
+    @property
+    def insertions(self) -> int:
+        """Count the added lines."""
+        return sum(file.insertions for file in self.files)
+
+    @property
+    def deletions(self) -> int:
+        """Count the removed lines."""
+        return sum(file.deletions for file in self.files)
+
+    @property
+    def tree(self) -> list[tuple[str, list[tuple[int, str, File]]]]:
+        """Group the files by folder: `(folder, [(number of the file, name, file)])`."""
+        numbered = sorted(
+            ((*_split(file.path), number, file) for number, file in enumerate(self.files, 1)),
+            key=lambda entry: entry[:3],
+        )
+        return [
+            (folder, [(number, name, file) for _, name, number, file in entries])
+            for folder, entries in groupby(numbered, key=lambda entry: entry[0])
+        ]
+
+
+def _split(path: str) -> tuple[str, str]:
+    folder, _, name = path.rpartition("/")
+    return folder, name
+
+
+def _unquote(path: str) -> str:
+    """Undo Git's quoting of a path, byte by byte."""
+    if not (len(path) > 1 and path[0] == path[-1] == '"'):
+        return path
+    out = bytearray()
+    at = 0
+    inner = path[1:-1]
+    for found in _ESCAPED.finditer(inner):
+        code = found[1]
+        out += inner[at : found.start()].encode()
+        out += bytes([int(code, 8) & 255]) if len(code) == 3 else _letter(code)
+        at = found.end()
+    return (out + inner[at:].encode()).decode("utf-8", "replace")
+
+
+def _letter(code: str) -> bytes:
+    return bytes([_LETTERS[code]]) if code in _LETTERS else code.encode()
+
+
+def _path(text: str) -> str:
+    name = _unquote(text.partition("\t")[0] if not text.startswith('"') else text)
+    return visible(name[2:] if name[:2] in {"a/", "b/"} else name)
+
+
+def _header_path(line: str) -> str:
+    """Take the path of `diff --git a/x b/x`: without a rename both halves are the same."""
+    rest = line.removeprefix("diff --git ")
+    if rest.endswith('"'):
+        return _path(rest[rest.rfind(' "') + 1 :])
+    half = len(rest) // 2
+    if rest[half : half + 1] == " " and rest[2:half] == rest[half + 3 :]:
+        return _path(rest[half + 1 :])
+    return _path(rest.rpartition(" b/")[2])
+
+
+def _header(file: File, line: str) -> None:
+    """Take one line between `diff --git` and the first hunk."""
+    word, _, rest = line.partition(" ")
+    if line.startswith(("new file mode ", "deleted file mode ")):
+        file.kind = "added" if word == "new" else word
+        file.modes = visible(line.rpartition(" ")[2])
+    elif line.startswith(("old mode ", "new mode ")):
+        file.kind = "mode" if file.kind == "changed" else file.kind
+        mode = visible(rest[5:])
+        file.modes = f"{file.modes} → {mode}" if word == "new" else mode
+    elif line.startswith(("rename from ", "copy from ")):
+        file.kind = "renamed" if word == "rename" else "copied"
+        file.old_path = visible(_unquote(rest[5:]))
+    elif line.startswith(("rename to ", "copy to ")):
+        file.path = visible(_unquote(rest[3:]))
+    elif line.startswith(("GIT binary patch", "Binary files ")):
+        file.binary = True
+    elif line.startswith("+++ ") and rest != "/dev/null":
+        file.path = _path(rest)
+
+
+class _Reader:
+    """Walks over the lines of one patch; a hunk is as long as its own header says."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._left = MAX_ROWS
+        self.files: list[File] = []
+
+    def run(self) -> None:
+        """Read everything."""
+        for line in self._lines:
+            if line.startswith("diff --git "):
+                self.files.append(File(path=_header_path(line)))
+            elif self.files and (hunk := _HUNK.match(line)):
+                self._hunk(self.files[-1], hunk)
+            elif self.files and line.startswith("\\"):
+                self._add(self.files[-1], Row("note", None, None, (visible(line[2:]), "", "")))
+            elif self.files:
+                _header(self.files[-1], line)
+
+    def _add(self, file: File, row: Row) -> None:
+        if self._left > 0:
+            file.rows.append(row)
+            self._left -= 1
+        else:
+            file.cut += 1
+
+    def _hunk(self, file: File, hunk: re.Match[str]) -> None:
+        file.kind = "changed" if file.kind == "mode" else file.kind
+        old, new = int(hunk[1]), int(hunk[3])
+        old_end, new_end = old + int(hunk[2] or 1), new + int(hunk[4] or 1)
+        self._add(file, Row("hunk", None, None, (visible(hunk[0]), "", "")))
+        while old < old_end or new < new_end:
+            line = next(self._lines, None)
+            if line is None:
+                return
+            text = (visible(line[1:]), "", "")
+            if line.startswith("+"):
+                self._add(file, Row("add", None, new, text))
+                file.insertions, new = file.insertions + 1, new + 1
+            elif line.startswith("-"):
+                self._add(file, Row("del", old, None, text))
+                file.deletions, old = file.deletions + 1, old + 1
+            elif line.startswith("\\"):
+                self._add(file, Row("note", None, None, (text[0].strip(), "", "")))
+            else:
+                self._add(file, Row("same", old, new, text))
+                old, new = old + 1, new + 1
+
+
+def _mark(before: Row, after: Row) -> None:
+    """Mark the part of two lines that differs, where the lines have something in common."""
+    a, b = before.text[0], after.text[0]
+    most = min(len(a), len(b))
+    head = next((at for at in range(most) if a[at] != b[at]), most)
+    tail = next((at for at in range(most - head) if a[-1 - at] != b[-1 - at]), most - head)
+    if not (a[:head].strip() or a[len(a) - tail :].strip()):
+        return
+    before.text = (a[:head], a[head : len(a) - tail], a[len(a) - tail :])
+    after.text = (b[:head], b[head : len(b) - tail], b[len(b) - tail :])
+
+
+def _mark_pairs(rows: list[Row]) -> None:
+    """Pair removed lines with as many added ones right after them."""
+    runs = [(kind, list(run)) for kind, run in groupby(rows, key=lambda row: row.kind)]
+    for (kind, removed), (next_kind, added) in zip(runs, runs[1:], strict=False):
+        if kind == "del" and next_kind == "add" and len(removed) == len(added):
+            for before, after in zip(removed, added, strict=True):
+                _mark(before, after)
+
+
+def read(patch: bytes) -> Diff:
+    """Read a patch as `git diff --binary` writes it."""
+    reader = _Reader(iter(patch.decode("utf-8", "replace").split("\n")))
+    reader.run()
+    for file in reader.files:
+        _mark_pairs(file.rows)
+    return Diff(tuple(reader.files))

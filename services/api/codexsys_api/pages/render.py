@@ -1,0 +1,200 @@
+"""Renders the pages from plain data; knows nothing of requests, stores or time but its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from codexsys_api.pages import diff, forms, log, text, views
+from codexsys_core.clock import Clock
+
+Json = Mapping[str, Any]
+
+TABS = ("diff", "answer", "log", "checks", "files", "details", "share")
+STREAMS = ("setup", "agent", "verify")
+SHARE_PARTS = {
+    "status": "Status and verdict",
+    "diff": "Diff",
+    "logs": "Log",
+    "report": "Report",
+    "prompt": "Prompt",
+    "conversation": "Conversation",
+}
+_SHARED_FILES = {
+    "setup.log": "logs",
+    "agent.log": "logs",
+    "verify.log": "logs",
+    "diff.patch": "diff",
+    "report.md": "report",
+    "answer.md": "report",
+    "prompt.txt": "prompt",
+    "llm_response.txt": "conversation",
+    "trajectory.json": "conversation",
+}
+REFRESH_SECONDS = 3
+LIVE_LINES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class PageContext:
+    """Who looks at a page: without a principal the page has no menu."""
+
+    principal_name: str
+    csrf: str
+    tenant: str
+    path: str
+
+
+def tab_of(task: Json, requested: str | None) -> str:
+    """Choose the tab: the one asked for, or else what matters most now."""
+    explain = task.get("mode") == "explain"
+    if requested in TABS and requested != ("diff" if explain else "answer"):
+        return str(requested)
+    if not views.is_terminal(task):
+        return "log"
+    if explain:
+        return "answer"
+    return "diff" if (task.get("diff") or {}).get("files") else "log"
+
+
+def stream_of(task: Json, requested: str | None) -> str:
+    """Choose the log stream: the one asked for, or else the one of the phase."""
+    if requested in STREAMS:
+        return str(requested)
+    return {"cloning": "setup", "setup": "setup", "testing": "verify"}.get(
+        str(task.get("phase") or ""), "agent"
+    )
+
+
+def shareable(name: str, parts: Collection[str]) -> bool:
+    """Say whether a share link with these parts may show an artifact; unknown names it may not."""
+    return _SHARED_FILES.get(name) in parts
+
+
+class Pages:
+    """All pages as functions of data to HTML."""
+
+    def __init__(self, *, clock: Clock, version: str = "") -> None:
+        self._clock = clock
+        self._env = Environment(
+            loader=PackageLoader("codexsys_api.pages"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._env.globals |= {"v": views, "t": text, "version": version}
+
+    def _render(self, template: str, ctx: PageContext | None, **values: Any) -> str:  # noqa: ANN401
+        return self._env.get_template(template).render(ctx=ctx, now=self._clock.now(), **values)
+
+    def sign_in(self, error: str | None, ctx: PageContext | None = None) -> str:
+        """Ask for an API key."""
+        return self._render("sign_in.html", ctx, error=error)
+
+    def submit(
+        self,
+        form: Mapping[str, str],
+        errors: Mapping[str, str],
+        ctx: PageContext,
+        options: Json,
+    ) -> str:
+        """Ask for a task; what was typed stays, errors stand beside their fields."""
+        return self._render(
+            "submit.html",
+            ctx,
+            form=form,
+            errors=errors,
+            options=options,
+            limits_changed=any(form.get(name) for name in forms.LIMITS),
+            limits_wrong=any(name in errors for name in forms.LIMITS),
+        )
+
+    def tasks(
+        self,
+        items: Sequence[Json],
+        next_cursor: str | None,
+        filters: Mapping[str, str],
+        ctx: PageContext,
+    ) -> str:
+        """List tasks."""
+        kept = {name: value for name, value in filters.items() if value}
+        return self._render("tasks.html", ctx, items=items, next_cursor=next_cursor, filters=kept)
+
+    def task(  # noqa: PLR0913 - each is a part of one page
+        self,
+        task: Json,
+        tab: str | None,
+        ctx: PageContext,
+        *,
+        artifacts: Sequence[Json] = (),
+        shares: Sequence[Json] = (),
+        log_text: str = "",
+        log_stream: str | None = None,
+        patch: bytes = b"",
+        events: Sequence[Json] = (),
+        verify_log: str = "",
+        new_share_url: str | None = None,
+        answer: str = "",
+        live: bool = True,
+        error: str | None = None,
+    ) -> str:
+        """Show one task, one tab of it."""
+        chosen = tab_of(task, tab)
+        moving = not views.is_terminal(task)
+        return self._render(
+            "task.html",
+            ctx,
+            task=task,
+            tab=chosen,
+            artifacts=artifacts,
+            shares=shares,
+            log=log.read(log_text, LIVE_LINES if moving and live else log.MAX_LINES),
+            log_stream=stream_of(task, log_stream),
+            streams=STREAMS,
+            diff=diff.read(patch) if chosen == "diff" else None,
+            events=events,
+            verify_log=log.read(verify_log) if chosen == "checks" else None,
+            new_share_url=new_share_url,
+            share_parts=SHARE_PARTS,
+            answer=answer,
+            live=moving and live and chosen != "share",
+            moving=moving,
+            error=error,
+            refresh_seconds=REFRESH_SECONDS,
+        )
+
+    def share(  # noqa: PLR0913 - each is a part of one page
+        self,
+        task: Json,
+        parts: Sequence[str],
+        *,
+        log_text: str | None = None,
+        patch: bytes | None = None,
+        report_md: str | None = None,
+        artifacts: Sequence[Json] = (),
+        conversation: str | None = None,
+        expires_at: str | None = None,
+    ) -> str:
+        """Show what a share link shows: its parts, never the cost, the prompt only when named."""
+        return self._render(
+            "share.html",
+            None,
+            task=task,
+            parts=frozenset(parts),
+            log=log.read(log_text) if log_text and "logs" in parts else None,
+            diff=diff.read(patch) if patch and "diff" in parts else None,
+            report=report_md if "report" in parts else None,
+            conversation=conversation if "conversation" in parts else None,
+            artifacts=[each for each in artifacts if shareable(each["name"], parts)],
+            expires_at=expires_at,
+            moving=not views.is_terminal(task),
+            refresh_seconds=REFRESH_SECONDS,
+        )
+
+    def error(self, problem: Json, ctx: PageContext | None = None) -> str:
+        """Show a problem document."""
+        return self._render("error.html", ctx, problem=problem)

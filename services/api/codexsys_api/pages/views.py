@@ -1,0 +1,286 @@
+"""Turns the Task of the REST API into what the pages say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from codexsys_api.pages import text
+
+Json = Mapping[str, Any]
+
+PHASES = ("cloning", "setup", "analyzing", "coding", "testing", "committing")
+TERMINAL = frozenset({"succeeded", "failed", "cancelled", "timed_out"})
+STATUSES = {
+    "queued": "Queued",
+    "running": "Running",
+    "suspended": "Needs an answer",
+    "succeeded": "Succeeded",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+    "timed_out": "Timed out",
+}
+VERDICTS = {
+    "verified": "Verified",
+    "unverified": "Unverified",
+    "tests_failed": "Tests failed",
+    "tests_tampered": "Tests tampered",
+    "no_change": "No change",
+    "answer": "Answer",
+}
+_CLAIMS = {
+    "verified": "This shows that the checks pass. It cannot show that the change is not "
+    "special-cased to them: read the diff.",
+    "unverified": "Nothing here says that the change is right: read the diff and run your own checks.",
+    "tests_failed": "The change is kept, so that you can see how far it came.",
+    "tests_tampered": "The change touches what checks it. Paths it may touch are named with may_change.",
+}
+_PROOF = (
+    ("Clean tree, fresh sandbox", "the base with diff.patch, network closed"),
+    ("No test was lost", "every test that passed before the change ran and passed after it"),
+    ("A planted failing test was caught", "reported as the one failure"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A status or verdict: the word, and the name that decides shape and colour."""
+
+    name: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A number with its limit; `used` and `limit` draw a meter where both are there."""
+
+    name: str
+    value: str
+    more: str = ""
+    used: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One sentence that a verdict stands on; `good` is None where it is said without a judgement."""
+
+    what: str
+    more: str
+    good: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """One row of results before and after the change."""
+
+    name: str
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The box that is seen first: what is the matter, and what it stands on."""
+
+    state: State
+    sentence: str
+    advice: str
+    claim: str
+    counts: Sequence[Counts]
+    proof: Sequence[Proof]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One of the six parts of a running task: `done`, `now` or nothing."""
+
+    name: str
+    at: str
+
+
+def is_terminal(task: Json) -> bool:
+    """Say whether nothing can change any more."""
+    return task["status"] in TERMINAL
+
+
+def status(task: Json) -> State:
+    """Say the status."""
+    name = str(task["status"])
+    return State(name, STATUSES.get(name, name))
+
+
+def verdict(task: Json) -> State | None:
+    """Say the verdict; an explanation that succeeded has an answer instead."""
+    name = task.get("verdict")
+    if not name and task.get("mode") == "explain" and task["status"] == "succeeded":
+        name = "answer"
+    return State(name, VERDICTS.get(name, name)) if name else None
+
+
+def title(task: Json) -> str:
+    """Say what was asked for, in one line."""
+    return text.title(task.get("prompt") or "", task["id"])
+
+
+def source(task: Json) -> tuple[str, str]:
+    """Name the source and its ref, short."""
+    given = task.get("source") or {}
+    if git := given.get("git"):
+        return text.repository(git.get("url") or ""), text.visible(git.get("ref") or "default branch")
+    if "zip" in given:
+        return text.visible((given["zip"] or {}).get("filename") or "zip file"), ""
+    if "task" in given:
+        return "result of an earlier task", text.visible(str(given["task"]))
+    return "source", ""
+
+
+def source_in_full(task: Json) -> str:
+    """Name the source with its whole address, but without a password."""
+    git = (task.get("source") or {}).get("git")
+    if not git:
+        return " ".join(part for part in source(task) if part)
+    ref = git.get("ref")
+    return text.without_password(git.get("url") or "") + (f" at {text.visible(ref)}" if ref else "")
+
+
+def under_status(task: Json) -> str:
+    """Say the small line below a status."""
+    reason = task.get("end_reason") or {}
+    if is_terminal(task):
+        return str(reason.get("code") or "")
+    if task["status"] == "running":
+        return str(task.get("phase") or "starting")
+    place = task.get("queue_position")
+    return f"place {place} in your queue" if place else ""
+
+
+def phases(task: Json) -> list[Phase]:
+    """Say where a task is among the six phases."""
+    now = task.get("phase")
+    at = PHASES.index(now) if now in PHASES else -1
+    return [
+        Phase(name.capitalize(), "done" if index < at else "now" if index == at else "")
+        for index, name in enumerate(PHASES)
+    ]
+
+
+def elapsed(task: Json, now: datetime) -> float | None:
+    """Count the seconds since the task began, until it ended or until now."""
+    begun = text.moment(task.get("started_at"))
+    ended = text.moment(task.get("finished_at"))
+    return max(0.0, ((ended or now) - begun).total_seconds()) if begun else None
+
+
+def _counts(checks: Json) -> list[Counts]:
+    before, after = checks.get("before") or {}, checks.get("after") or {}
+    names = list(dict.fromkeys(["passed", "failed", *before, *after]))
+    if not before and not after:
+        return []
+    return [Counts(name.capitalize(), before.get(name), after.get(name)) for name in names]
+
+
+def evidence(task: Json) -> dict[str, Any]:
+    """Gather what the platform says of its checks, wherever the body carries it."""
+    checks = task.get("checks") or {}
+    return {**checks, **(checks.get("evidence") or {}), **(task.get("evidence") or {})}
+
+
+def _proof(task: Json, checks: Json) -> list[Proof]:
+    found: list[Proof] = []
+    verified = task.get("verdict") == "verified"
+    if verified:
+        total = sum((checks.get("after") or {}).values())
+        found = [Proof(what, more, good=True) for what, more in _PROOF]
+        found.append(Proof("Every result read, test by test", f"{total:,} in the report", good=True))
+    good = True if verified else None
+    found += [Proof(text.visible(str(said)), "", good) for said in checks.get("sentences") or ()]
+    for key, words in (("fixed", "fixed"), ("broken", "broken"), ("missing", "no longer there")):
+        names = [text.visible(str(name)) for name in checks.get(key) or ()]
+        if names:
+            more = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+            what = f"{text.plural(len(names), 'test')} {words}"
+            found.append(Proof(what, more, good=key == "fixed"))
+    return found
+
+
+def _verdict_sentence(name: str, checks: Json) -> str:
+    before, after = checks.get("before") or {}, checks.get("after") or {}
+    passed, failed = int(after.get("passed") or 0), int(after.get("failed") or 0)
+    if name == "verified":
+        grown = passed - int(before.get("passed") or 0)
+        more = f", {grown:,} more than before" if before and grown > 0 else ""
+        return f"{text.plural(passed, 'test')} passed and none failed{more}."
+    if name == "tests_failed" and failed:
+        failing = f"{text.plural(failed, 'test')} {'fails' if failed == 1 else 'fail'}"
+        return f"{failing} with the change, {passed:,} passed."
+    return {
+        "unverified": "There is a change, but the platform could not prove it.",
+        "tests_failed": "The checks do not pass with the change.",
+        "tests_tampered": "The change alters tests or the set-up of the checks.",
+        "no_change": "The agent ended without a change.",
+        "answer": "The question was answered; nothing was changed.",
+    }.get(name, "")
+
+
+def _open_sentence(task: Json) -> str:
+    if task["status"] == "queued":
+        place = under_status(task)
+        return f"Waits for a worker{', ' + place if place else ''}."
+    if task["status"] == "suspended":
+        return "The agent asked a question and waits for the answer."
+    return "No verdict before the checks have run."
+
+
+def headline(task: Json) -> Headline:
+    """Make the box at the top of a task."""
+    checks = evidence(task)
+    reason = task.get("end_reason") or {}
+    found = verdict(task)
+    cause = "" if reason.get("code") in (None, "finished") else str(reason.get("cause") or "")
+    if found:
+        sentence = " ".join(part for part in (_verdict_sentence(found.name, checks), cause) if part)
+    else:
+        sentence = cause if is_terminal(task) else _open_sentence(task)
+    return Headline(
+        state=found or status(task),
+        sentence=text.visible(sentence),
+        advice=text.visible(str(reason.get("next") or "")) if cause else "",
+        claim=_CLAIMS.get(found.name, "") if found else "",
+        counts=_counts(checks),
+        proof=_proof(task, checks),
+    )
+
+
+def _money(usage: Json) -> Fact:
+    used, limit = float(usage.get("cost_usd") or 0), usage.get("limit_usd")
+    more = f"of {text.money(limit)}" if limit else ""
+    return Fact("Cost", text.money(used), more, used, float(limit) if limit else None)
+
+
+def _spent(task: Json) -> list[Fact]:
+    usage, limits = task.get("usage") or {}, task.get("limits") or {}
+    calls, most = int(usage.get("calls") or 0), limits.get("calls")
+    tokens = int(usage.get("input_tokens") or 0), int(usage.get("output_tokens") or 0)
+    return [
+        _money(usage),
+        Fact("Tokens", f"{tokens[0]:,}", f"in, {tokens[1]:,} out"),
+        Fact("Model calls", f"{calls:,}", f"of {most:,}" if most else "", calls, most),
+    ]
+
+
+def facts(task: Json, now: datetime, *, with_cost: bool = True) -> list[Fact]:
+    """List the numbers of a task; `with_cost` off leaves out all that money can be read from."""
+    limits, change = task.get("limits") or {}, task.get("diff") or {}
+    seconds, most = elapsed(task, now), limits.get("wall_seconds")
+    of = f"of {text.duration(most)}" if most else ""
+    took = text.duration(seconds) if seconds is not None else "–"
+    found = _spent(task) if with_cost else []
+    found.insert(1, Fact("Time", took, of, seconds, most))
+    lines = f"+{change.get('insertions', 0):,} −{change.get('deletions', 0):,}" if change else ""
+    found.append(Fact("Change", text.plural(change["files"], "file") if change else "–", lines))
+    tries = limits.get("attempts")
+    found.append(Fact("Attempt", str(task.get("attempt") or 1), f"of {tries}" if tries else ""))
+    return found

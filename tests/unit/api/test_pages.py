@@ -1,0 +1,281 @@
+"""The pages say what the REST bodies say, whole and safe, for every status and verdict."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from typing_extensions import override
+
+from codexsys_api.pages import PageContext, Pages, shareable, stream_of, tab_of
+from codexsys_api.pages.views import STATUSES, TERMINAL, VERDICTS
+
+HOSTILE = '<script>alert("x")</script>\x1b[31m\u202e</textarea>'
+VOID = {"meta", "link", "input", "br", "hr", "col", "img"}
+TERMINAL_VERDICTS = {
+    "verified": "succeeded",
+    "unverified": "succeeded",
+    "tests_failed": "failed",
+    "tests_tampered": "failed",
+    "no_change": "failed",
+}
+ALL_TABS = ("diff", "answer", "log", "checks", "files", "details", "share")
+
+
+class FixedClock:
+    def now(self) -> datetime:
+        return datetime(2026, 11, 20, 9, 46, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: what opens must close, in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    @override
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    @override
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    @override
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def pages() -> Pages:
+    return Pages(clock=FixedClock(), version="0.1.0")
+
+
+@pytest.fixture
+def ctx() -> PageContext:
+    return PageContext(principal_name="cdx_7k2q", csrf="csrf-token", tenant="harbor", path="/tasks")
+
+
+def a_task(**changes: Any) -> dict[str, Any]:
+    task: dict[str, Any] = {
+        "id": "task_01m7w4a5w3e9hv4qk2r8z6tbnx",
+        "status": "succeeded",
+        "phase": None,
+        "progress": 100,
+        "attempt": 1,
+        "verdict": "verified",
+        "prompt": "Honour Retry-After\n\nand add jitter",
+        "mode": "modify",
+        "source": {"git": {"url": "https://joe:hunter2@git.example.org/harbor/tideline.git", "ref": "main"}},
+        "engine": "builtin",
+        "model": "large-coder",
+        "labels": {"team": "data"},
+        "created_at": "2026-11-20T09:24:00Z",
+        "started_at": "2026-11-20T09:24:02Z",
+        "finished_at": "2026-11-20T09:31:22Z",
+        "queue_position": None,
+        "end_reason": {"code": "finished", "category": "none", "cause": "Done.", "next": "Read the diff."},
+        "questions": [],
+        "usage": {
+            "calls": 14, "input_tokens": 142_310, "output_tokens": 9_874, "cached_tokens": 0,
+            "cost_usd": 0.41, "limit_usd": 5.0,
+        },
+        "plan": [{"step": "Reproduce", "done": True}, {"step": "Mend", "done": False}],
+        "checks": {
+            "command": "pytest -q", "strategy": "full",
+            "before": {"passed": 213, "failed": 1}, "after": {"passed": 223, "failed": 0},
+        },
+        "diff": {"files": 1, "insertions": 2, "deletions": 1},
+        "commit": None,
+        "pull_request": None,
+        "retry_of": None,
+        "links": {"self": "", "html": "", "events": "", "logs": "", "artifacts": ""},
+    }
+    return task | changes
+
+
+def running(**changes: Any) -> dict[str, Any]:
+    return a_task(
+        **{"status": "running", "phase": "coding", "verdict": None, "finished_at": None}
+        | {"end_reason": None, "diff": None, "checks": None}
+        | changes
+    )
+
+
+def parsed(html: str) -> Page:
+    page = Page(html)
+    assert not page.all("script")
+    assert all("style" not in attributes for _, attributes in page.tags)
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    for form in page.all("form"):
+        if form.get("method") == "post":
+            assert 'name="csrf" value="csrf-token"' in html
+    return page
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("tab", ALL_TABS)
+def test_every_status_renders_on_every_tab(pages: Pages, ctx: PageContext, status: str, tab: str) -> None:
+    reason = {"code": "x", "category": "user", "cause": "The cause.", "next": "The advice."}
+    task = a_task(status=status, verdict=None, end_reason=reason if status in TERMINAL else None)
+    page = parsed(pages.task(task, tab, ctx))
+    assert STATUSES[status] in page.text
+    refreshes = [each for each in page.all("meta") if each.get("http-equiv") == "refresh"]
+    assert bool(refreshes) == (status not in TERMINAL and tab != "share")
+
+
+@pytest.mark.parametrize(("verdict", "status"), TERMINAL_VERDICTS.items())
+def test_every_verdict_renders(pages: Pages, ctx: PageContext, verdict: str, status: str) -> None:
+    task = a_task(verdict=verdict, status=status)
+    for html in (pages.task(task, None, ctx), pages.tasks([task], None, {}, ctx), pages.share(task, ["status"])):
+        page = parsed(html)
+        assert VERDICTS[verdict] in page.text
+        assert {"data-is": verdict} in [{"data-is": each.get("data-is")} for _, each in page.tags]
+
+
+def test_only_verified_claims_the_proof_of_verified(pages: Pages, ctx: PageContext) -> None:
+    assert "planted failing test" in pages.task(a_task(), None, ctx)
+    for verdict, status in list(TERMINAL_VERDICTS.items())[1:]:
+        assert "planted failing test" not in pages.task(a_task(verdict=verdict, status=status), None, ctx)
+
+
+def test_a_task_shows_its_counts_and_numbers(pages: Pages, ctx: PageContext) -> None:
+    said = parsed(pages.task(a_task(), None, ctx)).text
+    for words in ("Honour Retry-After", "harbor/tideline", "$0.41 of $5.00", "7 min 20 s", "223", "213"):
+        assert words in said
+    assert "hunter2" not in pages.task(a_task(), "details", ctx)
+
+
+def test_a_running_task_can_be_cancelled_and_an_ended_one_retried(pages: Pages, ctx: PageContext) -> None:
+    actions = [form.get("action") for form in parsed(pages.task(running(), None, ctx)).all("form")]
+    assert "/tasks/task_01m7w4a5w3e9hv4qk2r8z6tbnx/cancel" in actions
+    actions = [form.get("action") for form in parsed(pages.task(a_task(), None, ctx)).all("form")]
+    assert "/tasks/task_01m7w4a5w3e9hv4qk2r8z6tbnx/retry" in actions
+
+
+def test_refreshing_can_be_stopped(pages: Pages, ctx: PageContext) -> None:
+    assert "http-equiv" not in pages.task(running(), "log", ctx, live=False)
+
+
+def test_the_tab_follows_the_task() -> None:
+    assert tab_of(running(), None) == "log"
+    assert tab_of(a_task(), None) == "diff"
+    assert tab_of(a_task(mode="explain", verdict=None), None) == "answer"
+    assert tab_of(a_task(mode="explain"), "diff") == "answer"
+    assert tab_of(a_task(), "nonsense") == "diff"
+    assert tab_of(a_task(diff=None), "") == "log"
+    assert (stream_of(running(phase="setup"), None), stream_of(running(), None)) == ("setup", "agent")
+    assert stream_of(running(), "verify") == "verify"
+
+
+def test_an_explanation_shows_its_answer(pages: Pages, ctx: PageContext) -> None:
+    task = a_task(mode="explain", verdict=None, checks=None, diff=None)
+    said = parsed(pages.task(task, None, ctx, answer="A lease is <taken> over.")).text
+    assert "Answer" in said
+    assert "A lease is <taken> over." in said
+
+
+def test_lists_may_be_empty(pages: Pages, ctx: PageContext) -> None:
+    assert "No tasks yet" in parsed(pages.tasks([], None, {}, ctx)).text
+    assert "No task matches" in parsed(pages.tasks([], None, {"status": "failed"}, ctx)).text
+    assert "This task left no artifacts" in parsed(pages.task(a_task(), "files", ctx)).text
+    assert "No event yet" in parsed(pages.task(a_task(), "details", ctx)).text
+
+
+def test_the_list_keeps_its_filters_on_the_next_page(pages: Pages, ctx: PageContext) -> None:
+    page = parsed(pages.tasks([a_task()], "c&2", {"status": "failed", "label": "team=web"}, ctx))
+    older = [each.get("href") for each in page.all("a") if each.get("rel") == "next"]
+    assert older == ["/tasks?status=failed&label=team%3Dweb&cursor=c%262"]
+
+
+def test_hostile_text_stays_text(pages: Pages, ctx: PageContext) -> None:
+    task = a_task(
+        prompt=HOSTILE, model=HOSTILE, labels={HOSTILE: HOSTILE},
+        source={"git": {"url": HOSTILE, "ref": HOSTILE}},
+        plan=[{"step": HOSTILE, "done": False}],
+        checks={"command": HOSTILE, "after": {HOSTILE: 1}, "sentences": [HOSTILE], "broken": [HOSTILE]},
+        end_reason={"code": HOSTILE, "category": HOSTILE, "cause": HOSTILE, "next": HOSTILE},
+    )  # fmt: skip
+    artifact = {"name": HOSTILE, "size": 1, "sha256": HOSTILE, "url": "/x", "content_type": "", "expires_at": ""}
+    event = {"id": 1, "type": HOSTILE, "at": "2026-11-20T09:24:00Z", "attempt": 1, "data": {HOSTILE: HOSTILE}}
+    patch = f"diff --git a/{HOSTILE} b/{HOSTILE}\n@@ -1 +1 @@ {HOSTILE}\n-{HOSTILE}\n+{HOSTILE}2\n".encode()
+    for tab in ALL_TABS:
+        html = pages.task(
+            task, tab, ctx, artifacts=[artifact], events=[event], patch=patch,
+            log_text=HOSTILE, verify_log=HOSTILE, answer=HOSTILE, new_share_url=HOSTILE, error=HOSTILE,
+        )  # fmt: skip
+        parsed(html)
+        assert "\x1b" not in html
+    everything = ["status", "diff", "logs", "report", "prompt", "conversation"]
+    parsed(pages.share(task, everything, log_text=HOSTILE, patch=patch, report_md=HOSTILE, conversation=HOSTILE))
+    parsed(pages.tasks([task], HOSTILE, {"label": HOSTILE}, ctx))
+    parsed(pages.error({"title": HOSTILE, "detail": HOSTILE, "instance": HOSTILE, "status": 404}, ctx))
+    parsed(pages.sign_in(HOSTILE, ctx))
+
+
+def test_a_shared_page_has_no_cost_and_no_prompt(pages: Pages) -> None:
+    parts = ["status", "logs", "diff", "report"]
+    files = [
+        {"name": name, "size": 1, "sha256": "0", "url": f"/s/t/{name}"} for name in ("prompt.txt", "diff.patch")
+    ]
+    html = pages.share(a_task(), parts, log_text="x", patch=b"", report_md="# Report", artifacts=files)
+    said = parsed(html).text
+    for hidden in ("Retry-After", "0.41", "$", "142,310", "prompt.txt", "<form"):
+        assert hidden not in html
+    assert "Verified" in said
+    assert "diff.patch" in said
+    assert "Honour Retry-After" in pages.share(a_task(), ["prompt"])
+    assert "Verified" not in pages.share(a_task(), ["diff"])
+
+
+def test_what_a_share_may_show_is_closed() -> None:
+    assert shareable("diff.patch", ["diff"])
+    assert not shareable("trajectory.json", ["diff", "logs", "report", "status", "prompt"])
+    assert not shareable("unknown.bin", ["diff", "logs", "report", "status", "prompt", "conversation"])
+
+
+def test_share_links_can_be_made_and_revoked(pages: Pages, ctx: PageContext) -> None:
+    share = {
+        "id": "share_1", "parts": ["status", "diff"], "url": None,
+        "created_at": "2026-11-20T09:34:00Z", "expires_at": "2026-11-27T09:34:00Z",
+    }  # fmt: skip
+    html = pages.task(a_task(), "share", ctx, shares=[share], new_share_url="https://c.example.org/s/kQ3v")
+    page = parsed(html)
+    assert "https://c.example.org/s/kQ3v" in page.text
+    assert "/shares/share_1/revoke" in [form.get("action") for form in page.all("form")]
+    assert [box.get("value") for box in page.all("input") if box.get("name") == "parts" and "checked" in box] == [
+        "status", "diff", "logs", "report",
+    ]  # fmt: skip
+
+
+def test_sign_in_and_errors_need_nobody(pages: Pages) -> None:
+    assert "Sign in" in parsed(pages.sign_in(None, PageContext("", "csrf-token", "", "/sign-in"))).text
+    problem = {"title": "Not found", "status": 404, "code": "not_found", "request_id": "req_1"}
+    said = parsed(pages.error(problem, None)).text
+    assert "Not found" in said
+    assert "req_1" in said
