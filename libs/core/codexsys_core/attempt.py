@@ -1,10 +1,8 @@
 """One try at a task, the lease on it, and the fenced statements of its owner."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,9 +11,6 @@ from codexsys_core.moves import AttemptState, Phase, TaskStatus
 from codexsys_core.outcome import Outcome
 from codexsys_core.source import Base
 from codexsys_core.verdict import Evidence, Verdict
-
-if TYPE_CHECKING:
-    from codexsys_core.task import DiffStat, Task
 
 
 class Attempt(BaseModel):
@@ -130,4 +125,3 @@ class AttemptStore(Protocol):
         """Return all attempts of a task in order."""
 
 
-Usage = Mapping[str, int]

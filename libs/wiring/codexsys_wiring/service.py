@@ -1,0 +1,80 @@
+"""Run services until told to stop: the contract every background loop keeps."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+
+GRACE_SECONDS = 20.0
+
+
+class Service(Protocol):
+    """Something that runs. `stop` is safe before `run` and twice; `run` returns soon after it."""
+
+    async def run(self) -> None:
+        """Work until stopped; raising means that the process cannot go on."""
+
+    def stop(self) -> None:
+        """Ask `run` to return."""
+
+
+async def serve(*services: Service, started: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Run all services; end all when one ends, fails, or on SIGTERM or SIGINT.
+
+    A second signal ends the process at once. Whoever does not return within the grace is cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            raise SystemExit(130)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError, ValueError):  # not the main thread: somebody else listens
+            loop.add_signal_handler(number, on_signal)
+    running = [asyncio.create_task(service.run(), name=type(service).__name__) for service in services]
+    waiter = asyncio.create_task(stopping.wait())
+    if started is not None:
+        await started()
+    await asyncio.wait([*running, waiter], return_when=asyncio.FIRST_COMPLETED)
+    waiter.cancel()
+    for service in services:
+        service.stop()
+    done, late = await asyncio.wait(running, timeout=GRACE_SECONDS)
+    for task in late:
+        structlog.get_logger().warning("service did not stop in time", service=task.get_name())
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    for task in done:
+        if not task.cancelled() and task.exception() is not None:
+            raise task.exception()  # type: ignore[misc]
+
+
+class Repeat:
+    """Calls one step again and again: a loop with one duty."""
+
+    def __init__(self, step: Callable[[], Awaitable[object]], *, seconds: float, name: str) -> None:
+        self._step = step
+        self._seconds = seconds
+        self._name = name
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Step, then pause. An error of a step is logged and does not end the loop."""
+        log = structlog.get_logger().bind(loop=self._name)
+        while not self._stopping.is_set():
+            try:
+                await self._step()
+            except Exception as error:
+                log.warning("pass failed", error=str(error), kind=type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._seconds)
+
+    def stop(self) -> None:
+        """Let the step under way finish, then return."""
+        self._stopping.set()

@@ -1,0 +1,218 @@
+"""Every setting of every service: the one place that reads the environment."""
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "CODEXSYS_"
+_PASSED_OVER = ("TEST_", "STACK_", "REQUIRE", "URL", "API_KEY", "CRASH_AT", "TESTING")
+
+
+class ConfigurationError(Exception):
+    """All that is wrong with the configuration, a line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Settings(BaseSettings):
+    """The platform's settings. Flag > environment > ./codexsys.toml > user file > default."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True)
+    toml_files: ClassVar[tuple[Path, ...]] = (
+        Path(platformdirs.user_config_dir("codexsys")) / "config.toml",
+        Path("codexsys.toml"),
+    )
+
+    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("codexsys")))
+    """Folder for everything that this host keeps: embedded database, objects, mirrors, sandboxes."""
+    database_url: str = ""
+    """`mysql://user:password@host:3306/name` or `sqlite:///path`. Empty: a SQLite file in the data folder."""
+    queue_url: str = "memory:"
+    """`kafka://host:9092[,host:9092]` or `memory:` (one process)."""
+    redis_url: str = "memory:"
+    """`redis://host:6379/0` or `memory:` (one process)."""
+    store_url: str = ""
+    """`s3://host:port?region=&style=path|virtual&tls=0|1` or `file:///path`. Empty: a folder in the data folder."""
+    store_key: str = ""
+    """Access key of the S3 store."""
+    store_secret: SecretStr = SecretStr("")
+    """Secret key of the S3 store."""
+    store_public_url: str = ""
+    """Address of the store as browsers reach it, `http[s]://host[:port]`. Empty: the one in store_url."""
+    store_bucket_suffix: str = ""
+    """Appended to both bucket names; COS wants an account id there."""
+    sandbox: Literal["local", "docker", "kubernetes", "dummy"] = "local"
+    """What isolates the agent. `dummy` isolates nothing and is for tests."""
+    sandbox_wheels: Path | None = None
+    """Folder of Python wheels shown to sandboxes as a package source. None: those shipped for the demo, if laid down."""
+    model_url: str = ""
+    """OpenAI-compatible endpoint, up to and with `/v1`. Empty: the shipped scripted demo model."""
+    model: str = "scripted-demo"
+    """Name of the model that tasks get unless they name one."""
+    model_key: SecretStr = SecretStr("")
+    """Key of the model's endpoint. It never leaves the gateway."""
+    model_input_usd: float = Field(default=0.0, ge=0)
+    """Price of a million input tokens, in dollars."""
+    model_output_usd: float = Field(default=0.0, ge=0)
+    """Price of a million output tokens, in dollars."""
+    model_timeout_seconds: float = Field(default=300.0, gt=0)
+    """Longest silence of the model's endpoint."""
+    public_url: str = ""
+    """Where people reach the API and the pages. Empty: the API's own address."""
+    gateway_url: str = ""
+    """Where doors reach the gateways, comma-separated. Empty: the gateway's own address."""
+    api_host: str = "127.0.0.1"
+    """Address that the API listens on."""
+    api_port: int = Field(default=8080, ge=0, le=65_535)
+    """Port that the API listens on. 0: any free one."""
+    gateway_host: str = "127.0.0.1"
+    """Address that the gateway listens on."""
+    gateway_port: int = Field(default=8090, ge=0, le=65_535)
+    """Port that the gateway listens on."""
+    health_host: str = "127.0.0.1"
+    """Address on which worker and relay answer /healthz, /readyz and /metrics."""
+    health_port: int = Field(default=0, ge=0, le=65_535)
+    """Port for them. 0: any free one."""
+    secret_key: SecretStr = SecretStr("")
+    """Signs cookies and local links. Empty: made on first start and kept in the data folder (0600)."""
+    allow_networks: list[str] = Field(default_factory=list)
+    """Networks (CIDR) beside public addresses that the platform may connect to: private forges, tests."""
+    allow_http_git: bool = False
+    """Whether Git may be fetched over plain http."""
+    setup_networks: list[str] = Field(default_factory=list)
+    """`cidr:port` that the setup phase may reach beside public addresses: package mirrors, tests."""
+    lease_seconds: float = Field(default=15.0, gt=0)
+    """How long a worker owns an attempt without renewing; it renews three times as often."""
+    takeover_grace_seconds: float = Field(default=0.0, ge=0)
+    """How long after its lease an attempt is left alone before the relay takes it over."""
+    relay_seconds: float = Field(default=2.0, gt=0)
+    """Pause between two passes of the relay."""
+    worker_slots: int = Field(default=2, ge=1, le=500)
+    """Attempts that one worker runs at the same time."""
+    max_upload_mb: int = Field(default=256, ge=1, le=10_240)
+    """Largest zip, in MiB."""
+    max_source_mb: int = Field(default=1024, ge=1, le=102_400)
+    """Largest unpacked source, in MiB."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least important line that is logged."""
+    log_format: Literal["json", "text", "auto"] = "auto"
+    """auto: text on a terminal, JSON elsewhere."""
+
+    @field_validator("allow_networks", "setup_networks", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def database(self) -> str:
+        """Return the database's URL with its default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'codexsys.db'}"
+
+    @property
+    def store(self) -> str:
+        """Return the store's URL with its default filled in."""
+        return self.store_url or f"file://{self.data_dir / 'objects'}"
+
+    @property
+    def api_url(self) -> str:
+        """Return where people reach the API."""
+        return self.public_url.rstrip("/") or f"http://{self.api_host}:{self.api_port}"
+
+    @property
+    def gateway_urls(self) -> list[str]:
+        """Return where doors reach the gateways."""
+        named = [url.strip().rstrip("/") for url in self.gateway_url.split(",") if url.strip()]
+        return named or [f"http://{self.gateway_host}:{self.gateway_port}"]
+
+    @property
+    def one_process(self) -> bool:
+        """Say whether a part lives in the process, so that services cannot be started alone."""
+        return "memory:" in (self.queue_url, self.redis_url)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = TomlConfigSettingsSource(settings_cls, toml_file=list(cls.toml_files))
+        return (init_settings, env_settings, files)
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read all settings; raises `ConfigurationError` with every problem at once."""
+    environment = dict(os.environ)  # noqa: TID251 - the one place
+    problems = [*_unknown(environment), *_read_secret_files(environment, flags)]
+    try:
+        settings = Settings(**flags)
+    except ValidationError as error:
+        lines = [f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError(problems + lines) from None
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def user_file(name: str) -> Path:
+    """Return a file in the user's own configuration folder."""
+    return Path(platformdirs.user_config_dir("codexsys")) / name
+
+
+def client_settings() -> Mapping[str, str]:
+    """Return what the command line's client reads: CODEXSYS_URL and CODEXSYS_API_KEY."""
+    return {name: os.environ.get(PREFIX + name, "") for name in ("URL", "API_KEY")}  # noqa: TID251
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return PREFIX + "__".join(str(part) for part in location).upper()
+
+
+def _unknown(environment: Mapping[str, str]) -> list[str]:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    problems = []
+    for name in environment:
+        rest = name.removeprefix(PREFIX)
+        if rest == name or rest.startswith(_PASSED_OVER) or name.removesuffix("_FILE") in known or _from_kubernetes(rest):
+            continue
+        near = get_close_matches(name, known, n=1)
+        problems.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return problems
+
+
+def _from_kubernetes(rest: str) -> bool:
+    """Tell what Kubernetes injects for Services, such as CODEXSYS_API_SERVICE_HOST."""
+    return "_SERVICE_" in f"_{rest}" or "_PORT_" in f"_{rest}" or (rest.endswith("_PORT") and rest.lower() not in Settings.model_fields)
+
+
+def _read_secret_files(environment: Mapping[str, str], flags: dict[str, Any]) -> list[str]:
+    problems = []
+    for name, field in Settings.model_fields.items():
+        path = environment.get(f"{PREFIX}{name.upper()}_FILE")
+        if path is None or field.annotation is not SecretStr:
+            continue
+        try:
+            flags.setdefault(name, Path(path).read_text(encoding="utf-8").strip())
+        except OSError as error:
+            problems.append(f"{PREFIX}{name.upper()}_FILE: {error.strerror}")
+    return problems
