@@ -1,0 +1,126 @@
+"""Prepare: find the base once per task and store it. Credentials live only here."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+from codexsys_core.artifact import ArtifactStore, ObjectStore
+from codexsys_core.attempt import AttemptStore
+from codexsys_core.checkpoint import CheckpointStore
+from codexsys_core.end_reasons import EndReason
+from codexsys_core.errors import NotFound
+from codexsys_core.patch import PatchBench
+from codexsys_core.source import Base, GitFetcher, GitSource, SourceFailure, TaskSource, ZipReader, ZipSource
+from codexsys_core.task import TaskStore
+from codexsys_worker.work import Lost, Prepared, Work
+
+
+class Preparer:
+    """Lays the base down in the work's folder."""
+
+    def __init__(
+        self,
+        *,
+        attempts: AttemptStore,
+        tasks: TaskStore,
+        objects: ObjectStore,
+        artifacts: ArtifactStore,
+        checkpoints: CheckpointStore,
+        git: GitFetcher,
+        zips: ZipReader,
+        bench: PatchBench,
+    ) -> None:
+        self._attempts = attempts
+        self._tasks = tasks
+        self._objects = objects
+        self._artifacts = artifacts
+        self._checkpoints = checkpoints
+        self._git = git
+        self._zips = zips
+        self._bench = bench
+
+    async def prepare(self, work: Work) -> Prepared:
+        """Fetch, unpack or take from the store; raises `SourceFailure`."""
+        base = work.task.base
+        if base is not None and base.object is not None:
+            await self._restore(base.object, work.base_dir)
+        else:
+            base = await self._found(work)
+        await self._earlier_work(work)
+        setup = await self._bench.read(work.base_dir, base.tree, "setup.sh")
+        return Prepared(base=base, has_setup=setup is not None)
+
+    async def _found(self, work: Work) -> Base:
+        base = await self._fetch(work)
+        archive = work.folder / "base.tar.gz"
+        await self._bench.pack(work.base_dir, archive)
+        name = f"codexsys-code/processed_code/{work.task.id}/base.tar.gz"
+        await self._objects.put(name, archive, content_type="application/gzip")
+        archive.unlink()
+        stands = await self._attempts.set_base(work.hold, base.model_copy(update={"object": name}))
+        if stands is None:
+            raise Lost
+        return stands
+
+    async def _fetch(self, work: Work) -> Base:
+        source = work.spec.source
+        if isinstance(source, GitSource):
+            return await self._git.fetch(source, None, work.base_dir, tenant=work.task.tenant_id)
+        if isinstance(source, ZipSource):
+            return await self._from_zip(source, work)
+        return await self._from_task(source, work)
+
+    async def _from_zip(self, source: ZipSource, work: Work) -> Base:
+        file = work.folder / "code.zip"
+        try:
+            await self._objects.fetch(source.object, file)
+        except NotFound:
+            raise SourceFailure(EndReason.SOURCE_GONE, "The uploaded zip is no longer stored.") from None
+        if await _sha256(file) != source.sha256:
+            raise SourceFailure(EndReason.SOURCE_GONE, "The stored zip is not the one that was uploaded.")
+        base = await self._zips.unpack(file, work.base_dir)
+        file.unlink()
+        return base
+
+    async def _from_task(self, source: TaskSource, work: Work) -> Base:
+        """Stand on the earlier task's base; its change is applied later, in the sandbox."""
+        earlier = await self._tasks.get(source.task_id, tenant_id=work.task.tenant_id)
+        if earlier.base is None or earlier.base.object is None:
+            raise SourceFailure(EndReason.SOURCE_GONE, "The earlier task has no stored source.")
+        await self._restore(earlier.base.object, work.base_dir)
+        return earlier.base.model_copy(update={"object": None})
+
+    async def _restore(self, name: str, into: Path) -> None:
+        archive = into.with_suffix(".tar.gz")
+        try:
+            await self._objects.fetch(name, archive)
+        except NotFound:
+            raise SourceFailure(EndReason.SOURCE_GONE, "The task's source is no longer stored.") from None
+        await self._bench.unpack(archive, into)
+        archive.unlink()
+
+    async def _earlier_work(self, work: Work) -> None:
+        """Find what the agent, an earlier attempt or the task before had done so far."""
+        for task_id in (work.task.id, work.task.retry_of):
+            checkpoint = await self._checkpoints.last(task_id) if task_id else None
+            if checkpoint is not None:
+                work.earlier_patch = await self._objects.get(f"{checkpoint.object}/patch")
+                if task_id == work.task.id:
+                    work.engine_state = await self._objects.get(f"{checkpoint.object}/state")
+                return
+        if isinstance(work.spec.source, TaskSource):
+            work.earlier_patch = await self._result_of(work.spec.source.task_id)
+
+    async def _result_of(self, task_id: str) -> bytes:
+        for artifact in await self._artifacts.of_task(task_id):
+            if artifact.name == "diff.patch":
+                return await self._objects.get(artifact.object)
+        return b""
+
+
+async def _sha256(file: Path) -> str:
+    def digest() -> str:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    return await asyncio.to_thread(digest)

@@ -1,0 +1,150 @@
+"""The agent's own sandbox: setup, the agent, and what it leaves."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from codexsys_core.attempt import AttemptStore
+from codexsys_core.end_reasons import EndReason
+from codexsys_core.moves import Phase
+from codexsys_core.outcome import Outcome
+from codexsys_core.sandbox import PhaseEnd, PhaseSpec
+from codexsys_core.verdict import CheckRun
+from codexsys_worker.collect import Collected, collect
+from codexsys_worker.room import Room
+from codexsys_worker.stages import apply_patch, lay_workspace, limit_outcome, run_setup
+from codexsys_worker.work import Lost, Prepared, Work
+
+OWN_ENDING_SECONDS = 30.0
+"""The agent stops itself this long before its deadline, to leave a last checkpoint."""
+_EXITS = {
+    2: EndReason.AGENT_GAVE_UP,
+    3: EndReason.STEPS_EXHAUSTED,
+    4: EndReason.AGENT_STUCK,
+    5: EndReason.MODEL_AUTH,
+    6: EndReason.MODEL_UNAVAILABLE,
+    7: EndReason.CONTEXT_OVERFLOW,
+    8: EndReason.COMMAND_FAILED,
+    9: EndReason.SANDBOX_NETWORK_OPEN,
+}
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one run of the agent came to."""
+
+    outcome: Outcome
+    collected: Collected
+
+
+class AgentRun:
+    """Drives the agent in an open sandbox; a rejected change goes back into the same one."""
+
+    def __init__(self, *, attempts: AttemptStore, room: Room, work: Work, prepared: Prepared) -> None:
+        self._attempts = attempts
+        self._room = room
+        self._work = work
+        self._prepared = prepared
+        self._skip: list[dict[str, Any]] = []
+        self._rounds = 0
+
+    async def settle_in(self) -> None:
+        """Lay the base out, run setup, remember what setup made, apply earlier work."""
+        spec = self._work.spec
+        await self.move(Phase.SETUP)
+        await lay_workspace(self._room, self._prepared)
+        await run_setup(self._room, spec, self._prepared)
+        made = await collect(self._room, name="collect-setup", skip=[], env={})
+        self._skip = made.changed
+        await apply_patch(self._room, self._work.earlier_patch, name="earlier")
+
+    @property
+    def setup_paths(self) -> frozenset[str]:
+        """Return the paths that setup created or changed."""
+        return frozenset(str(entry.get("path")) for entry in self._skip)
+
+    async def go(self, baseline: CheckRun | None, notes: list[str]) -> Round:
+        """Run the agent once and collect, however it ended."""
+        await self.move(Phase.ANALYZING if self._rounds == 0 else Phase.CODING)
+        self._rounds += 1
+        spec = self._work.spec
+        phase = PhaseSpec(
+            name=f"agent-{self._rounds}",
+            argv=("codexsys-python", "-m", "codexsys_agent"),
+            env=spec.environment.variables,
+            files={"brief.json": json.dumps(self._brief(baseline, notes)).encode()},
+            network="door",
+            workspace="read" if spec.mode == "explain" else "write",
+            seconds=float(spec.limits.wall_seconds),
+        )
+        end = await self._room.run(phase, stream="agent")
+        env = spec.environment.variables
+        collected = await collect(self._room, name=f"collect-{self._rounds}", skip=self._skip, env=env)
+        return Round(outcome=_outcome(end, collected), collected=collected)
+
+    async def move(self, phase: Phase) -> None:
+        """Show the phase; raises `Lost` when the attempt is no longer ours."""
+        if not await self._attempts.move(self._work.hold, phase):
+            raise Lost
+
+    def _brief(self, baseline: CheckRun | None, notes: list[str]) -> dict[str, Any]:
+        spec = self._work.spec
+        limits = spec.limits
+        state = self._work.engine_state if self._rounds == 1 else b""
+        return {
+            "v": 1,
+            "task_id": self._work.task.id,
+            "attempt": self._work.hold.number,
+            "mode": spec.mode,
+            "engine": spec.engine,
+            "model": spec.model,
+            "prompt": spec.prompt,
+            "requirements": spec.requirements.model_dump(),
+            "checks": {
+                "command": spec.checks.command,
+                "strategy": spec.checks.strategy,
+                "baseline": _baseline(baseline),
+            },
+            "command": spec.command,
+            "limits": {
+                "steps": limits.steps,
+                "tokens": limits.tokens,
+                "wall_seconds": max(5.0, limits.wall_seconds - OWN_ENDING_SECONDS),
+                "command_seconds": 120,
+            },
+            "door": "http://127.0.0.1:8700",
+            "checkpoint_seconds": 30,
+            "resume": json.loads(state) if state else None,
+            "notes": notes,
+        }
+
+
+def _baseline(run: CheckRun | None) -> dict[str, Any] | None:
+    if run is None or run.report is None:
+        return None
+    report = run.report
+    return {"passed": len(report.passed), "failed": len(report.failed), "failing": sorted(report.failed)[:50]}
+
+
+def _outcome(end: PhaseEnd, collected: Collected) -> Outcome:
+    limit = limit_outcome(end)
+    if limit is not None:
+        return limit
+    result = _result(collected)
+    if end.exit_code == 0:
+        return Outcome(reason=EndReason.FINISHED, detail=str(result.get("summary", ""))[:2000])
+    reason = _EXITS.get(end.exit_code or 0, EndReason.AGENT_CRASHED)
+    code = str(result.get("code", ""))
+    if code in EndReason.__members__.values() and reason in (EndReason.MODEL_AUTH, EndReason.STEPS_EXHAUSTED):
+        reason = EndReason(code)
+    return Outcome(reason=reason, detail=str(result.get("summary", ""))[:2000])
+
+
+def _result(collected: Collected) -> dict[str, Any]:
+    """Read what the agent says of itself: words for a person, never the verdict."""
+    try:
+        result = json.loads(collected.outputs.get("result.json", b"{}"))
+    except ValueError:
+        return {}
+    return result if isinstance(result, dict) else {}
+
