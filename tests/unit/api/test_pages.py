@@ -91,7 +91,9 @@ def a_task(**changes: Any) -> dict[str, Any]:
         "verdict": "verified",
         "prompt": "Honour Retry-After\n\nand add jitter",
         "mode": "modify",
-        "source": {"git": {"url": "https://joe:hunter2@git.example.org/harbor/tideline.git", "ref": "main"}},
+        "source": {
+            "git": {"url": "https://joe:hunter2@git.example.org/harbor/tideline.git", "ref": "main"}
+        },
         "engine": "builtin",
         "model": "large-coder",
         "labels": {"team": "data"},
@@ -99,16 +101,27 @@ def a_task(**changes: Any) -> dict[str, Any]:
         "started_at": "2026-11-20T09:24:02Z",
         "finished_at": "2026-11-20T09:31:22Z",
         "queue_position": None,
-        "end_reason": {"code": "finished", "category": "none", "cause": "Done.", "next": "Read the diff."},
+        "end_reason": {
+            "code": "finished",
+            "category": "none",
+            "cause": "Done.",
+            "next": "Read the diff.",
+        },
         "questions": [],
         "usage": {
-            "calls": 14, "input_tokens": 142_310, "output_tokens": 9_874, "cached_tokens": 0,
-            "cost_usd": 0.41, "limit_usd": 5.0,
+            "calls": 14,
+            "input_tokens": 142_310,
+            "output_tokens": 9_874,
+            "cached_tokens": 0,
+            "cost_usd": 0.41,
+            "limit_usd": 5.0,
         },
         "plan": [{"step": "Reproduce", "done": True}, {"step": "Mend", "done": False}],
         "checks": {
-            "command": "pytest -q", "strategy": "full",
-            "before": {"passed": 213, "failed": 1}, "after": {"passed": 223, "failed": 0},
+            "command": "pytest -q",
+            "strategy": "full",
+            "before": {"passed": 213, "failed": 1},
+            "after": {"passed": 223, "failed": 0},
         },
         "diff": {"files": 1, "insertions": 2, "deletions": 1},
         "commit": None,
@@ -140,7 +153,9 @@ def parsed(html: str) -> Page:
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("tab", ALL_TABS)
-def test_every_status_renders_on_every_tab(pages: Pages, ctx: PageContext, status: str, tab: str) -> None:
+def test_every_status_renders_on_every_tab(
+    pages: Pages, ctx: PageContext, status: str, tab: str
+) -> None:
     reason = {"code": "x", "category": "user", "cause": "The cause.", "next": "The advice."}
     task = a_task(status=status, verdict=None, end_reason=reason if status in TERMINAL else None)
     page = parsed(pages.task(task, tab, ctx))
@@ -152,7 +167,11 @@ def test_every_status_renders_on_every_tab(pages: Pages, ctx: PageContext, statu
 @pytest.mark.parametrize(("verdict", "status"), TERMINAL_VERDICTS.items())
 def test_every_verdict_renders(pages: Pages, ctx: PageContext, verdict: str, status: str) -> None:
     task = a_task(verdict=verdict, status=status)
-    for html in (pages.task(task, None, ctx), pages.tasks([task], None, {}, ctx), pages.share(task, ["status"])):
+    for html in (
+        pages.task(task, None, ctx),
+        pages.tasks([task], None, {}, ctx),
+        pages.share(task, ["status"]),
+    ):
         page = parsed(html)
         assert VERDICTS[verdict] in page.text
         assert {"data-is": verdict} in [{"data-is": each.get("data-is")} for _, each in page.tags]
@@ -161,17 +180,28 @@ def test_every_verdict_renders(pages: Pages, ctx: PageContext, verdict: str, sta
 def test_only_verified_claims_the_proof_of_verified(pages: Pages, ctx: PageContext) -> None:
     assert "planted failing test" in pages.task(a_task(), None, ctx)
     for verdict, status in list(TERMINAL_VERDICTS.items())[1:]:
-        assert "planted failing test" not in pages.task(a_task(verdict=verdict, status=status), None, ctx)
+        assert "planted failing test" not in pages.task(
+            a_task(verdict=verdict, status=status), None, ctx
+        )
 
 
 def test_a_task_shows_its_counts_and_numbers(pages: Pages, ctx: PageContext) -> None:
     said = parsed(pages.task(a_task(), None, ctx)).text
-    for words in ("Honour Retry-After", "harbor/tideline", "$0.41 of $5.00", "7 min 20 s", "223", "213"):
+    for words in (
+        "Honour Retry-After",
+        "harbor/tideline",
+        "$0.41 of $5.00",
+        "7 min 20 s",
+        "223",
+        "213",
+    ):
         assert words in said
     assert "hunter2" not in pages.task(a_task(), "details", ctx)
 
 
-def test_a_running_task_can_be_cancelled_and_an_ended_one_retried(pages: Pages, ctx: PageContext) -> None:
+def test_a_running_task_can_be_cancelled_and_an_ended_one_retried(
+    pages: Pages, ctx: PageContext
+) -> None:
     actions = [form.get("action") for form in parsed(pages.task(running(), None, ctx)).all("form")]
     assert "/tasks/task_01m7w4a5w3e9hv4qk2r8z6tbnx/cancel" in actions
     actions = [form.get("action") for form in parsed(pages.task(a_task(), None, ctx)).all("form")]
@@ -189,7 +219,10 @@ def test_the_tab_follows_the_task() -> None:
     assert tab_of(a_task(mode="explain"), "diff") == "answer"
     assert tab_of(a_task(), "nonsense") == "diff"
     assert tab_of(a_task(diff=None), "") == "log"
-    assert (stream_of(running(phase="setup"), None), stream_of(running(), None)) == ("setup", "agent")
+    assert (stream_of(running(phase="setup"), None), stream_of(running(), None)) == (
+        "setup",
+        "agent",
+    )
     assert stream_of(running(), "verify") == "verify"
 
 
@@ -221,8 +254,21 @@ def test_hostile_text_stays_text(pages: Pages, ctx: PageContext) -> None:
         checks={"command": HOSTILE, "after": {HOSTILE: 1}, "sentences": [HOSTILE], "broken": [HOSTILE]},
         end_reason={"code": HOSTILE, "category": HOSTILE, "cause": HOSTILE, "next": HOSTILE},
     )  # fmt: skip
-    artifact = {"name": HOSTILE, "size": 1, "sha256": HOSTILE, "url": "/x", "content_type": "", "expires_at": ""}
-    event = {"id": 1, "type": HOSTILE, "at": "2026-11-20T09:24:00Z", "attempt": 1, "data": {HOSTILE: HOSTILE}}
+    artifact = {
+        "name": HOSTILE,
+        "size": 1,
+        "sha256": HOSTILE,
+        "url": "/x",
+        "content_type": "",
+        "expires_at": "",
+    }
+    event = {
+        "id": 1,
+        "type": HOSTILE,
+        "at": "2026-11-20T09:24:00Z",
+        "attempt": 1,
+        "data": {HOSTILE: HOSTILE},
+    }
     patch = f"diff --git a/{HOSTILE} b/{HOSTILE}\n@@ -1 +1 @@ {HOSTILE}\n-{HOSTILE}\n+{HOSTILE}2\n".encode()
     for tab in ALL_TABS:
         html = pages.task(
@@ -232,18 +278,27 @@ def test_hostile_text_stays_text(pages: Pages, ctx: PageContext) -> None:
         parsed(html)
         assert "\x1b" not in html
     everything = ["status", "diff", "logs", "report", "prompt", "conversation"]
-    parsed(pages.share(task, everything, log_text=HOSTILE, patch=patch, report_md=HOSTILE, conversation=HOSTILE))
+    parsed(
+        pages.share(
+            task, everything, log_text=HOSTILE, patch=patch, report_md=HOSTILE, conversation=HOSTILE
+        )
+    )
     parsed(pages.tasks([task], HOSTILE, {"label": HOSTILE}, ctx))
-    parsed(pages.error({"title": HOSTILE, "detail": HOSTILE, "instance": HOSTILE, "status": 404}, ctx))
+    parsed(
+        pages.error({"title": HOSTILE, "detail": HOSTILE, "instance": HOSTILE, "status": 404}, ctx)
+    )
     parsed(pages.sign_in(HOSTILE, ctx))
 
 
 def test_a_shared_page_has_no_cost_and_no_prompt(pages: Pages) -> None:
     parts = ["status", "logs", "diff", "report"]
     files = [
-        {"name": name, "size": 1, "sha256": "0", "url": f"/s/t/{name}"} for name in ("prompt.txt", "diff.patch")
+        {"name": name, "size": 1, "sha256": "0", "url": f"/s/t/{name}"}
+        for name in ("prompt.txt", "diff.patch")
     ]
-    html = pages.share(a_task(), parts, log_text="x", patch=b"", report_md="# Report", artifacts=files)
+    html = pages.share(
+        a_task(), parts, log_text="x", patch=b"", report_md="# Report", artifacts=files
+    )
     said = parsed(html).text
     for hidden in ("Retry-After", "0.41", "$", "142,310", "prompt.txt", "<form"):
         assert hidden not in html
@@ -256,7 +311,9 @@ def test_a_shared_page_has_no_cost_and_no_prompt(pages: Pages) -> None:
 def test_what_a_share_may_show_is_closed() -> None:
     assert shareable("diff.patch", ["diff"])
     assert not shareable("trajectory.json", ["diff", "logs", "report", "status", "prompt"])
-    assert not shareable("unknown.bin", ["diff", "logs", "report", "status", "prompt", "conversation"])
+    assert not shareable(
+        "unknown.bin", ["diff", "logs", "report", "status", "prompt", "conversation"]
+    )
 
 
 def test_share_links_can_be_made_and_revoked(pages: Pages, ctx: PageContext) -> None:
@@ -264,7 +321,9 @@ def test_share_links_can_be_made_and_revoked(pages: Pages, ctx: PageContext) -> 
         "id": "share_1", "parts": ["status", "diff"], "url": None,
         "created_at": "2026-11-20T09:34:00Z", "expires_at": "2026-11-27T09:34:00Z",
     }  # fmt: skip
-    html = pages.task(a_task(), "share", ctx, shares=[share], new_share_url="https://c.example.org/s/kQ3v")
+    html = pages.task(
+        a_task(), "share", ctx, shares=[share], new_share_url="https://c.example.org/s/kQ3v"
+    )
     page = parsed(html)
     assert "https://c.example.org/s/kQ3v" in page.text
     assert "/shares/share_1/revoke" in [form.get("action") for form in page.all("form")]
@@ -274,7 +333,9 @@ def test_share_links_can_be_made_and_revoked(pages: Pages, ctx: PageContext) -> 
 
 
 def test_sign_in_and_errors_need_nobody(pages: Pages) -> None:
-    assert "Sign in" in parsed(pages.sign_in(None, PageContext("", "csrf-token", "", "/sign-in"))).text
+    assert (
+        "Sign in" in parsed(pages.sign_in(None, PageContext("", "csrf-token", "", "/sign-in"))).text
+    )
     problem = {"title": "Not found", "status": 404, "code": "not_found", "request_id": "req_1"}
     said = parsed(pages.error(problem, None)).text
     assert "Not found" in said

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
-
-from codexsys_api.pages.text import visible
+from itertools import groupby, pairwise
 
 MAX_ROWS = 30_000
 FOLD_ROWS = 600
 CHUNK = 200
+MAX_BYTES = 8 * 1024 * 1024
+MAX_LINE = 4000
 
 _HUNK = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@ ?(.*)")
 _ESCAPED = re.compile(r"\\([0-7]{3}|.)")
@@ -55,7 +55,11 @@ class File:
     @property
     def letter(self) -> str:
         """Give the one letter of the file tree."""
-        return "B" if self.binary else {"mode": "M", "changed": "M"}.get(self.kind, self.kind[0].upper())
+        return (
+            "B"
+            if self.binary
+            else {"mode": "M", "changed": "M"}.get(self.kind, self.kind[0].upper())
+        )
 
     @property
     def word(self) -> str:
@@ -68,6 +72,7 @@ class Diff:
     """A whole patch."""
 
     files: tuple[File, ...]
+    truncated: bool = False
 
     @property
     def insertions(self) -> int:
@@ -117,8 +122,8 @@ def _letter(code: str) -> bytes:
 
 
 def _path(text: str) -> str:
-    name = _unquote(text.partition("\t")[0] if not text.startswith('"') else text)
-    return visible(name[2:] if name[:2] in {"a/", "b/"} else name)
+    name = _unquote(text.partition("\t")[0])
+    return name[2:] if name[:2] in {"a/", "b/"} else name
 
 
 def _header_path(line: str) -> str:
@@ -137,16 +142,16 @@ def _header(file: File, line: str) -> None:
     word, _, rest = line.partition(" ")
     if line.startswith(("new file mode ", "deleted file mode ")):
         file.kind = "added" if word == "new" else word
-        file.modes = visible(line.rpartition(" ")[2])
+        file.modes = line.rpartition(" ")[2]
     elif line.startswith(("old mode ", "new mode ")):
         file.kind = "mode" if file.kind == "changed" else file.kind
-        mode = visible(rest[5:])
+        mode = rest[5:]
         file.modes = f"{file.modes} → {mode}" if word == "new" else mode
     elif line.startswith(("rename from ", "copy from ")):
         file.kind = "renamed" if word == "rename" else "copied"
-        file.old_path = visible(_unquote(rest[5:]))
+        file.old_path = _unquote(rest[5:])
     elif line.startswith(("rename to ", "copy to ")):
-        file.path = visible(_unquote(rest[3:]))
+        file.path = _unquote(rest[3:])
     elif line.startswith(("GIT binary patch", "Binary files ")):
         file.binary = True
     elif line.startswith("+++ ") and rest != "/dev/null":
@@ -169,7 +174,7 @@ class _Reader:
             elif self.files and (hunk := _HUNK.match(line)):
                 self._hunk(self.files[-1], hunk)
             elif self.files and line.startswith("\\"):
-                self._add(self.files[-1], Row("note", None, None, (visible(line[2:]), "", "")))
+                self._add(self.files[-1], Row("note", None, None, (line[2:], "", "")))
             elif self.files:
                 _header(self.files[-1], line)
 
@@ -184,12 +189,12 @@ class _Reader:
         file.kind = "changed" if file.kind == "mode" else file.kind
         old, new = int(hunk[1]), int(hunk[3])
         old_end, new_end = old + int(hunk[2] or 1), new + int(hunk[4] or 1)
-        self._add(file, Row("hunk", None, None, (visible(hunk[0]), "", "")))
+        self._add(file, Row("hunk", None, None, (hunk[0], "", "")))
         while old < old_end or new < new_end:
             line = next(self._lines, None)
             if line is None:
                 return
-            text = (visible(line[1:]), "", "")
+            text = (line[1:], "", "")
             if line.startswith("+"):
                 self._add(file, Row("add", None, new, text))
                 file.insertions, new = file.insertions + 1, new + 1
@@ -201,6 +206,11 @@ class _Reader:
             else:
                 self._add(file, Row("same", old, new, text))
                 old, new = old + 1, new + 1
+
+
+def _shorten(line: str) -> str:
+    left = len(line) - MAX_LINE
+    return f"{line[:MAX_LINE]} … ({left:,} characters more)" if left > 0 else line
 
 
 def _mark(before: Row, after: Row) -> None:
@@ -218,7 +228,7 @@ def _mark(before: Row, after: Row) -> None:
 def _mark_pairs(rows: list[Row]) -> None:
     """Pair removed lines with as many added ones right after them."""
     runs = [(kind, list(run)) for kind, run in groupby(rows, key=lambda row: row.kind)]
-    for (kind, removed), (next_kind, added) in zip(runs, runs[1:], strict=False):
+    for (kind, removed), (next_kind, added) in pairwise(runs):
         if kind == "del" and next_kind == "add" and len(removed) == len(added):
             for before, after in zip(removed, added, strict=True):
                 _mark(before, after)
@@ -226,8 +236,9 @@ def _mark_pairs(rows: list[Row]) -> None:
 
 def read(patch: bytes) -> Diff:
     """Read a patch as `git diff --binary` writes it."""
-    reader = _Reader(iter(patch.decode("utf-8", "replace").split("\n")))
+    shown = patch[:MAX_BYTES].decode("utf-8", "replace").removesuffix("\n")
+    reader = _Reader(map(_shorten, shown.split("\n")))
     reader.run()
     for file in reader.files:
         _mark_pairs(file.rows)
-    return Diff(tuple(reader.files))
+    return Diff(tuple(reader.files), truncated=len(patch) > MAX_BYTES)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
+
+def _decimal(given: str) -> float:
+    """Read a number that JSON has, too."""
+    value = float(given)
+    if not isfinite(value):
+        raise ValueError(given)
+    return value
+
+
 LIMITS: Mapping[str, Callable[[str], int | float]] = {
-    "cost_usd": float,
+    "cost_usd": _decimal,
     "wall_seconds": int,
     "calls": int,
     "steps": int,
@@ -59,7 +69,9 @@ def _source(form: Mapping[str, str], errors: dict[str, str]) -> dict[str, Any] |
         return None
     given = form.get(name, "").strip()
     if not given:
-        errors[name] = "Say where the code is." if kind == "git" else "Say which task to carry on from."
+        errors[name] = (
+            "Say where the code is." if kind == "git" else "Say which task to carry on from."
+        )
     if kind == "task":
         return {"task": given}
     ref = form.get("ref", "").strip()

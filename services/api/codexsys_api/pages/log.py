@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from codexsys_api.pages.text import visible
-
 MAX_LINES = 5000
+MAX_CHARACTERS = 2 * 1024 * 1024
 
 _ESCAPE = re.compile(
     r"\x1b\[(?P<sgr>[0-9;:]*)m"
@@ -81,12 +80,12 @@ def _pieces(text: str, style: _Style) -> tuple[Piece, ...]:
     at = 0
     for escape in _ESCAPE.finditer(text):
         if escape.start() > at:
-            found.append(Piece(visible(text[at : escape.start()]), style.classes()))
+            found.append(Piece(text[at : escape.start()], style.classes()))
         if escape["sgr"] is not None:
             style.take(escape["sgr"])
         at = escape.end()
     if at < len(text):
-        found.append(Piece(visible(text[at:]), style.classes()))
+        found.append(Piece(text[at:], style.classes()))
     return tuple(found)
 
 
@@ -97,13 +96,17 @@ def _last_state(text: str) -> str:
 
 def read(text: str, limit: int = MAX_LINES) -> Log:
     """Split a log into lines, the last `limit` of them."""
-    rows = text.split("\n")
+    cut = (
+        text.find("\n", max(0, len(text) - MAX_CHARACTERS)) + 1 if len(text) > MAX_CHARACTERS else 0
+    )
+    before = text.count("\n", 0, cut)
+    rows = text[cut:].split("\n")
     if rows and not rows[-1]:
         rows.pop()
     hidden = max(0, len(rows) - limit)
     style = _Style()
     lines = (
         Line(number, _pieces(_last_state(row), style))
-        for number, row in enumerate(rows[hidden:], hidden + 1)
+        for number, row in enumerate(rows[hidden:], before + hidden + 1)
     )
-    return Log(tuple(lines), hidden)
+    return Log(tuple(lines), before + hidden)

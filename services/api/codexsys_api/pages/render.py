@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from codexsys_api.pages import diff, forms, log, text, views
 from codexsys_core.clock import Clock
@@ -48,6 +49,13 @@ class PageContext:
     path: str
 
 
+def _finalize(value: object) -> object:
+    """Make control characters visible in all that is printed; what is markup already has none."""
+    return (
+        text.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    )
+
+
 def tab_of(task: Json, requested: str | None) -> str:
     """Choose the tab: the one asked for, or else what matters most now."""
     explain = task.get("mode") == "explain"
@@ -83,12 +91,14 @@ class Pages:
             loader=PackageLoader("codexsys_api.pages"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_finalize,
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._env.filters["kept"] = escape
         self._env.globals |= {"v": views, "t": text, "version": version}
 
-    def _render(self, template: str, ctx: PageContext | None, **values: Any) -> str:  # noqa: ANN401
+    def _render(self, template: str, ctx: PageContext | None, **values: Any) -> str:
         return self._env.get_template(template).render(ctx=ctx, now=self._clock.now(), **values)
 
     def sign_in(self, error: str | None, ctx: PageContext | None = None) -> str:
@@ -124,7 +134,7 @@ class Pages:
         kept = {name: value for name, value in filters.items() if value}
         return self._render("tasks.html", ctx, items=items, next_cursor=next_cursor, filters=kept)
 
-    def task(  # noqa: PLR0913 - each is a part of one page
+    def task(
         self,
         task: Json,
         tab: str | None,
@@ -167,7 +177,7 @@ class Pages:
             refresh_seconds=REFRESH_SECONDS,
         )
 
-    def share(  # noqa: PLR0913 - each is a part of one page
+    def share(
         self,
         task: Json,
         parts: Sequence[str],

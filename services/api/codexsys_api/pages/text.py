@@ -6,14 +6,17 @@ import re
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+NOTHING = "\N{EN DASH}"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def visible(text: str) -> str:
     """Show control and direction characters as what they are, so that no text lies about itself."""
-    return _UNSAFE.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
+    return _UNSAFE.sub(lambda found: f"[U+{ord(found[0]):04X}]", text.replace("\r\n", "\n"))
 
 
 def size(count: int) -> str:
@@ -52,14 +55,14 @@ def moment(stamp: str | None) -> datetime | None:
 def when(stamp: str | None) -> str:
     """Say a time in full, in UTC."""
     found = moment(stamp)
-    return f"{found.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if found else "–"
+    return f"{found.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if found else NOTHING
 
 
 def age(stamp: str | None, now: datetime) -> str:
     """Say how long ago a time was, in its largest unit."""
     found = moment(stamp)
     if not found:
-        return "–"
+        return NOTHING
     seconds = max(0, int((now - found).total_seconds()))
     for length, word in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
         if seconds >= length:
@@ -75,7 +78,7 @@ def plural(count: int, one: str, many: str = "") -> str:
 def title(prompt: str, fallback: str) -> str:
     """Make a heading of the first line of a prompt that says something."""
     lines = (line.strip(" #*-\t\r") for line in prompt.splitlines())
-    first = visible(next((line for line in lines if line), fallback))
+    first = next((line for line in lines if line), fallback)
     return first if len(first) <= 110 else first[:109].rstrip() + "…"
 
 
@@ -83,13 +86,13 @@ def repository(url: str) -> str:
     """Shorten a Git URL to its last two names; never shows user or password."""
     path = urlsplit(url).path if "://" in url else url.rpartition(":")[2]
     names = [name for name in path.removesuffix("/").removesuffix(".git").split("/") if name]
-    return visible("/".join(names[-2:])) or "repository"
+    return "/".join(names[-2:]) or "repository"
 
 
 def without_password(url: str) -> str:
     """Give a Git URL without user and password."""
     if "://" not in url:
-        return visible(url)
+        return url
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    return visible(f"{scheme}://{host.rpartition('@')[2]}{slash}{path}")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

@@ -61,6 +61,8 @@ class Fact:
     more: str = ""
     used: float | None = None
     limit: float | None = None
+    insertions: int = 0
+    deletions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def status(task: Json) -> State:
 
 def verdict(task: Json) -> State | None:
     """Say the verdict; an explanation that succeeded has an answer instead."""
-    name = task.get("verdict")
+    name = str(task.get("verdict") or "")
     if not name and task.get("mode") == "explain" and task["status"] == "succeeded":
         name = "answer"
     return State(name, VERDICTS.get(name, name)) if name else None
@@ -129,11 +131,11 @@ def source(task: Json) -> tuple[str, str]:
     """Name the source and its ref, short."""
     given = task.get("source") or {}
     if git := given.get("git"):
-        return text.repository(git.get("url") or ""), text.visible(git.get("ref") or "default branch")
+        return text.repository(git.get("url") or ""), git.get("ref") or "default branch"
     if "zip" in given:
-        return text.visible((given["zip"] or {}).get("filename") or "zip file"), ""
+        return (given["zip"] or {}).get("filename") or "zip file", ""
     if "task" in given:
-        return "result of an earlier task", text.visible(str(given["task"]))
+        return "result of an earlier task", str(given["task"])
     return "source", ""
 
 
@@ -143,7 +145,7 @@ def source_in_full(task: Json) -> str:
     if not git:
         return " ".join(part for part in source(task) if part)
     ref = git.get("ref")
-    return text.without_password(git.get("url") or "") + (f" at {text.visible(ref)}" if ref else "")
+    return text.without_password(git.get("url") or "") + (f" at {ref}" if ref else "")
 
 
 def under_status(task: Json) -> str:
@@ -194,13 +196,17 @@ def _proof(task: Json, checks: Json) -> list[Proof]:
     if verified:
         total = sum((checks.get("after") or {}).values())
         found = [Proof(what, more, good=True) for what, more in _PROOF]
-        found.append(Proof("Every result read, test by test", f"{total:,} in the report", good=True))
+        found.append(
+            Proof("Every result read, test by test", f"{total:,} in the report", good=True)
+        )
     good = True if verified else None
-    found += [Proof(text.visible(str(said)), "", good) for said in checks.get("sentences") or ()]
+    found += [Proof(str(said), "", good) for said in checks.get("sentences") or ()]
     for key, words in (("fixed", "fixed"), ("broken", "broken"), ("missing", "no longer there")):
-        names = [text.visible(str(name)) for name in checks.get(key) or ()]
+        names = [str(name) for name in checks.get(key) or ()]
         if names:
-            more = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+            more = ", ".join(names[:5]) + (
+                f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+            )
             what = f"{text.plural(len(names), 'test')} {words}"
             found.append(Proof(what, more, good=key == "fixed"))
     return found
@@ -246,8 +252,8 @@ def headline(task: Json) -> Headline:
         sentence = cause if is_terminal(task) else _open_sentence(task)
     return Headline(
         state=found or status(task),
-        sentence=text.visible(sentence),
-        advice=text.visible(str(reason.get("next") or "")) if cause else "",
+        sentence=sentence,
+        advice=str(reason.get("next") or "") if cause else "",
         claim=_CLAIMS.get(found.name, "") if found else "",
         counts=_counts(checks),
         proof=_proof(task, checks),
@@ -271,16 +277,21 @@ def _spent(task: Json) -> list[Fact]:
     ]
 
 
+def _change(change: Json) -> Fact:
+    files = text.plural(int(change.get("files") or 0), "file")
+    insertions, deletions = int(change.get("insertions") or 0), int(change.get("deletions") or 0)
+    return Fact("Change", files, insertions=insertions, deletions=deletions)
+
+
 def facts(task: Json, now: datetime, *, with_cost: bool = True) -> list[Fact]:
     """List the numbers of a task; `with_cost` off leaves out all that money can be read from."""
     limits, change = task.get("limits") or {}, task.get("diff") or {}
     seconds, most = elapsed(task, now), limits.get("wall_seconds")
     of = f"of {text.duration(most)}" if most else ""
-    took = text.duration(seconds) if seconds is not None else "–"
+    took = text.duration(seconds) if seconds is not None else text.NOTHING
     found = _spent(task) if with_cost else []
     found.insert(1, Fact("Time", took, of, seconds, most))
-    lines = f"+{change.get('insertions', 0):,} −{change.get('deletions', 0):,}" if change else ""
-    found.append(Fact("Change", text.plural(change["files"], "file") if change else "–", lines))
+    found.append(_change(change) if change else Fact("Change", text.NOTHING))
     tries = limits.get("attempts")
     found.append(Fact("Attempt", str(task.get("attempt") or 1), f"of {tries}" if tries else ""))
     return found
