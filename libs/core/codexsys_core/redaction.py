@@ -14,8 +14,10 @@ SHORTEST_PART = 8
 
 _SHAPES = (
     # A key in PEM, whole or as far as this text has it. Possessive: linear on hostile text.
-    rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-    rb"(?:[A-Za-z0-9+/=\\\s:,.()]|-(?!----))*+(?:-----END [A-Z0-9 ]{1,60}-----)?",
+    (
+        rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        rb"(?:[A-Za-z0-9+/=\\\s:,.()]|-(?!----))*+(?:-----END [A-Z0-9 ]{1,60}-----)?"
+    ),
     rb"cdx_[0-9a-z]{26}_[A-Za-z0-9_-]{32,64}",
     rb"gh[opsur]_[A-Za-z0-9]{20,255}",
     rb"github_pat_[A-Za-z0-9_]{20,255}",

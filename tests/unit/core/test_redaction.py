@@ -5,6 +5,7 @@ import json
 from urllib.parse import quote, quote_plus
 
 import pytest
+
 from codexsys_core.redaction import MARK, SecretRedactor
 
 SECRET = 'p@ss/w"örd+7\\x'
@@ -69,7 +70,13 @@ def test_a_bearer_token_goes() -> None:
 @pytest.mark.parametrize("newline", ["\n", "\\n"])
 def test_a_private_key_goes_as_a_block(newline: str) -> None:
     key = newline.join(
-        ["-----BEGIN RSA PRIVATE KEY-----", "DEK-Info: AES-128-CBC,AB", "", "MIIE/+=", "-----END RSA PRIVATE KEY-----"]
+        [
+            "-----BEGIN RSA PRIVATE KEY-----",
+            "DEK-Info: AES-128-CBC,AB",
+            "",
+            "MIIE/+=",
+            "-----END RSA PRIVATE KEY-----",
+        ]
     )
     assert SecretRedactor().redact(f'k = "{key}" end'.encode()) == b'k = "' + MARK + b'" end'
 

@@ -1,0 +1,96 @@
+"""Tenants and their keys."""
+
+from sqlalchemy import Executable, RowMapping, Select, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.tables import KEYS, TENANTS
+from codexsys_adapters.sql.times import aware, naive, now_sql
+from codexsys_core.errors import Conflict, NotFound
+from codexsys_core.principal import ApiKey, Tenant
+
+
+class SqlKeys:
+    """A `KeyStore` on SQL."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def add_tenant(self, tenant: Tenant) -> None:
+        """Insert a tenant; `Conflict` when another one has the name."""
+        row = insert(TENANTS).values(
+            id=tenant.id, name=tenant.name, created_at=naive(tenant.created_at)
+        )
+        try:
+            await self._write(row)
+        except IntegrityError as error:
+            stored = await self.tenant_named(tenant.name)
+            if stored is None or stored.id != tenant.id:
+                raise Conflict(
+                    f"There is a tenant {tenant.name!r} already.", code="tenant_exists"
+                ) from error
+
+    async def tenant_named(self, name: str) -> Tenant | None:
+        """Find a tenant by its name."""
+
+        async def statements(connection: AsyncConnection) -> Tenant | None:
+            statement = select(TENANTS).where(TENANTS.c.name == name)
+            row = (await connection.execute(statement)).mappings().one_or_none()
+            return (
+                None
+                if row is None
+                else Tenant.model_validate({**row, "created_at": aware(row["created_at"])})
+            )
+
+        return await self._database.look(statements)
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Insert a key; `Conflict` when another one has the id."""
+        times = {
+            "created_at": naive(key.created_at),
+            "revoked_at": key.revoked_at and naive(key.revoked_at),
+        }
+        try:
+            await self._write(insert(KEYS).values({**key.model_dump(), **times}))
+        except IntegrityError as error:
+            stored = await self.key(key.id)
+            if stored is None or stored.secret_hash != key.secret_hash:
+                raise Conflict("There is a key with this id already.", code="key_exists") from error
+
+    async def key(self, key_id: str) -> ApiKey | None:
+        """Find a key by id, revoked ones too."""
+        found = await self._keys(select(KEYS).where(KEYS.c.id == key_id))
+        return found[0] if found else None
+
+    async def keys(self, tenant_id: str) -> list[ApiKey]:
+        """List a tenant's keys, newest first."""
+        statement = select(KEYS).where(KEYS.c.tenant_id == tenant_id)
+        return await self._keys(statement.order_by(KEYS.c.created_at.desc(), KEYS.c.id.desc()))
+
+    async def revoke(self, key_id: str, *, tenant_id: str) -> None:
+        """Make a key useless from now on; the first time stays."""
+        statement = (
+            update(KEYS)
+            .where(KEYS.c.id == key_id, KEYS.c.tenant_id == tenant_id)
+            .values(revoked_at=func.coalesce(KEYS.c.revoked_at, now_sql()))
+        )
+        if not await self._write(statement):
+            raise NotFound("There is no such key.")
+
+    async def _keys(self, statement: Select[tuple[object, ...]]) -> list[ApiKey]:
+        async def statements(connection: AsyncConnection) -> list[ApiKey]:
+            return [_key(row) for row in (await connection.execute(statement)).mappings()]
+
+        return await self._database.look(statements)
+
+    async def _write(self, statement: Executable) -> int:
+        async def statements(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement)).rowcount
+
+        return await self._database.transact(statements)
+
+
+def _key(row: RowMapping) -> ApiKey:
+    times = {name: aware(row[name]) for name in ("created_at", "revoked_at")}
+    return ApiKey.model_validate({**row, **times})

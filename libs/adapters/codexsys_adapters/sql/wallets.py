@@ -1,0 +1,320 @@
+"""What tasks may spend: reserved in one conditional update, settled once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.tables import ATTEMPTS, RESERVATIONS, SANDBOXES, TASKS, WALLETS
+from codexsys_adapters.sql.times import after_sql, now_sql
+from codexsys_core.errors import NotFound
+from codexsys_core.ids import Ids
+from codexsys_core.moves import TaskStatus
+from codexsys_core.sandbox import SandboxState
+from codexsys_core.task import Usage
+from codexsys_core.wallet import Grant, Prices, Refusal
+
+_MILLION = 1_000_000
+_TERMINAL = [status.value for status in TaskStatus if status.terminal]
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """Prices in millionths of a dollar per million tokens, as whole numbers."""
+
+    input: int
+    output: int
+    cached: int
+
+    def micros(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> int:
+        """Return the cost, rounded up."""
+        cached = min(cached_tokens, input_tokens)
+        total = (
+            (input_tokens - cached) * self.input
+            + cached * self.cached
+            + output_tokens * self.output
+        )
+        return -(-total // _MILLION)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call that wants to be made."""
+
+    id: str
+    sandbox_id: str
+    input_tokens: int
+    output_tokens: int
+    rates: _Rates
+    seconds: float
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def micros(self) -> int:
+        return self.rates.micros(self.input_tokens, self.output_tokens)
+
+    def capped(self, output_tokens: int) -> "_Call":
+        """Return the call with less output."""
+        return _Call(
+            self.id, self.sandbox_id, self.input_tokens, output_tokens, self.rates, self.seconds
+        )
+
+
+class SqlWallet:
+    """A `Wallet` on SQL."""
+
+    def __init__(self, *, database: Database, ids: Ids) -> None:
+        self._database = database
+        self._ids = ids
+
+    async def reserve(
+        self,
+        sandbox_id: str,
+        *,
+        input_tokens: int,
+        output_tokens: int,
+        prices: Prices | None,
+        seconds: float,
+    ) -> Grant | Refusal:
+        """Reserve the worst case. Without prices the worst case is not known: refused."""
+        call = _Call(
+            self._ids.new("res"), sandbox_id, input_tokens, output_tokens, _rates(prices), seconds
+        )
+
+        async def statements(connection: AsyncConnection) -> Grant | Refusal:
+            if granted := await _granted(connection, call.id):
+                return granted
+            if prices is not None and await _take(connection, call):
+                return await _reserved(connection, call)
+            # The wallet's row is locked from here on, so what is left stays left for the second try.
+            answer = await _what_is_left(connection, call)
+            if isinstance(answer, Refusal):
+                return answer
+            if prices is None:
+                return Refusal(code="budget_exhausted")
+            if await _take(connection, answer):
+                return await _reserved(connection, answer)
+            return Refusal(code="token_revoked")
+
+        return await self._database.transact(statements)
+
+    async def settle(self, grant: Grant, usage: Usage | None) -> None:
+        """Replace the reservation by what was used."""
+        await self._settle(grant.id, usage)
+
+    async def settle_overdue(self, *, limit: int) -> int:
+        """Settle in full what was reserved for longer than its call may take."""
+        row = RESERVATIONS.c
+        overdue = (
+            select(row.id)
+            .where(row.settled_at.is_(None), row.until < now_sql())
+            .order_by(row.until)
+            .limit(limit)
+        )
+
+        async def statements(connection: AsyncConnection) -> list[str]:
+            return list(await connection.scalars(overdue))
+
+        return sum(
+            [await self._settle(found, None) for found in await self._database.look(statements)]
+        )
+
+    async def usage(self, task_id: str) -> Usage:
+        """Return what the task has used, with what is reserved as if it were used."""
+        row = RESERVATIONS.c
+        open_calls = select(func.sum(row.input_tokens), func.sum(row.output_tokens)).where(
+            row.task_id == task_id, row.settled_at.is_(None)
+        )
+
+        async def statements(connection: AsyncConnection) -> Usage:
+            wallet = (
+                await connection.execute(select(WALLETS).where(WALLETS.c.task_id == task_id))
+            ).one_or_none()
+            if wallet is None:
+                raise NotFound("There is no such task.")
+            reserved_input, reserved_output = (await connection.execute(open_calls)).one()
+            return Usage(
+                calls=wallet.calls,
+                input_tokens=wallet.input_tokens + int(reserved_input or 0),
+                output_tokens=wallet.output_tokens + int(reserved_output or 0),
+                cached_tokens=wallet.cached_tokens,
+                cost_usd=(wallet.micros + wallet.reserved_micros) / _MILLION,
+            )
+
+        return await self._database.look(statements)
+
+    async def _settle(self, reservation_id: str, usage: Usage | None) -> bool:
+        row = RESERVATIONS.c
+        close = update(RESERVATIONS).where(row.id == reservation_id, row.settled_at.is_(None))
+
+        async def statements(connection: AsyncConnection) -> bool:
+            if not (await connection.execute(close.values(settled_at=now_sql()))).rowcount:
+                return False
+            found = (
+                await connection.execute(select(RESERVATIONS).where(row.id == reservation_id))
+            ).one()
+            await connection.execute(
+                update(WALLETS)
+                .where(WALLETS.c.task_id == found.task_id)
+                .values(_used(found, usage))
+            )
+            return True
+
+        return await self._database.transact(statements)
+
+
+def _rates(prices: Prices | None) -> _Rates:
+    if prices is None:
+        return _Rates(0, 0, 0)
+    cached = prices.input_usd if prices.cached_usd is None else prices.cached_usd
+    return _Rates(*(round(usd * _MILLION) for usd in (prices.input_usd, prices.output_usd, cached)))
+
+
+def _task_of(sandbox_id: str) -> Select[tuple[str]]:
+    """Select the task of a sandbox that may still make calls."""
+    return (
+        select(SANDBOXES.c.task_id)
+        .join(ATTEMPTS, ATTEMPTS.c.id == SANDBOXES.c.attempt_id)
+        .join(TASKS, TASKS.c.id == SANDBOXES.c.task_id)
+        .where(
+            SANDBOXES.c.id == sandbox_id,
+            SANDBOXES.c.state != SandboxState.ENDED.value,
+            ATTEMPTS.c.cancel_at.is_(None),
+            TASKS.c.status.not_in(_TERMINAL),
+        )
+    )
+
+
+async def _take(connection: AsyncConnection, call: _Call) -> bool:
+    wallet = WALLETS.c
+    statement = (
+        update(WALLETS)
+        .where(
+            wallet.task_id == _task_of(call.sandbox_id).scalar_subquery(),
+            wallet.calls + 1 <= wallet.limit_calls,
+            wallet.input_tokens + wallet.output_tokens + wallet.reserved_tokens + call.tokens
+            <= wallet.limit_tokens,
+            wallet.micros + wallet.reserved_micros + call.micros <= wallet.limit_micros,
+        )
+        .values(
+            calls=wallet.calls + 1,
+            reserved_tokens=wallet.reserved_tokens + call.tokens,
+            reserved_micros=wallet.reserved_micros + call.micros,
+        )
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def _reserved(connection: AsyncConnection, call: _Call) -> Grant:
+    task_id = select(SANDBOXES.c.task_id).where(SANDBOXES.c.id == call.sandbox_id)
+    await connection.execute(
+        insert(RESERVATIONS).values(
+            id=call.id,
+            task_id=task_id.scalar_subquery(),
+            sandbox_id=call.sandbox_id,
+            input_tokens=call.input_tokens,
+            output_tokens=call.output_tokens,
+            micros=call.micros,
+            price_input=call.rates.input,
+            price_output=call.rates.output,
+            price_cached=call.rates.cached,
+            until=after_sql(call.seconds),
+        )
+    )
+    granted = await _granted(connection, call.id)
+    if granted is None:
+        raise AssertionError("the reservation was inserted just now")
+    return granted
+
+
+async def _granted(connection: AsyncConnection, reservation_id: str) -> Grant | None:
+    """Return the grant of a reservation that is there, also one whose commit went unanswered."""
+    row = RESERVATIONS.c
+    statement = (
+        select(
+            row.id,
+            row.task_id,
+            row.sandbox_id,
+            row.input_tokens,
+            row.output_tokens,
+            WALLETS.c.calls.label("number"),
+        )
+        .join(WALLETS, WALLETS.c.task_id == row.task_id)
+        .where(row.id == reservation_id)
+    )
+    found = (await connection.execute(statement)).mappings().one_or_none()
+    return None if found is None else Grant.model_validate(dict(found))
+
+
+async def _what_is_left(connection: AsyncConnection, call: _Call) -> _Call | Refusal:
+    """Find out why nothing was reserved: return what would be allowed, or the refusal."""
+    if refusal := await _stopped(connection, call.sandbox_id):
+        return refusal
+    task_id = select(SANDBOXES.c.task_id).where(SANDBOXES.c.id == call.sandbox_id).scalar_subquery()
+    statement = select(WALLETS).where(WALLETS.c.task_id == task_id).with_for_update()
+    wallet: Any = (await connection.execute(statement)).one_or_none()
+    if wallet is None:
+        return Refusal(code="token_revoked")
+    if wallet.calls >= wallet.limit_calls:
+        return Refusal(code="calls_exhausted")
+    tokens = (
+        wallet.limit_tokens
+        - wallet.input_tokens
+        - wallet.output_tokens
+        - wallet.reserved_tokens
+        - call.input_tokens
+    )
+    if tokens < 1:
+        return Refusal(code="tokens_exhausted")
+    micros = wallet.limit_micros - wallet.micros - wallet.reserved_micros
+    output = min(tokens, call.output_tokens, _affordable(call, micros))
+    return call.capped(output) if output >= 1 else Refusal(code="budget_exhausted")
+
+
+def _affordable(call: _Call, micros: int) -> int:
+    """Return how much output fits into the money that is left."""
+    left = micros * _MILLION - call.input_tokens * call.rates.input
+    if left < 0:
+        return 0
+    return left // call.rates.output if call.rates.output else call.output_tokens
+
+
+async def _stopped(connection: AsyncConnection, sandbox_id: str) -> Refusal | None:
+    statement = (
+        select(SANDBOXES.c.state, ATTEMPTS.c.cancel_at, TASKS.c.status)
+        .join(ATTEMPTS, ATTEMPTS.c.id == SANDBOXES.c.attempt_id)
+        .join(TASKS, TASKS.c.id == SANDBOXES.c.task_id)
+        .where(SANDBOXES.c.id == sandbox_id)
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    if row is not None and (row.cancel_at is not None or row.status == TaskStatus.CANCELLED.value):
+        return Refusal(code="task_cancelled")
+    if row is None or row.state == SandboxState.ENDED.value or row.status in _TERMINAL:
+        return Refusal(code="token_revoked")
+    return None
+
+
+def _used(reservation: Any, usage: Usage | None) -> dict[Any, Any]:
+    """Return the wallet's new columns once a reservation is settled."""
+    wallet = WALLETS.c
+    rates = _Rates(reservation.price_input, reservation.price_output, reservation.price_cached)
+    if usage is None:
+        usage = Usage(
+            input_tokens=reservation.input_tokens, output_tokens=reservation.output_tokens
+        )
+    return {
+        "reserved_tokens": wallet.reserved_tokens
+        - reservation.input_tokens
+        - reservation.output_tokens,
+        "reserved_micros": wallet.reserved_micros - reservation.micros,
+        "input_tokens": wallet.input_tokens + usage.input_tokens,
+        "output_tokens": wallet.output_tokens + usage.output_tokens,
+        "cached_tokens": wallet.cached_tokens + usage.cached_tokens,
+        "micros": wallet.micros
+        + rates.micros(usage.input_tokens, usage.output_tokens, usage.cached_tokens),
+    }
