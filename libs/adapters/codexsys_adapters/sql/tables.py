@@ -8,7 +8,6 @@ from sqlalchemy.dialects import mysql
 from sqlmodel import Field, SQLModel
 
 
-
 def _id(*, key: bool = False, null: bool = False, index: bool = False) -> Any:
     kind = CHAR(32).with_variant(mysql.CHAR(32, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
     return Column(kind, primary_key=key, nullable=null, index=index)
@@ -76,7 +75,7 @@ class TaskRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_tasks_tenant", "tenant_id", "id"),
         Index("ix_tasks_result_due", "result_due_at"),
-        Index("ix_tasks_status", "status", "created_at"),
+        Index("ix_tasks_status", "status", "queue_until"),
     )
 
     id: str = Field(sa_column=_id(key=True))
@@ -313,4 +312,10 @@ class ReservationRow(SQLModel, table=True):
     settled_at: datetime | None = Field(sa_column=_time(null=True))
 
 
-
+_TABLES = SQLModel.metadata.tables
+TENANTS, KEYS = _TABLES["tenants"], _TABLES["api_keys"]
+TASKS, ATTEMPTS, LABELS = _TABLES["tasks"], _TABLES["attempts"], _TABLES["task_labels"]
+SANDBOXES, CHECKPOINTS = _TABLES["sandboxes"], _TABLES["checkpoints"]
+EVENTS, LOG_STREAMS, LOG_CHUNKS = _TABLES["events"], _TABLES["log_streams"], _TABLES["log_chunks"]
+ARTIFACTS, SHARES, IDEMPOTENCY = _TABLES["artifacts"], _TABLES["shares"], _TABLES["idempotency_keys"]
+WALLETS, RESERVATIONS = _TABLES["wallets"], _TABLES["reservations"]

@@ -1,0 +1,239 @@
+"""Connections and transactions on SQLite and MySQL, with driver errors turned into ours at this edge."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import event, make_url, text
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from codexsys_core.errors import Invalid, Unavailable
+
+T = TypeVar("T")
+
+_LOST = frozenset({2006, 2013, 2055})
+_CONTENDED = frozenset({1205, 1213, 1020})
+"""Lock wait timeout, deadlock, and MariaDB's "record has changed since last read"."""
+_AWAY = _LOST | {
+    1040,
+    1042,
+    1043,
+    1045,
+    1053,
+    1077,
+    1129,
+    1158,
+    1159,
+    1160,
+    1161,
+    1203,
+    1290,
+    1317,
+    1836,
+    1927,
+    2002,
+    2003,
+    2005,
+}
+_SQLITE_CONTENDED = ("SQLITE_BUSY", "SQLITE_LOCKED")
+_SQLITE_AWAY = (
+    "SQLITE_CANTOPEN",
+    "SQLITE_IOERR",
+    "SQLITE_FULL",
+    "SQLITE_READONLY",
+    "SQLITE_NOTADB",
+)
+_TRIES = 5
+
+
+class Contended(Unavailable):
+    """Two transactions were in each other's way; this one was rolled back whole."""
+
+
+class Lost(Unavailable):
+    """The connection broke; what was under way may or may not have been committed."""
+
+
+class Database:
+    """One database by URL: `sqlite:///path` or `mysql://user:password@host:port/name?ssl_ca=…`.
+
+    Use it as an async context manager; nothing connects before the first transaction.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, busy_seconds: float = 10.0) -> None:
+        self._url = driver_url(url)
+        self._options: dict[str, Any]
+        if self.dialect == "sqlite":
+            self._options = _sqlite_options(pool_size, busy_seconds)
+        else:
+            self._options = _mysql_options(pool_size)
+        self._engine: AsyncEngine | None = None
+        self._writer: AbstractAsyncContextManager[Any] = nullcontext()
+
+    @property
+    def dialect(self) -> str:
+        """Return `sqlite` or `mysql`."""
+        return self._url.get_backend_name()
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """Return the engine of the open database."""
+        if self._engine is None:
+            raise Unavailable("The database is not open.", code="database_unavailable")
+        return self._engine
+
+    async def __aenter__(self) -> Self:
+        self._engine = create_async_engine(self._url, **self._options)
+        if self.dialect == "sqlite":
+            # Writers of one process queue here, in order, instead of polling for the file's lock.
+            self._writer = asyncio.Lock()
+            event.listen(self._engine.sync_engine, "connect", _sqlite_connect)
+            event.listen(self._engine.sync_engine, "begin", _sqlite_begin)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection for statements that change nothing."""
+        async with _edge(), self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection in a transaction that is committed at the end of the block."""
+        async with _edge(), self._writer, self.engine.connect() as connection:
+            if self.dialect == "sqlite":
+                await connection.execution_options(begin="IMMEDIATE")
+            async with connection.begin():
+                yield connection
+
+    async def transact(
+        self, statements: Callable[[AsyncConnection], Awaitable[T]], *, after_loss: bool = True
+    ) -> T:
+        """Run a whole transaction, again after a deadlock and once more after a lost connection.
+
+        So `statements` must be such that running them after they took effect changes nothing:
+        conditional updates that read back, inserts under an id of their own. Where that cannot
+        be, `after_loss=False` leaves the unknown answer (`Lost`) to the caller.
+        """
+        lost = 0
+        for left in reversed(range(_TRIES)):
+            try:
+                async with self.write() as connection:
+                    return await statements(connection)
+            except Contended:
+                if not left:
+                    raise
+                await asyncio.sleep(0.01 * (_TRIES - left))
+            except Lost:
+                lost += 1
+                if lost > 1 or not (after_loss and left):
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    async def look(self, statements: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run reading statements, once more after a lost connection."""
+        try:
+            async with self.read() as connection:
+                return await statements(connection)
+        except Lost:
+            async with self.read() as connection:
+                return await statements(connection)
+
+    async def ready(self) -> None:
+        """Raise `Unavailable` unless the database answers now."""
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+def driver_url(url: str) -> URL:
+    """Return the URL with the driver's name in it."""
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed.set(drivername="sqlite+aiosqlite")
+    if backend in ("mysql", "mariadb"):
+        return parsed.set(drivername="mysql+asyncmy").update_query_dict({"charset": "utf8mb4"})
+    raise Invalid(
+        "The database URL must be sqlite:///path or mysql://user:password@host:port/name.",
+        code="database_url",
+    )
+
+
+def _sqlite_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
+    # isolation_level None: the driver begins nothing by itself, the "begin" event below does.
+    arguments = {"isolation_level": None, "timeout": busy_seconds}
+    return {
+        "connect_args": arguments,
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": 30,
+    }
+
+
+def _mysql_options(pool_size: int) -> dict[str, Any]:
+    # FOUND_ROWS (matched rows, not changed ones, are counted) is set by SQLAlchemy's dialect itself.
+    return {
+        "connect_args": {"init_command": "SET time_zone = '+00:00'", "connect_timeout": 5},
+        "isolation_level": "READ COMMITTED",
+        "pool_size": pool_size,
+        "max_overflow": pool_size,
+        "pool_timeout": 10,
+        "pool_recycle": 1800,
+        # Every block here ends its transaction itself: no further round trip to be sure.
+        "pool_reset_on_return": None,
+    }
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@asynccontextmanager
+async def _edge() -> AsyncIterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        ours = _translate(error)
+        if ours is None:
+            raise
+        raise ours from error
+    except (PoolTimeout, OSError) as error:
+        raise Unavailable(
+            "The database does not answer.", code="database_unavailable", retry_after=2
+        ) from error
+
+
+def _translate(error: DBAPIError) -> Unavailable | None:
+    keywords: Mapping[str, Any] = {"code": "database_unavailable", "retry_after": 2}
+    name = getattr(error.orig, "sqlite_errorname", None) or ""
+    arguments = getattr(error.orig, "args", ())
+    number = arguments[0] if arguments and isinstance(arguments[0], int) else 0
+    if number in _CONTENDED or name.startswith(_SQLITE_CONTENDED):
+        return Contended("The database is busy.", **keywords)
+    if number in _LOST or error.connection_invalidated:
+        return Lost("The connection to the database broke.", **keywords)
+    if number in _AWAY or name.startswith(_SQLITE_AWAY):
+        return Unavailable("The database does not answer.", **keywords)
+    return None

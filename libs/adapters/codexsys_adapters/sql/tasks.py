@@ -1,0 +1,226 @@
+"""Tasks as their owners see them."""
+
+from typing import Any
+
+from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, ended
+from codexsys_adapters.sql.engine import Contended, Database
+from codexsys_adapters.sql.event_rows import append_event
+from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, IDEMPOTENCY, LABELS, TASKS, WALLETS
+from codexsys_adapters.sql.task_rows import (
+    new_attempt,
+    read_task,
+    task_values,
+    tasks_with_usage,
+    to_task,
+)
+from codexsys_adapters.sql.times import after_sql, naive, now_sql
+from codexsys_core.attempt import Attempt, Hold
+from codexsys_core.errors import Invalid
+from codexsys_core.event import EventType
+from codexsys_core.moves import AttemptState
+from codexsys_core.task import Idempotency, Task, TaskQuery
+
+_KEPT_SECONDS = 24 * 3600
+
+
+class SqlTasks:
+    """`TaskStore` in a database."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def add(
+        self, task: Task, attempt: Attempt, idempotency: Idempotency | None = None
+    ) -> Task:
+        """Insert everything that a new task consists of; a known key gives the stored task."""
+
+        async def statements(connection: AsyncConnection) -> None:
+            if idempotency is not None:
+                await _note_key(connection, task, idempotency)
+            await _insert(connection, task, attempt)
+
+        try:
+            await self._database.transact(statements)
+        except IntegrityError:
+            # Either the key is known, or this very task was committed before its connection broke.
+            stored = await self.known(task.tenant_id, idempotency) if idempotency else None
+            return stored or await self.get(task.id, tenant_id=task.tenant_id)
+        return task.model_copy(update={"seq": 1})
+
+    async def known(self, tenant_id: str, idempotency: Idempotency) -> Task | None:
+        """Return the task that was made with this key in the last 24 hours."""
+        wanted = select(IDEMPOTENCY.c.fingerprint, IDEMPOTENCY.c.task_id).where(
+            IDEMPOTENCY.c.tenant_id == tenant_id,
+            IDEMPOTENCY.c.key == idempotency.key,
+            IDEMPOTENCY.c.created_at > after_sql(-_KEPT_SECONDS),
+        )
+
+        async def statements(connection: AsyncConnection) -> Task | None:
+            row = (await connection.execute(wanted)).one_or_none()
+            if row is None:
+                return None
+            if row.fingerprint != idempotency.fingerprint:
+                raise Invalid(
+                    "This Idempotency-Key was used for another request; take a new key for a new request.",
+                    code="idempotency_mismatch",
+                )
+            return await read_task(connection, row.task_id, tenant_id=tenant_id)
+
+        return await self._database.look(statements)
+
+    async def get(self, task_id: str, *, tenant_id: str) -> Task:
+        """Return one task."""
+        return await self._database.look(
+            lambda connection: read_task(connection, task_id, tenant_id=tenant_id)
+        )
+
+    async def find(self, query: TaskQuery) -> list[Task]:
+        """Return up to `limit` tasks, newest first."""
+        wanted = tasks_with_usage().where(TASKS.c.tenant_id == query.tenant_id)
+        if query.status is not None:
+            wanted = wanted.where(TASKS.c.status == query.status.value)
+        if query.source_url is not None:
+            wanted = wanted.where(TASKS.c.source_url == query.source_url)
+        if query.created_after is not None:
+            wanted = wanted.where(TASKS.c.created_at > naive(query.created_after))
+        if query.before is not None:
+            wanted = wanted.where(TASKS.c.id < query.before)
+        if query.label is not None:
+            name, value = query.label
+            wanted = wanted.join(LABELS, LABELS.c.task_id == TASKS.c.id).where(
+                LABELS.c.tenant_id == query.tenant_id,
+                LABELS.c.name == name,
+                LABELS.c.value == value,
+            )
+        wanted = wanted.order_by(TASKS.c.id.desc()).limit(query.limit)
+
+        async def statements(connection: AsyncConnection) -> list[Task]:
+            return [to_task(row) for row in (await connection.execute(wanted)).mappings()]
+
+        return await self._database.look(statements)
+
+    async def cancel(self, task_id: str, *, tenant_id: str) -> Task:
+        """End what waits, at once; ask the owner of what runs to end it."""
+
+        async def statements(connection: AsyncConnection) -> Task:
+            task = await read_task(connection, task_id, tenant_id=tenant_id)
+            if task.status.terminal:
+                return task
+            await _cancel(connection, task_id)
+            return await read_task(connection, task_id, tenant_id=tenant_id)
+
+        return await self._database.transact(statements)
+
+    async def queue_position(self, task: Task) -> int | None:
+        """Return how many queued attempts of the tenant come first."""
+        queued = ATTEMPTS.c.state == AttemptState.QUEUED.value
+        mine = select(ATTEMPTS.c.id, ATTEMPTS.c.due_at).where(
+            ATTEMPTS.c.task_id == task.id, ATTEMPTS.c.tenant_id == task.tenant_id, queued
+        )
+
+        async def statements(connection: AsyncConnection) -> int | None:
+            row = (await connection.execute(mine)).one_or_none()
+            if row is None:
+                return None
+            due = ATTEMPTS.c.due_at
+            earlier = or_(due < row.due_at, (due == row.due_at) & (ATTEMPTS.c.id < row.id))
+            first = select(func.count()).where(
+                ATTEMPTS.c.tenant_id == task.tenant_id, queued, earlier
+            )
+            return int((await connection.execute(first)).scalar_one())
+
+        return await self._database.look(statements)
+
+
+async def _note_key(connection: AsyncConnection, task: Task, idempotency: Idempotency) -> None:
+    same = (IDEMPOTENCY.c.tenant_id == task.tenant_id) & (IDEMPOTENCY.c.key == idempotency.key)
+    row = {
+        "tenant_id": task.tenant_id,
+        "key": idempotency.key,
+        "fingerprint": idempotency.fingerprint,
+        "task_id": task.id,
+    }
+    # A row that is older than a day is taken over; a younger one makes the insert fail.
+    old = update(IDEMPOTENCY).where(same, IDEMPOTENCY.c.created_at <= after_sql(-_KEPT_SECONDS))
+    if (await connection.execute(old.values(**row, created_at=now_sql()))).rowcount == 0:
+        await connection.execute(insert(IDEMPOTENCY).values(**row, created_at=now_sql()))
+
+
+async def _insert(connection: AsyncConnection, task: Task, attempt: Attempt) -> None:
+    limits = task.spec.limits
+    patience = after_sql(limits.queue_seconds)
+    await connection.execute(insert(TASKS).values(**task_values(task), queue_until=patience))
+    await connection.execute(insert(ATTEMPTS).values(**new_attempt(attempt, due_at=now_sql())))
+    await connection.execute(insert(WALLETS).values(**_full_wallet(task)))
+    await connection.execute(
+        insert(EVENTS).values(
+            task_id=task.id,
+            seq=1,
+            type=EventType.TASK_QUEUED.value,
+            attempt=attempt.number,
+            at=now_sql(),
+            data='{"status":"queued"}',
+        )
+    )
+    if task.spec.labels:
+        labels = task.spec.labels.items()
+        rows = [
+            {"task_id": task.id, "tenant_id": task.tenant_id, "name": name, "value": value}
+            for name, value in labels
+        ]
+        await connection.execute(insert(LABELS), rows)
+
+
+def _full_wallet(task: Task) -> dict[str, Any]:
+    limits = task.spec.limits
+    spent = (
+        "calls",
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+        "micros",
+        "reserved_tokens",
+        "reserved_micros",
+    )
+    return {
+        "task_id": task.id,
+        "limit_calls": limits.calls,
+        "limit_tokens": limits.tokens,
+        "limit_micros": round(limits.cost_usd * 1_000_000),
+        **dict.fromkeys(spent, 0),
+    }
+
+
+async def _cancel(connection: AsyncConnection, task_id: str) -> None:
+    open_attempt = (ATTEMPTS.c.task_id == task_id) & (ATTEMPTS.c.state != AttemptState.ENDED.value)
+    asked = update(ATTEMPTS).where(open_attempt, ATTEMPTS.c.cancel_at.is_(None))
+    first = (await connection.execute(asked.values(cancel_at=now_sql()))).rowcount == 1
+    row = (await connection.execute(select(ATTEMPTS).where(open_attempt))).mappings().one_or_none()
+    if row is None:
+        return
+    if row["cancel_at"] is None:
+        # The next attempt was queued between the two statements: look again.
+        raise Contended("The task moved on while it was cancelled.", code="database_unavailable")
+    hold = Hold(
+        attempt_id=row["id"],
+        task_id=task_id,
+        tenant_id=row["tenant_id"],
+        number=row["number"],
+        fence=row["fence"],
+    )
+    if row["state"] == AttemptState.RUNNING.value:
+        if first:
+            data = {"status": "running"}
+            await append_event(
+                connection, task_id, EventType.TASK_CANCELLING, data, attempt=hold.number
+            )
+        return
+    await connection.execute(
+        update(ATTEMPTS).where(ATTEMPTS.c.id == hold.attempt_id).values(**ended(CANCELLED.outcome))
+    )
+    await end_sandboxes(connection, hold.attempt_id, "cancelled")
+    await end_task(connection, hold, CANCELLED)
