@@ -6,7 +6,6 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 
-
 class Checkpoint(BaseModel):
     """Pointer to a stored checkpoint: objects `<object>/patch` and `<object>/state`."""
 

@@ -62,7 +62,7 @@ class EndReason(StrEnum):
     MODEL_REFUSED = "model_refused"
     # limits
     BUDGET_EXHAUSTED = "budget_exhausted"
-    TOKENS_EXHAUSTED = "tokens_exhausted"  # noqa: S105
+    TOKENS_EXHAUSTED = "tokens_exhausted"
     CALLS_EXHAUSTED = "calls_exhausted"
     STEPS_EXHAUSTED = "steps_exhausted"
     OUT_OF_MEMORY = "out_of_memory"

@@ -183,3 +183,12 @@ class Room:
         for start in range(0, len(text), CHUNK_BYTES):
             number = self._numbers[stream] = self._numbers.get(stream, 0) + 1
             await self._logs.append(self._work.task.id, self.id, stream, number, text[start : start + CHUNK_BYTES])
+
+    async def tail(self, phase: str, *, without: str, most: int = 8000) -> str:
+        """Return the end of a phase's output, less the lines that hold a word."""
+        kept, offset = b"", 0
+        while piece := await self._backend.output(self.id, phase, offset, limit=1 << 20):
+            offset += len(piece)
+            kept = (kept + piece)[-4 * most :]
+        lines = [line for line in kept.decode(errors="replace").split("\n") if without not in line]
+        return "\n".join(lines)[-most:]

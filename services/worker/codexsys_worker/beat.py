@@ -1,0 +1,75 @@
+"""Beat: renew what this worker holds, and hear what it lost and what is to be cancelled."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import structlog
+
+from codexsys_core.attempt import AttemptStore
+from codexsys_core.errors import Unavailable
+from codexsys_core.ready import Hints
+from codexsys_worker.work import Work
+
+
+class Beat:
+    """One per worker process; its owner id is new at every start."""
+
+    def __init__(self, *, attempts: AttemptStore, hints: Hints, owner: str, lease_seconds: float) -> None:
+        self.owner = owner
+        self._attempts = attempts
+        self._hints = hints
+        self._lease_seconds = lease_seconds
+        self._works: dict[str, Work] = {}
+        self._now = asyncio.Event()
+        self._stopping = False
+        self._listener: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def holding(self, work: Work) -> Iterator[None]:
+        """Renew this attempt's lease as long as the block runs."""
+        self._works[work.hold.attempt_id] = work
+        try:
+            yield
+        finally:
+            del self._works[work.hold.attempt_id]
+
+    def works(self) -> list[Work]:
+        """Return what is held now."""
+        return list(self._works.values())
+
+    async def run(self) -> None:
+        """Beat three times a lease, and at once when a cancel is hinted."""
+        self._listener = asyncio.create_task(self._listen())
+        while not (self._stopping and not self._works):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), self._lease_seconds / 3)
+            self._now.clear()
+            await self._beat()
+        self._listener.cancel()
+
+    def stop(self) -> None:
+        """Go on beating until nothing is held, then return."""
+        self._stopping = True
+        self._now.set()
+
+    async def _beat(self) -> None:
+        works = self.works()
+        if not works:
+            return
+        try:
+            beat = await self._attempts.beat(self.owner, [work.hold for work in works], lease_seconds=self._lease_seconds)
+        except Unavailable as error:
+            structlog.get_logger().warning("leases not renewed", held=len(works), error=error.message)
+            return
+        for work in works:
+            if work.hold.attempt_id in beat.lost:
+                work.tell_lost()
+            elif work.hold.attempt_id in beat.cancelled:
+                work.tell_cancelled()
+
+    async def _listen(self) -> None:
+        async with self._hints.listen("cancel") as payloads:
+            async for task_id in payloads:
+                if any(work.task.id == task_id for work in self._works.values()):
+                    self._now.set()

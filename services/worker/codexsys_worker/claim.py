@@ -1,0 +1,102 @@
+"""Claim: take ready tasks as slots become free, and see each through."""
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from codexsys_core.attempt import AttemptStore
+from codexsys_core.errors import Unavailable
+from codexsys_core.ready import ReadySet
+from codexsys_worker.beat import Beat
+from codexsys_worker.life import Life
+from codexsys_worker.work import Work
+
+WAIT_SECONDS = 1.0
+
+
+class Claimer:
+    """Runs up to `slots` attempts at the same time."""
+
+    def __init__(
+        self,
+        *,
+        attempts: AttemptStore,
+        ready: ReadySet,
+        life: Life,
+        beat: Beat,
+        folder: Path,
+        slots: int,
+        lease_seconds: float,
+    ) -> None:
+        self._attempts = attempts
+        self._ready = ready
+        self._life = life
+        self._beat = beat
+        self._folder = folder
+        self._lease_seconds = lease_seconds
+        self._slots = slots
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Claim until stopped, then hand the attempts under way back to their leases."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        while not self._stopping.is_set():
+            if len(self._running) >= self._slots:
+                await self._slot_or_stop()
+            elif not await self._take_one():
+                await self._pause()
+        await self._hand_over()
+
+    def stop(self) -> None:
+        """Take nothing new."""
+        self._stopping.set()
+
+    async def _slot_or_stop(self) -> None:
+        stop = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([*self._running, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+
+    async def _pause(self) -> None:
+        with suppress(Unavailable):
+            await self._ready.wait(WAIT_SECONDS)
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), WAIT_SECONDS)
+
+    async def _take_one(self) -> bool:
+        """Claim the next ready task; a failed claim means that another was first."""
+        try:
+            task_id = await self._ready.pop()
+            if task_id is None:
+                return False
+            claim = await self._attempts.claim(task_id, owner=self._beat.owner, lease_seconds=self._lease_seconds)
+        except Unavailable as error:
+            structlog.get_logger().warning("claim waits", error=error.message)
+            return False
+        if claim is not None:
+            folder = Path(tempfile.mkdtemp(dir=self._folder, prefix="work-"))
+            task = asyncio.create_task(self._see(Work.of(claim, folder)))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return True
+
+    async def _see(self, work: Work) -> None:
+        with self._beat.holding(work):
+            try:
+                await self._life.see_through(work)
+            except Exception:
+                structlog.get_logger().exception("attempt left alone", task_id=work.task.id)
+            finally:
+                await asyncio.to_thread(shutil.rmtree, work.folder, ignore_errors=True)
+
+    async def _hand_over(self) -> None:
+        """Stop acting; another worker takes over from the last checkpoints when the leases end."""
+        for work in self._beat.works():
+            work.tell_lost()
+        if self._running:
+            await asyncio.wait(self._running, timeout=10)

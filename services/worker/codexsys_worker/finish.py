@@ -1,0 +1,181 @@
+"""Finish: artifacts stored and hashed, then one fenced statement, then the record."""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from typing import Any
+
+from codexsys_core.announcement import Outbox, Queue
+from codexsys_core.artifact import Artifact, ObjectStore
+from codexsys_core.attempt import AttemptStore, Ending
+from codexsys_core.end_reasons import EndReason
+from codexsys_core.errors import Unavailable
+from codexsys_core.log import PRIVATE_STREAMS, PUBLIC_STREAMS, LogStore
+from codexsys_core.moves import TaskStatus
+from codexsys_core.outcome import Outcome
+from codexsys_core.patch import Patch
+from codexsys_core.task import DiffStat
+from codexsys_core.verdict import Evidence, Verdict
+from codexsys_worker.work import Lost, Work
+
+_FILES = {
+    "setup": "setup.log",
+    "agent": "agent.log",
+    "verify": "verify.log",
+    "prompt": "prompt.txt",
+    "llm_response": "llm_response.txt",
+}
+_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8", ".zip": "application/zip"}
+_KEPT_OUTPUTS = ("trajectory.json", "answer.md")
+_STATUS = {EndReason.CANCELLED: TaskStatus.CANCELLED, EndReason.DEADLINE: TaskStatus.TIMED_OUT}
+_TIMED_OUT = {EndReason.SETUP_TIMEOUT, EndReason.CHECKS_TIMEOUT, EndReason.QUEUE_TIMEOUT, EndReason.ANSWER_TIMEOUT}
+
+
+@dataclass
+class Result:
+    """What an attempt came to, before it is written down."""
+
+    outcome: Outcome
+    evidence: Evidence | None = None
+    patch: Patch | None = None
+    outputs: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def status(self) -> TaskStatus:
+        """Return the terminal status that goes with the outcome."""
+        if self.outcome.good:
+            return TaskStatus.SUCCEEDED
+        if self.outcome.reason in _TIMED_OUT:
+            return TaskStatus.TIMED_OUT
+        return _STATUS.get(self.outcome.reason, TaskStatus.FAILED)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Return the verdict, if there is one."""
+        return self.evidence.verdict if self.evidence else None
+
+
+class Finisher:
+    """Writes terminal tasks."""
+
+    def __init__(
+        self, *, attempts: AttemptStore, objects: ObjectStore, logs: LogStore, outbox: Outbox, queue: Queue
+    ) -> None:
+        self._attempts = attempts
+        self._objects = objects
+        self._logs = logs
+        self._outbox = outbox
+        self._queue = queue
+
+    async def finish(self, work: Work, result: Result) -> None:
+        """Store everything, end the task, announce it; raises `Lost` when the fence is stale."""
+        artifacts = [await self._put(work, name, data) for name, data in (await self._contents(work, result)).items()]
+        ending = Ending(
+            status=result.status,
+            outcome=result.outcome,
+            verdict=result.verdict,
+            evidence=result.evidence,
+            diff=_stat(result.patch),
+            artifacts=tuple(artifacts),
+        )
+        if not await self._attempts.end(work.hold, ending):
+            raise Lost
+        await self._announce(work.task.id)
+
+    async def _announce(self, task_id: str) -> None:
+        """Publish at once; what fails here is the relay's to do."""
+        record = await self._outbox.result(task_id)
+        if record is None:
+            return
+        try:
+            await self._queue.publish_result(record)
+        except Unavailable:
+            return
+        await self._outbox.result_published(task_id, record.seq)
+
+    async def _contents(self, work: Work, result: Result) -> dict[str, bytes]:
+        contents: dict[str, bytes] = {}
+        for stream in (*PUBLIC_STREAMS, *PRIVATE_STREAMS):
+            text = await self._sealed(work.task.id, stream)
+            if text:
+                contents[_FILES[stream]] = text
+        contents.setdefault("prompt.txt", work.spec.prompt.encode())
+        contents["diff.patch"] = result.patch.diff if result.patch else b""
+        for name in _KEPT_OUTPUTS:
+            if name in result.outputs:
+                contents[name] = result.outputs[name]
+        report = _report(work, result)
+        contents["report.json"] = json.dumps(report, indent=2, sort_keys=True).encode()
+        contents["report.md"] = _markdown(report).encode()
+        contents["evidence.zip"] = _evidence(contents)
+        return contents
+
+    async def _sealed(self, task_id: str, stream: str) -> bytes:
+        size = await self._logs.seal(task_id, stream)
+        text, after = bytearray(), 0
+        while after < size:
+            chunks = await self._logs.read(task_id, stream, after)
+            if not chunks:
+                break
+            for chunk in chunks:
+                text += chunk.text
+            after = chunks[-1].end
+        return bytes(text)
+
+    async def _put(self, work: Work, name: str, data: bytes) -> Artifact:
+        kind = next((kind for end, kind in _TYPES.items() if name.endswith(end)), "text/plain; charset=utf-8")
+        path = f"codexsys-logs/logs/{work.task.id}/{work.hold.writer}/{name}"
+        size, sha256 = await self._objects.put(path, data, content_type=kind)
+        return Artifact(name=name, object=path, size=size, sha256=sha256, content_type=kind)
+
+
+def _stat(patch: Patch | None) -> DiffStat | None:
+    if patch is None:
+        return None
+    return DiffStat(files=len(patch.files), insertions=patch.insertions, deletions=patch.deletions)
+
+
+def _report(work: Work, result: Result) -> dict[str, Any]:
+    reason = result.outcome.reason
+    return {
+        "v": 1,
+        "task_id": work.task.id,
+        "attempt": work.hold.number,
+        "engine": work.spec.engine,
+        "model": work.spec.model,
+        "mode": work.spec.mode,
+        "status": result.status.value,
+        "verdict": result.verdict.value if result.verdict else None,
+        "end_reason": {"code": reason.value, "category": reason.category.value, "cause": reason.cause, "next": reason.next},
+        "detail": result.outcome.detail,
+        "evidence": result.evidence.model_dump(mode="json") if result.evidence else None,
+        "base": work.task.base.commit if work.task.base else None,
+        "diff": [file.model_dump() for file in result.patch.files] if result.patch else [],
+    }
+
+
+def _markdown(report: dict[str, Any]) -> str:
+    evidence = report["evidence"] or {}
+    lines = [
+        f"# {report['task_id']}",
+        "",
+        f"- status: {report['status']}",
+        f"- verdict: {report['verdict'] or 'none'}",
+        f"- {report['end_reason']['cause']} {report['end_reason']['next']}",
+        *(f"- {sentence}" for sentence in evidence.get("sentences", [])),
+        *(f"- changed: `{file['path']}`" for file in report["diff"]),
+    ]
+    if report["detail"]:
+        lines += ["", report["detail"]]
+    return "\n".join(lines) + "\n"
+
+
+def _evidence(contents: dict[str, bytes]) -> bytes:
+    """Zip what a verdict stands on, with fixed times so that equal contents give equal bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("diff.patch", "report.json", "setup.log", "verify.log"):
+            if name in contents:
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), contents[name])
+    return buffer.getvalue()

@@ -1,0 +1,160 @@
+"""One attempt's life, as a table of contents: prepare → run → verify → finish."""
+
+from typing import Any
+
+import structlog
+
+from codexsys_core.attempt import AttemptStore
+from codexsys_core.end_reasons import EndReason
+from codexsys_core.errors import PlatformError, SandboxError
+from codexsys_core.event import EventStore, EventType
+from codexsys_core.ids import Ids
+from codexsys_core.moves import Phase
+from codexsys_core.outcome import Outcome
+from codexsys_core.patch import Patch, PatchBench, PatchRefused
+from codexsys_core.sandbox import SandboxRole
+from codexsys_core.source import SourceFailure
+from codexsys_core.verdict import CheckRun, Evidence, Verdict
+from codexsys_worker.finish import Finisher, Result
+from codexsys_worker.prepare import Preparer
+from codexsys_worker.room import Rooms
+from codexsys_worker.run import AgentRun, Round
+from codexsys_worker.stages import StageFailed
+from codexsys_worker.verify import Verifier
+from codexsys_worker.work import Cancelled, Lost, Prepared, Work
+
+RETRY_SECONDS = 2.0
+"""Before the first retry; doubled with each attempt."""
+
+
+class Life:
+    """Sees attempts through. Whatever happens, the attempt ends, is queued again, or is lost."""
+
+    def __init__(
+        self,
+        *,
+        attempts: AttemptStore,
+        events: EventStore,
+        preparer: Preparer,
+        rooms: Rooms,
+        bench: PatchBench,
+        finisher: Finisher,
+        ids: Ids,
+    ) -> None:
+        self._attempts = attempts
+        self._events = events
+        self._preparer = preparer
+        self._rooms = rooms
+        self._bench = bench
+        self._finisher = finisher
+        self._ids = ids
+
+    async def see_through(self, work: Work) -> None:
+        """Work until the attempt is over; never raises for the user's or a sandbox's failure."""
+        log = structlog.get_logger().bind(task_id=work.task.id, attempt=work.hold.number, fence=work.hold.fence)
+        try:
+            result = await self._outcome(work)
+            await self._conclude(work, result)
+        except Lost:
+            log.info("attempt lost to another owner")
+        except PlatformError as error:
+            # Nothing was concluded: the lease runs out and somebody carries on from the checkpoint.
+            log.warning("attempt left alone", code=error.code, error=error.message)
+
+    async def _outcome(self, work: Work) -> Result:
+        try:
+            return await self._work(work)
+        except Cancelled:
+            return Result(Outcome(reason=EndReason.CANCELLED))
+        except SourceFailure as failure:
+            return Result(Outcome(reason=EndReason(failure.reason), detail=failure.detail))
+        except StageFailed as failure:
+            return Result(failure.outcome)
+        except SandboxError as error:
+            reason = EndReason.SANDBOX_LOST if error.code == "sandbox_lost" else EndReason.SANDBOX_FAILED
+            return Result(Outcome(reason=reason, detail=error.message))
+
+    async def _work(self, work: Work) -> Result:
+        if not await self._attempts.move(work.hold, Phase.CLONING):
+            raise Lost
+        prepared = await self._preparer.prepare(work)
+        work.check()
+        if work.spec.mode == "explain":
+            return await self._explain(work, prepared)
+        return await self._modify(work, prepared)
+
+    async def _explain(self, work: Work, prepared: Prepared) -> Result:
+        async with self._rooms.open(work, SandboxRole.AGENT) as room:
+            run = AgentRun(attempts=self._attempts, room=room, work=work, prepared=prepared)
+            await run.settle_in()
+            done = await run.go(None, [])
+        return Result(done.outcome, outputs=done.collected.outputs)
+
+    async def _modify(self, work: Work, prepared: Prepared) -> Result:
+        verifier = Verifier(rooms=self._rooms, work=work, prepared=prepared)
+        async with self._rooms.open(work, SandboxRole.AGENT) as room:
+            run = AgentRun(attempts=self._attempts, room=room, work=work, prepared=prepared)
+            await run.settle_in()
+            baseline = await verifier.baseline()
+            notes: list[str] = []
+            for left in range(self._rounds(work), -1, -1):
+                done = await run.go(baseline, notes)
+                result = await self._weigh(work, run, verifier, baseline, done)
+                if left == 0 or not _worth_another_round(result):
+                    break
+                notes = [*notes, _rejection(result, verifier.tail)]
+            await run.move(Phase.COMMITTING)
+            return result
+
+    def _rounds(self, work: Work) -> int:
+        return work.spec.limits.verify_rounds if work.spec.engine == "builtin" else 0
+
+    async def _weigh(
+        self, work: Work, run: AgentRun, verifier: Verifier, baseline: CheckRun | None, done: Round
+    ) -> Result:
+        """Apply the patch in an index and, if the agent finished, find the verdict."""
+        outputs = done.collected.outputs
+        try:
+            patch = await self._bench.apply(work.base_dir, done.collected.patch)
+        except PatchRefused as refusal:
+            return Result(Outcome(reason=EndReason.PATCH_REFUSED, detail=str(refusal)), outputs=outputs)
+        if not done.outcome.good:
+            return Result(done.outcome, patch=patch, outputs=outputs)
+        if patch.empty:
+            evidence = Evidence(verdict=Verdict.NO_CHANGE, sentences=["The agent changed no file."])
+            return Result(_told(done.outcome, EndReason.NO_CHANGE), evidence=evidence, patch=patch, outputs=outputs)
+        await run.move(Phase.TESTING)
+        evidence = await self._verdict(work, verifier, patch, baseline, run.setup_paths)
+        return Result(_told(done.outcome, evidence.verdict.end_reason), evidence=evidence, patch=patch, outputs=outputs)
+
+    async def _verdict(
+        self, work: Work, verifier: Verifier, patch: Patch, baseline: CheckRun | None, setup_paths: frozenset[str]
+    ) -> Evidence:
+        evidence = await verifier.judge(patch, baseline, setup_paths)
+        data: dict[str, Any] = {"verdict": evidence.verdict.value, "before": evidence.before, "after": evidence.after}
+        await self._events.append(work.task.id, EventType.VERIFY_RESULT, data, attempt=work.hold.number)
+        return evidence
+
+    async def _conclude(self, work: Work, result: Result) -> None:
+        reason = result.outcome.reason
+        number = work.hold.number
+        if reason.retryable and number < work.spec.limits.attempts and not work.cancelled:
+            delay = RETRY_SECONDS * 2 ** (number - 1)
+            again = self._ids.new("att")
+            if not await self._attempts.again(work.hold, result.outcome, new_attempt_id=again, delay_seconds=delay):
+                raise Lost
+            return
+        await self._finisher.finish(work, result)
+
+
+def _told(outcome: Outcome, reason: EndReason) -> Outcome:
+    return Outcome(reason=reason, detail=outcome.detail)
+
+
+def _worth_another_round(result: Result) -> bool:
+    return result.verdict in (Verdict.TESTS_FAILED, Verdict.TESTS_TAMPERED)
+
+
+def _rejection(result: Result, tail: str) -> str:
+    sentences = " ".join(result.evidence.sentences) if result.evidence else ""
+    return f"Your change was checked in a clean sandbox and rejected. {sentences}\nThe end of the output:\n{tail}"
