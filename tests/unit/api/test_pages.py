@@ -340,3 +340,96 @@ def test_sign_in_and_errors_need_nobody(pages: Pages) -> None:
     said = parsed(pages.error(problem, None)).text
     assert "Not found" in said
     assert "req_1" in said
+
+
+def test_a_verdict_says_what_was_found(pages: Pages, ctx: PageContext) -> None:
+    found = {
+        "sentences": ["1 test did not run: tests/test_a.py::test_b."],
+        "missing": ["tests/test_a.py::test_b"],
+    }
+    task = a_task(
+        verdict="tests_failed", status="failed", checks={"command": "pytest"}, evidence=found
+    )
+    assert found["sentences"][0] in parsed(pages.task(task, "log", ctx)).text
+    assert "Passed before, did not run after" in parsed(pages.task(task, "checks", ctx)).text
+    assert "1 test no longer there" in pages.task(
+        task | {"evidence": {"missing": ["x"]}}, "log", ctx
+    )
+
+
+def test_what_was_typed_stays_after_an_error(pages: Pages, ctx: PageContext) -> None:
+    typed = {"source": "zip", "prompt": f"\nfirst\r\n{HOSTILE}", "cost_usd": "0", "labels": HOSTILE}
+    errors = {
+        "cost_usd": "Must be more than 0.",
+        "file": "It is no zip.",
+        "unknown": "No.",
+        "": "Refused.",
+    }
+    html = pages.submit(typed, errors, ctx, {"models": ["large-coder"], "limits": {"calls": 300}})
+    page = parsed(html)
+    assert "\u202e" in html  # what was typed is given back as it was
+    assert [each.get("id") for each in page.all("input") if "checked" in each] == [
+        "src-zip",
+        "mode",
+    ]
+    wrong = {
+        each.get("id"): each.get("aria-describedby")
+        for each in page.all("input")
+        if each.get("aria-invalid")
+    }
+    assert wrong == {"cost_usd": "cost_usd-e", "zip": "zip-e zip-h"}
+    for message in errors.values():
+        assert message in page.text
+
+
+def test_an_empty_form_is_whole(pages: Pages, ctx: PageContext) -> None:
+    page = parsed(pages.submit({"task": "task_1"}, {}, ctx, {}))
+    names = {each.get("name") for tag in ("input", "textarea", "select") for each in page.all(tag)}
+    assert {
+        "csrf",
+        "source",
+        "url",
+        "ref",
+        "file",
+        "task",
+        "prompt",
+        "mode",
+        "engine",
+        "model",
+        "command",
+    } <= names
+    assert {
+        "strategy",
+        "may_change",
+        "labels",
+        "cost_usd",
+        "wall_seconds",
+        "calls",
+        "attempts",
+    } <= names
+    assert page.all("form")[-1] == {
+        "class": "form", "method": "post", "action": "/submit", "enctype": "multipart/form-data",
+    }  # fmt: skip
+
+
+def test_an_open_question_is_shown(pages: Pages, ctx: PageContext) -> None:
+    question = {
+        "id": "q_1",
+        "text": "Really?",
+        "options": [],
+        "default": "no",
+        "deadline": None,
+        "answer": None,
+    }
+    assert (
+        "Really?"
+        in parsed(pages.task(running(status="suspended", questions=[question]), None, ctx)).text
+    )
+
+
+def test_five_thousand_changed_lines_are_all_on_the_page(pages: Pages, ctx: PageContext) -> None:
+    lines = b"".join(b"+<b>line %d</b>\n" % number for number in range(5000))
+    patch = b"diff --git a/big.txt b/big.txt\nnew file mode 100644\n@@ -0,0 +1,5000 @@\n" + lines
+    page = parsed(pages.task(a_task(), "diff", ctx, patch=patch))
+    assert "<b>line 4999</b>" in page.words
+    assert len([row for row in page.all("tr") if str(row.get("id")).startswith("f1R")]) == 5000

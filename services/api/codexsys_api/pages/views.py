@@ -12,6 +12,8 @@ from codexsys_api.pages import text
 Json = Mapping[str, Any]
 
 PHASES = ("cloning", "setup", "analyzing", "coding", "testing", "committing")
+_BAD = frozenset({"tests_failed", "tests_tampered"})
+_FEW = 5
 TERMINAL = frozenset({"succeeded", "failed", "cancelled", "timed_out"})
 STATUSES = {
     "queued": "Queued",
@@ -156,7 +158,7 @@ def under_status(task: Json) -> str:
     if task["status"] == "running":
         return str(task.get("phase") or "starting")
     place = task.get("queue_position")
-    return f"place {place} in your queue" if place else ""
+    return f"no. {place} in queue" if place else ""
 
 
 def phases(task: Json) -> list[Phase]:
@@ -191,25 +193,28 @@ def evidence(task: Json) -> dict[str, Any]:
 
 
 def _proof(task: Json, checks: Json) -> list[Proof]:
+    """List what a verdict stands on: for `verified` what its rule demands, else what was found."""
+    name = task.get("verdict")
     found: list[Proof] = []
-    verified = task.get("verdict") == "verified"
-    if verified:
+    if name == "verified":
         total = sum((checks.get("after") or {}).values())
         found = [Proof(what, more, good=True) for what, more in _PROOF]
         found.append(
             Proof("Every result read, test by test", f"{total:,} in the report", good=True)
         )
-    good = True if verified else None
-    found += [Proof(str(said), "", good) for said in checks.get("sentences") or ()]
-    for key, words in (("fixed", "fixed"), ("broken", "broken"), ("missing", "no longer there")):
-        names = [str(name) for name in checks.get(key) or ()]
-        if names:
-            more = ", ".join(names[:5]) + (
-                f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-            )
-            what = f"{text.plural(len(names), 'test')} {words}"
-            found.append(Proof(what, more, good=key == "fixed"))
-    return found
+    elif sentences := checks.get("sentences"):
+        good = False if name in _BAD else None
+        found = [Proof(str(said), "", good) for said in sentences]
+    else:
+        found = _names(checks, "broken", "broken") + _names(checks, "missing", "no longer there")
+    return found + _names(checks, "fixed", "fixed")
+
+
+def _names(checks: Json, key: str, word: str) -> list[Proof]:
+    names = [str(name) for name in checks.get(key) or ()]
+    more = ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW:,} more" if names[_FEW:] else "")
+    what = f"{text.plural(len(names), 'test')} {word}"
+    return [Proof(what, more, good=key == "fixed")] if names else []
 
 
 def _verdict_sentence(name: str, checks: Json) -> str:
@@ -247,7 +252,8 @@ def headline(task: Json) -> Headline:
     found = verdict(task)
     cause = "" if reason.get("code") in (None, "finished") else str(reason.get("cause") or "")
     if found:
-        sentence = " ".join(part for part in (_verdict_sentence(found.name, checks), cause) if part)
+        more = "" if checks.get("sentences") else cause
+        sentence = " ".join(part for part in (_verdict_sentence(found.name, checks), more) if part)
     else:
         sentence = cause if is_terminal(task) else _open_sentence(task)
     return Headline(
