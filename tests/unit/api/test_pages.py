@@ -413,7 +413,7 @@ def test_an_empty_form_is_whole(pages: Pages, ctx: PageContext) -> None:
 
 
 def test_an_open_question_is_shown(pages: Pages, ctx: PageContext) -> None:
-    question = {
+    question: dict[str, Any] = {
         "id": "q_1",
         "text": "Really?",
         "options": [],
