@@ -89,7 +89,9 @@ class SqlSandboxes:
         return await self._rows(SANDBOXES.c.place == place, SANDBOXES.c.destroyed_at.is_(None))
 
     async def _rows(self, *conditions: Any) -> list[Sandbox]:
-        statement = select(SANDBOXES).where(*conditions).order_by(SANDBOXES.c.id)
+        statement = (
+            select(SANDBOXES).where(*conditions).order_by(SANDBOXES.c.created_at, SANDBOXES.c.id)
+        )
 
         async def statements(connection: AsyncConnection) -> list[Sandbox]:
             return [_sandbox(row) for row in (await connection.execute(statement)).mappings()]

@@ -1,0 +1,83 @@
+"""Every `EventStore` keeps what the port promises."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.events import SqlEvents
+from codexsys_core.attempt import Hold
+from codexsys_core.errors import NotFound
+from codexsys_core.event import EventType
+
+STEP = EventType.AGENT_STEP
+
+
+@pytest.fixture
+def store(database: Database) -> SqlEvents:
+    return SqlEvents(database=database)
+
+
+async def test_an_event_comes_back_as_it_was(store: SqlEvents, hold: Hold) -> None:
+    data = {"text": "größer 🙂", "list": [1, None, {"a": True}]}
+    number = await store.append(hold.task_id, EventType.AGENT_NOTE, data, attempt=2)
+    event = (await store.after(hold.task_id, number - 1))[0]
+    assert (event.id, event.task_id, event.type) == (number, hold.task_id, EventType.AGENT_NOTE)
+    assert (event.attempt, event.data) == (2, data)
+    assert event.at.tzinfo is not None
+
+
+async def test_numbers_go_on_without_a_gap(store: SqlEvents, hold: Hold) -> None:
+    numbers = [await store.append(hold.task_id, STEP, {}, attempt=1) for _ in range(3)]
+    assert all(b == a + 1 for a, b in pairwise(numbers))
+    assert [event.id for event in await store.after(hold.task_id, 0)] == list(
+        range(1, numbers[-1] + 1)
+    )
+
+
+async def test_after_and_limit_page_through(store: SqlEvents, hold: Hold) -> None:
+    last = [await store.append(hold.task_id, STEP, {"n": n}, attempt=1) for n in range(5)][-1]
+    assert [event.data["n"] for event in await store.after(hold.task_id, last - 5, limit=2)] == [
+        0,
+        1,
+    ]
+    assert [event.data["n"] for event in await store.after(hold.task_id, last - 1)] == [4]
+    assert await store.after(hold.task_id, last) == []
+
+
+async def test_a_senders_number_counts_once(store: SqlEvents, hold: Hold) -> None:
+    first = await store.append(hold.task_id, STEP, {"n": 1}, attempt=1, sender=("sbx_a", 1))
+    assert await store.append(hold.task_id, STEP, {"n": 9}, attempt=1, sender=("sbx_a", 1)) == first
+    other = await store.append(hold.task_id, STEP, {"n": 2}, attempt=1, sender=("sbx_b", 1))
+    assert [event.data for event in await store.after(hold.task_id, first - 1)] == [
+        {"n": 1},
+        {"n": 2},
+    ]
+    assert other == first + 1
+
+
+async def test_copies_sent_at_once_count_once(store: SqlEvents, hold: Hold) -> None:
+    calls = [
+        store.append(hold.task_id, STEP, {}, attempt=1, sender=("sbx_a", n % 5)) for n in range(20)
+    ]
+    numbers = await asyncio.gather(*calls)
+    assert len(set(numbers)) == 5
+    ids = [event.id for event in await store.after(hold.task_id, 0)]
+    assert ids == list(range(1, max(numbers) + 1))
+
+
+async def test_senders_at_once_leave_no_gap(store: SqlEvents, hold: Hold) -> None:
+    calls = [
+        store.append(hold.task_id, STEP, {}, attempt=1, sender=(f"sbx_{n % 4}", n))
+        for n in range(40)
+    ]
+    numbers = await asyncio.gather(*calls)
+    assert sorted(numbers) == list(range(min(numbers), min(numbers) + 40))
+
+
+async def test_an_unknown_task_is_not_found(store: SqlEvents) -> None:
+    with pytest.raises(NotFound):
+        await store.append("task_nowhere", STEP, {}, attempt=1)
+    with pytest.raises(NotFound):
+        await store.append("task_nowhere", STEP, {}, attempt=1, sender=("sbx_a", 1))
