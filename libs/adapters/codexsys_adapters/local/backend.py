@@ -1,0 +1,142 @@
+"""The worker's side of local sandboxes: folders, supervisors, and asking them."""
+
+import asyncio
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from codexsys_adapters.local import folder as folders
+from codexsys_adapters.local.folder import Folder
+from codexsys_core.clock import Clock, SystemClock
+from codexsys_core.errors import SandboxError
+from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxSpec
+
+_POLL_SECONDS = 0.02
+_OUTPUT_WAIT_SECONDS = 1.0
+
+
+class LocalBackend:
+    """Sandboxes of this machine, each a folder under `root` with a supervisor that keeps it."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        gateway_urls: Sequence[str],
+        agent_code: Path,
+        python: Path | None = None,
+        wheels: Path | None = None,
+        deny_addresses: Sequence[str] = (),
+        setup_allow: Sequence[str] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self._root = root
+        self._clock = clock or SystemClock()
+        self._place = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self._setup: dict[str, Any] = {
+            "root": os.geteuid() == 0,
+            "gateways": list(gateway_urls),
+            "agent": str(agent_code.resolve()),
+            "python": str((python or Path(sys.base_prefix)).resolve()),
+            "wheels": str(wheels.resolve()) if wheels else None,
+            "deny": list(deny_addresses),
+            "allow": list(setup_allow),
+        }
+
+    @property
+    def place(self) -> str:
+        """Return the host's boot id."""
+        return self._place
+
+    async def create(self, spec: SandboxSpec, base: Path) -> None:
+        """Make the folder and start its supervisor; again is no error."""
+        where = self._at(spec.id)
+        if await asyncio.to_thread(where.supervised):
+            return
+        uid, gid = self._owner(spec.id)
+        setup = self._setup | {
+            "id": spec.id,
+            "uid": uid,
+            "gid": gid,
+            "limits": spec.limits.model_dump(),
+            "ends_at": time.time() + spec.seconds,
+        }
+        token = spec.token.get_secret_value() if spec.token else ""
+        await asyncio.to_thread(where.make, setup, base, token)
+
+    async def start(self, sandbox_id: str, phase: PhaseSpec) -> None:
+        """Lay the phase's files down and have it started."""
+        where = self._found(sandbox_id)
+        told = phase.model_dump(exclude={"files"})
+        await asyncio.to_thread(where.lay_down, told, phase.files)
+        await where.ask({"do": "start", "phase": phase.name})
+
+    async def wait(self, sandbox_id: str, phase: str) -> PhaseEnd:
+        """Return how the phase ended, from its supervisor or from what that wrote down."""
+        where = self._found(sandbox_id)
+        noted = await asyncio.to_thread(where.end_of, phase)
+        if noted is None:
+            try:
+                answer = await where.ask({"do": "wait", "phase": phase})
+            except SandboxError:
+                answer = None
+            noted = await asyncio.to_thread(where.end_of, phase)
+            if answer and answer.get("unknown") and noted is None:
+                raise SandboxError(f"phase {phase} was not started", code="sandbox_lost")
+        if noted is None:
+            return PhaseEnd(reason="sandbox_lost", detail="the sandbox's supervisor is gone")
+        return PhaseEnd.model_validate(noted)
+
+    async def output(
+        self, sandbox_id: str, phase: str, offset: int, *, limit: int = 65_536
+    ) -> bytes:
+        """Return captured output; waits up to a second for more while the phase runs."""
+        where = self._found(sandbox_id)
+        end = self._clock.monotonic() + _OUTPUT_WAIT_SECONDS
+        while True:
+            over = where.end_of(phase) is not None
+            data = where.output_of(phase, offset, limit)
+            if data or over or self._clock.monotonic() >= end:
+                return data
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def signal(self, sandbox_id: str, *, kill: bool = False) -> None:
+        """Stop or kill the running phase."""
+        await self._found(sandbox_id).ask({"do": "signal", "kill": kill})
+
+    async def list(self) -> list[str]:
+        """Return the ids of all folders here."""
+        return await asyncio.to_thread(folders.names, self._root)
+
+    async def destroy(self, sandbox_id: str) -> None:
+        """End the supervisor and everything it kept, and remove the folder."""
+        where = self._at(sandbox_id)
+        await asyncio.to_thread(where.destroy)
+
+    def _at(self, sandbox_id: str) -> Folder:
+        return Folder(self._root / sandbox_id)
+
+    def _found(self, sandbox_id: str) -> Folder:
+        where = self._at(sandbox_id)
+        if not where.exists():
+            raise SandboxError(f"sandbox {sandbox_id} is not here", code="sandbox_lost")
+        return where
+
+    def _owner(self, sandbox_id: str) -> tuple[int, int]:
+        """Return a user of its own for each sandbox; ourselves, where we are not root."""
+        if not self._setup["root"]:
+            return os.geteuid(), os.getegid()
+        low, high = _user_range(Path("/proc/self/uid_map").read_text())
+        digest = hashlib.sha256(sandbox_id.encode()).digest()
+        number = low + int.from_bytes(digest[:8], "big") % (high - low)
+        return number, number
+
+
+def _user_range(uid_map: str) -> tuple[int, int]:
+    """Return the users we may give away: less where we are ourselves in a user namespace."""
+    most = max(int(start) + int(count) for start, _, count in map(str.split, uid_map.splitlines()))
+    return (100_000, 1_000_000_000) if most > 1_000_000_000 else (10_000, most)

@@ -1,0 +1,179 @@
+"""The door: what listens inside an agent's sandbox and leads to a gateway, adding the token."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+import urllib.parse
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from typing_extensions import override
+else:
+
+    def override(method: object) -> object:
+        """Stand in for what the standard library has from 3.12 on."""
+        return method
+
+
+PORT = 8700
+_HOLD_SECONDS = 300.0
+_RETRY_SECONDS = 0.25
+_ANSWER_SECONDS = 900.0
+_LARGEST_BODY = 128 * 1024 * 1024
+_SMALL_BODY = 1024 * 1024
+_CONNECTIONS = 64
+_CHUNK = 65_536
+_REQUEST_HEADERS = ("accept", "content-type", "idempotency-key")
+_RESPONSE_HEADERS = ("content-type", "retry-after", "etag", "location")
+_NOT_REPEATED = ("/v1/chat/completions", "/v1/responses")
+
+
+class Door(ThreadingHTTPServer):
+    """Serves a listener that somebody else opened in the sandbox's network namespace."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, listener: socket.socket, gateways: Sequence[str], token: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Passage, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.gateways = [urllib.parse.urlsplit(url) for url in gateways]
+        self.token = token
+        self.closed = threading.Event()
+        self.large = threading.Lock()
+        self._room = threading.BoundedSemaphore(_CONNECTIONS)
+
+    def open(self) -> None:
+        """Serve from a thread."""
+        threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving; requests that wait for a gateway give up."""
+        self.closed.set()
+        self.shutdown()
+        self.server_close()
+
+    @override
+    def process_request_thread(self, request: object, client_address: object) -> None:
+        with self._room:
+            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
+
+    @override
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stay silent: the one at the other end is hostile, and its failures are its own."""
+
+
+class _Passage(BaseHTTPRequestHandler):
+    """One connection from inside; each request is made anew towards a gateway."""
+
+    protocol_version = "HTTP/1.1"
+    server: Door
+    server_version = "codexsys-door"
+    sys_version = ""
+    timeout: ClassVar[float | None] = _ANSWER_SECONDS  # type: ignore[misc]
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: what passes here is logged by the gateway."""
+
+    def do_GET(self) -> None:
+        self._pass()
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
+
+    def _pass(self) -> None:
+        if not self.path.startswith("/v1/"):
+            self._refuse(404, "not_found", "the door leads to /v1/ only")
+            return
+        length = self.headers.get("Content-Length") or "0"
+        if "Transfer-Encoding" in self.headers or not length.isdecimal():
+            self._refuse(411, "length_required", "send a Content-Length")
+        elif int(length) > _LARGEST_BODY:
+            self._refuse(413, "too_large", f"a body has at most {_LARGEST_BODY} bytes")
+        elif int(length) > _SMALL_BODY:
+            with self.server.large:  # one at a time, so that the memory it takes is bounded
+                self._carry(self.rfile.read(int(length)))
+        else:
+            self._carry(self.rfile.read(int(length)))
+
+    def _carry(self, body: bytes) -> None:
+        end, turn = time.monotonic() + _HOLD_SECONDS, 0
+        while time.monotonic() < end and not self.server.closed.is_set():
+            gateway = self.server.gateways[turn % len(self.server.gateways)]
+            turn += 1
+            answer = self._ask(gateway, body)
+            if answer is not None:
+                connection, response = answer
+                try:
+                    self._answer(response)
+                finally:
+                    connection.close()
+                return
+            if self.close_connection:
+                return
+            self.server.closed.wait(_RETRY_SECONDS)
+        self._refuse(503, "gateway_unreachable", "no gateway answered", retry=True)
+
+    def _ask(
+        self, gateway: urllib.parse.SplitResult, body: bytes
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse] | None:
+        """Return the gateway's answer, None when it is worth another try."""
+        kind = (
+            http.client.HTTPSConnection if gateway.scheme == "https" else http.client.HTTPConnection
+        )
+        connection = kind(gateway.hostname or "", gateway.port, timeout=_ANSWER_SECONDS)
+        sent = False
+        try:
+            connection.connect()
+            sent = True
+            connection.request(
+                self.command, gateway.path.rstrip("/") + self.path, body, self._sent()
+            )
+            return connection, connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            if sent and self.path.split("?")[0] in _NOT_REPEATED:  # it may have been paid for
+                self._refuse(503, "gateway_lost", "the gateway went away", retry=True)
+                self.close_connection = True
+            return None
+
+    def _sent(self) -> dict[str, str]:
+        kept = {name: self.headers[name] for name in _REQUEST_HEADERS if name in self.headers}
+        return kept | {"Authorization": f"Bearer {self.server.token}"}
+
+    def _answer(self, response: http.client.HTTPResponse) -> None:
+        self.send_response(response.status)
+        for name in _RESPONSE_HEADERS:
+            value = response.headers.get(name)
+            if value is not None:
+                self.send_header(name, value)
+        bodiless = response.status in (204, 304)
+        chunked = response.length is None and not bodiless
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif not bodiless:
+            self.send_header("Content-Length", str(response.length))
+        self.end_headers()
+        while data := response.read1(_CHUNK):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _refuse(self, status: int, code: str, message: str, *, retry: bool = False) -> None:
+        error = {"error": {"code": code, "message": message, "type": "codexsys"}}
+        data = json.dumps(error).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        if retry:
+            self.send_header("Retry-After", "5")
+        if status in (411, 413):
+            self.close_connection = True
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(data)

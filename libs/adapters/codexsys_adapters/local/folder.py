@@ -1,0 +1,213 @@
+"""One sandbox's folder, seen from outside: made, asked through its socket, read, removed."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from codexsys_adapters.local import cage, limits
+from codexsys_adapters.local.supervisor import LOCK, SOCKET
+from codexsys_core.errors import SandboxError
+
+_WRITABLE = ("code", "output", "home")
+_END_SECONDS = 15.0
+_START_SECONDS = 30.0
+_POLL_SECONDS = 0.01
+_PACKAGES = Path(__file__).parents[2]
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from codexsys_adapters.local.supervisor import main; main(sys.argv[2])"
+)
+
+
+def names(root: Path) -> list[str]:
+    """Return the names of all sandboxes' folders."""
+    if not root.is_dir():
+        return []
+    return sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+
+
+class Folder:
+    """The folder of one sandbox; root's alone, but for what its user may write."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def exists(self) -> bool:
+        """Say whether it was made and not removed."""
+        return (self._path / "spec.json").exists()
+
+    def supervised(self) -> bool:
+        """Say whether a supervisor holds the folder's lock."""
+        try:
+            with (self._path / LOCK).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def make(self, setup: dict[str, Any], base: Path, token: str) -> None:
+        """Make what is missing and start the supervisor."""
+        try:
+            self._fill(setup, base, token)
+        except OSError as error:
+            raise SandboxError(f"the sandbox's folder could not be made: {error}") from error
+        self._supervise()
+
+    def _fill(self, setup: dict[str, Any], base: Path, token: str) -> None:
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copytree(base, self._path / "base.git", dirs_exist_ok=True)
+        for name in (*_WRITABLE, "etc", "phases"):
+            (self._path / name).mkdir(exist_ok=True)
+        for name, text in cage.etc_files().items():
+            (self._path / "etc" / name).write_text(text)
+        if setup["root"]:
+            self._give_away(setup["uid"], setup["gid"])
+        _write_private(self._path / "token", token)
+        _write_private(self._path / "spec.json", json.dumps(setup))
+
+    def _give_away(self, uid: int, gid: int) -> None:
+        """Make the sandbox's user the owner of what it has; nothing of it ran yet."""
+        for name in (*_WRITABLE, "base.git"):
+            os.chown(self._path / name, uid, gid)
+        for folder, children, files in os.walk(self._path / "base.git"):
+            for name in (*children, *files):
+                os.chown(Path(folder, name), uid, gid, follow_symlinks=False)
+
+    def _supervise(self) -> None:
+        argv = [sys.executable, "-I", "-S", "-c", _BOOT, str(_PACKAGES), str(self._path.resolve())]
+        started = subprocess.run(
+            argv,
+            env={},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=_START_SECONDS,
+        )
+        if started.returncode != 0 or not self.supervised():
+            raise SandboxError(f"the supervisor did not start: {started.stderr.decode()[-500:]}")
+
+    def lay_down(self, told: dict[str, Any], files: dict[str, bytes]) -> None:
+        """Write a phase and its files, unless it is there already."""
+        phases = self._path / "phases"
+        note = phases / f"{told['name']}.json"
+        if note.exists():
+            return
+        inputs = phases / f"{told['name']}.in"
+        inputs.mkdir(exist_ok=True)
+        for name, data in files.items():
+            target = inputs / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+            target.chmod(0o755 if data.startswith(b"#!") else 0o644)
+        draft = note.with_suffix(".json~")
+        _write_private(draft, json.dumps(told))
+        draft.replace(note)
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the supervisor's answer; sandbox_lost when there is none."""
+        try:
+            with _socket_of(self._path) as path:
+                reader, writer = await asyncio.open_unix_connection(path)
+            try:
+                writer.write(json.dumps(request).encode() + b"\n")
+                line = await reader.readline()
+            finally:
+                writer.close()
+        except OSError as error:
+            raise SandboxError(f"the supervisor is gone: {error}", code="sandbox_lost") from error
+        if not line:
+            raise SandboxError("the supervisor went away", code="sandbox_lost")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def end_of(self, phase: str) -> dict[str, Any] | None:
+        """Return how a phase ended, None while it has not."""
+        try:
+            end: dict[str, Any] = json.loads((self._path / "phases" / f"{phase}.end").read_text())
+        except FileNotFoundError:
+            return None
+        return end
+
+    def output_of(self, phase: str, offset: int, limit: int) -> bytes:
+        """Return what a phase said from an offset on."""
+        try:
+            with (self._path / "phases" / f"{phase}.out").open("rb") as file:
+                file.seek(offset)
+                return file.read(limit)
+        except FileNotFoundError:
+            return b""
+
+    def destroy(self) -> None:
+        """End the supervisor, kill what it kept, remove everything; no error when it is not there."""
+        if self.supervised():
+            self._end_supervisor()
+        group = limits.open_group(self._path.name)
+        if group:
+            group.remove()
+        if self._path.exists():
+            _remove(self._path)
+
+    def _end_supervisor(self) -> None:
+        with (
+            contextlib.suppress(OSError),  # it may be stuck or gone
+            _socket_of(self._path) as path,
+            socket.socket(socket.AF_UNIX) as client,
+        ):
+            client.settimeout(_END_SECONDS)
+            client.connect(path)
+            client.sendall(b'{"do": "end"}\n')
+        if self._gone_within(_END_SECONDS):
+            return
+        with contextlib.suppress(ProcessLookupError, ValueError):  # it has just ended
+            os.kill(int((self._path / LOCK).read_text()), signal.SIGKILL)
+        if not self._gone_within(_END_SECONDS):
+            raise SandboxError("the supervisor does not end")
+
+    def _gone_within(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while self.supervised():
+            if time.monotonic() > end:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+
+@contextlib.contextmanager
+def _socket_of(path: Path) -> Iterator[str]:
+    """Give a short path of the socket: a unix socket's path has at most 107 bytes."""
+    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
+    finally:
+        os.close(descriptor)
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def _remove(path: Path) -> None:
+    """Remove a tree that others wrote, however deep: rm follows no link and needs no recursion."""
+    quiet: dict[str, Any] = {"env": {}, "stdin": subprocess.DEVNULL, "capture_output": True}
+    if os.geteuid() != 0:  # a folder without permissions is in nobody's way but its owner's
+        subprocess.run(["/bin/chmod", "-R", "u+rwx", "--", str(path)], check=False, **quiet)
+    removed = subprocess.run(
+        ["/bin/rm", "-rf", "--one-file-system", "--", str(path)], check=False, **quiet
+    )
+    if removed.returncode != 0:
+        raise SandboxError(f"could not be removed: {removed.stderr.decode()[-300:]}")
