@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import IO, Self
 from urllib.parse import urlsplit
+
+from typing_extensions import override
 
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -139,6 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    @override
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
 
@@ -205,9 +208,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return bytes(body)
 
-    def _head(self, out: BinaryIO | object) -> None:
+    def _head(self, out: IO[bytes]) -> None:
         status, headers = 200, []
-        while line := out.readline().strip():  # type: ignore[attr-defined]
+        while line := out.readline().strip():
             name, _, value = line.decode().partition(":")
             if name.lower() == "status":
                 status = int(value.split()[0])

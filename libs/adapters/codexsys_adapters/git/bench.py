@@ -37,8 +37,9 @@ class GitPatchBench:
 
     async def archive(self, base: Path, tree: str, into: Path) -> None:
         """Write the tree as a zip to `into`."""
-        out = str(into.absolute())
-        await self._git.run("archive", "--format=zip", f"--output={out}", tree, directory=base)
+        # Git runs in another directory, so the path must be whole.
+        out = f"--output={await asyncio.to_thread(into.absolute)}"
+        await self._git.run("archive", "--format=zip", out, tree, directory=base)
 
     async def read(self, base: Path, tree: str, path: str) -> bytes | None:
         """Return a regular file of a tree, None where there is none."""

@@ -137,16 +137,14 @@ class Git:
             raise GitFailed("no pipes")
         try:
             async with asyncio.TaskGroup() as group:
-                if watch is not None:
-                    watcher = group.create_task(_watch(watch, watch_bytes))
+                watcher = group.create_task(_watch(watch, watch_bytes))
                 feeding = group.create_task(_feed(process, stdin))
                 out = group.create_task(_read(process.stdout, self._limits.output_bytes))
                 err = group.create_task(_read(process.stderr, 1 << 20))
                 await asyncio.wait([feeding, out, err], return_when=asyncio.FIRST_EXCEPTION)
                 if out.done() and err.done():
                     await process.wait()
-                if watch is not None:
-                    watcher.cancel()
+                watcher.cancel()
         except* GitFailed as problems:
             raise problems.exceptions[0] from None
         return out.result(), err.result()
@@ -177,8 +175,8 @@ async def _read(stream: asyncio.StreamReader, most: int) -> bytes:
     return bytes(read)
 
 
-async def _watch(folder: Path, most: int) -> None:
-    while True:
+async def _watch(folder: Path | None, most: int) -> None:
+    while folder is not None:
         if await asyncio.to_thread(size_of, folder) > most:
             raise GitTooLarge(f"more than {most} bytes on disk")
         await asyncio.sleep(0.2)

@@ -1,0 +1,129 @@
+"""The child that reads a zip: limits first, no network, then `vet FILE` or `unpack FILE INTO`."""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from codexsys_adapters.zips.reader import ZipFile, ZipTree
+from codexsys_adapters.zips.rules import ZipLimits, ZipRefused
+from codexsys_core.base_directory import BASE_REF, lay_out
+
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
+_WHO = "codexsys <codexsys@localhost> 946684800 +0000"
+_GIT = ("-c", "fastimport.unpackLimit=1", "-c", "core.compression=1", "-c", "safe.directory=*")
+
+
+def main(arguments: list[str]) -> int:
+    """Do what was asked and say the answer as one JSON object."""
+    limits = ZipLimits(**json.loads(arguments[0]))
+    _limit(limits)
+    _leave_network()
+    try:
+        answer = _answer(arguments[1], arguments[2:], limits)
+    except ZipRefused as problem:
+        answer = {"refused": str(problem)}
+    except MemoryError:
+        answer = {"refused": "The zip needs more memory to unpack than it may."}
+    sys.stdout.write(json.dumps(answer))
+    return 0
+
+
+def _answer(verb: str, arguments: list[str], limits: ZipLimits) -> dict[str, str]:
+    with Path(arguments[0]).open("rb") as file:
+        tree = ZipTree(file, limits)
+        if verb == "vet":
+            tree.check()
+            return {}
+        return _unpack(tree, Path(arguments[1]), arguments[2])
+
+
+def _limit(limits: ZipLimits) -> None:
+    for what, most in (
+        (resource.RLIMIT_CPU, limits.seconds),
+        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, 2 * limits.total_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        new = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (new, new))
+
+
+def _leave_network() -> None:
+    """Enter a network namespace without interfaces, where the host lets us; nothing here dials."""
+    if sys.platform != "linux":
+        return
+    user, group = os.getuid(), os.getgid()
+    unshare = ctypes.CDLL(None, use_errno=True).unshare
+    if unshare(_NEW_NETWORK) == 0 or unshare(_NEW_USER | _NEW_NETWORK) != 0:
+        return
+    # Without a mapping git would take the directory for somebody else's.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+
+
+def _unpack(tree: ZipTree, into: Path, git: str) -> dict[str, str]:
+    """Feed the files to `git fast-import`: no file of the zip is ever written as one."""
+    lay_out(into)
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LC_ALL": "C",
+        "GIT_DIR": str(into.absolute()),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+    }
+    with subprocess.Popen(
+        [git, *_GIT, "fast-import", "--quiet", "--done", "--date-format=raw"],
+        env=environment,
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as importing:
+        if importing.stdin is None:
+            raise RuntimeError("no pipe")
+        try:
+            _feed(importing.stdin, tree)
+            importing.stdin.close()
+        except BaseException:
+            importing.kill()
+            raise
+    if importing.returncode:
+        raise RuntimeError(f"git fast-import ended with {importing.returncode}")
+    ids = subprocess.run(
+        [git, *_GIT, "rev-parse", BASE_REF, f"{BASE_REF}^{{tree}}"],
+        env=environment,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    commit, made = ids.stdout.decode().split()
+    return {"commit": commit, "tree": made}
+
+
+def _feed(out: IO[bytes], tree: ZipTree) -> None:
+    out.write(f"commit {BASE_REF}\ncommitter {_WHO}\ndata 5\nbase\n\n".encode())
+    for file in tree.files:
+        _feed_file(out, tree, file)
+    out.write(b"\ndone\n")
+
+
+def _feed_file(out: IO[bytes], tree: ZipTree, file: ZipFile) -> None:
+    path = file.path.replace('"', '\\"')
+    out.write(f'M {file.mode} inline "{path}"\ndata {file.entry.size}\n'.encode())
+    for chunk in tree.read(file.entry):
+        out.write(chunk)
+    out.write(b"\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
