@@ -1,1 +1,3 @@
-"""Runs inside the sandbox, drives an engine and reports to its door."""
+"""The program that works inside a sandbox: standard library only."""
+
+__version__ = "0.1.0"

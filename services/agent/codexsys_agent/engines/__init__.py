@@ -1,0 +1,1 @@
+"""What drives the work: a model in our loop, or a given script."""

@@ -1,0 +1,122 @@
+"""The agent's main: brief, network check, engine, last checkpoint, exit code."""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from codexsys_agent.brief import Brief, read_brief
+from codexsys_agent.checkpoint import Checkpoints
+from codexsys_agent.control import Control
+from codexsys_agent.door import Door
+from codexsys_agent.ending import Ending, Exit
+from codexsys_agent.engines import builtin, command
+from codexsys_agent.errors import BriefError
+from codexsys_agent.leave import leave_outputs
+from codexsys_agent.loop import Pace
+from codexsys_agent.network import open_interfaces
+from codexsys_agent.private_git import PrivateGit
+from codexsys_agent.report import Events, say
+from codexsys_agent.run import Places, Run
+from codexsys_agent.shell import child_environment
+from codexsys_agent.stop import Stop, stop_on_signals
+from codexsys_agent.worktree import Worktree
+
+_ENGINES = {"builtin": builtin.drive, "command": command.drive}
+_LARGEST_FILE = 32 << 20
+
+
+def main(arguments: list[str]) -> int:
+    """Check that the sandbox is closed, then work on the brief."""
+    places = _places(arguments)
+    reachable = open_interfaces()
+    if reachable:
+        say(f"refused: the network is open: {', '.join(reachable)}")
+        return Exit.NO_DOOR
+    stop = Stop()
+    stop_on_signals(stop)
+    own = os.environ  # noqa: TID251 - the sandbox's environment is the task's
+    return work(places, child_environment(own), stop)
+
+
+def work(places: Places, env: Mapping[str, str], stop: Stop, pace: Pace | None = None) -> int:
+    """One run from the brief to the exit code."""
+    try:
+        brief = read_brief(places.input / "brief.json")
+    except BriefError as error:
+        say(f"refused: {error}")
+        return Exit.BROKEN
+    with tempfile.TemporaryDirectory(prefix="agent-", dir=places.scratch) as scratch:
+        return _worked(brief, places, Path(scratch), env, stop, pace or Pace()).exit
+
+
+def _worked(
+    brief: Brief,
+    places: Places,
+    scratch: Path,
+    env: Mapping[str, str],
+    stop: Stop,
+    pace: Pace,
+) -> Ending:
+    door = Door(brief.door, stop=stop, patience=pace.patience_seconds)
+    control = Control(door, stop)
+    events = Events(door)
+    checkpoints = Checkpoints(
+        door=door,
+        worktree=_worktree_of(brief, places, scratch),
+        every_seconds=brief.checkpoint_seconds,
+    )
+    run = Run(
+        brief=brief,
+        places=places,
+        scratch=scratch,
+        env=env,
+        door=door,
+        events=events,
+        stop=stop,
+        pace=pace,
+        inbox=control.take_notes,
+        on_step=lambda session: checkpoints.offer(session.steps, session.state()),
+    )
+    checkpoints.start(brief.resume)
+    control.start()
+    ending = _ENGINES[brief.engine](run)
+    _close(run, ending, checkpoints)
+    return ending
+
+
+def _worktree_of(brief: Brief, places: Places, scratch: Path) -> Callable[[], Worktree] | None:
+    def opened() -> Worktree:
+        git = PrivateGit(base=places.base, scratch=scratch)
+        return Worktree(code=places.code, git=git, largest=_LARGEST_FILE)
+
+    return opened if brief.mode == "modify" else None
+
+
+def _close(run: Run, ending: Ending, checkpoints: Checkpoints) -> None:
+    checkpoints.offer(run.session.steps, run.session.state())
+    try:
+        leave_outputs(run.places.output, run.brief, run.session, ending)
+    except OSError as error:
+        say(f"output: not written: {error}")
+    run.events.add(
+        "agent.finished",
+        status=ending.status,
+        exit=int(ending.exit),
+        summary=ending.summary[:2000],
+        detail=ending.detail[:500],
+        steps=run.session.steps,
+    )
+    checkpoints.close()
+    run.events.close()
+    say(json.dumps({"status": ending.status, "exit": int(ending.exit), "detail": ending.detail}))
+
+
+def _places(arguments: list[str]) -> Places:
+    parser = argparse.ArgumentParser(prog="codexsys_agent")
+    default = Places()
+    for name in ("code", "output", "input", "base"):
+        parser.add_argument(f"--{name}", type=Path, default=getattr(default, name))
+    return Places(**vars(parser.parse_args(arguments)))

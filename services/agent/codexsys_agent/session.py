@@ -1,0 +1,106 @@
+"""The conversation so far and what it cost: all that a resume needs."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from codexsys_agent.chat import Call, Reply, Usage
+
+
+@dataclass(slots=True)
+class Session:
+    """Messages are only ever appended, so a copy of the lists is a snapshot."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    steps: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """What counts against the token limit."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def say(self, role: str, content: str) -> None:
+        """Append a message of the platform's side."""
+        self._append({"role": role, "content": content}, {})
+
+    def replied(self, reply: Reply) -> None:
+        """Append the model's reply and count it."""
+        usage = reply.usage or self._estimate(reply)
+        self.steps += 1
+        self.prompt_tokens += usage.prompt
+        self.completion_tokens += usage.completion
+        self.cached_tokens += usage.cached
+        message: dict[str, Any] = {"role": "assistant", "content": reply.content}
+        if reply.calls:
+            message["tool_calls"] = [_as_message(call) for call in reply.calls]
+        metrics = {
+            "prompt_tokens": usage.prompt,
+            "completion_tokens": usage.completion,
+            "cached_tokens": usage.cached,
+        }
+        self._append(message, {"metrics": metrics})
+
+    def observed(self, call: Call, output: str) -> None:
+        """Append what a tool call gave."""
+        self._append({"role": "tool", "tool_call_id": call.id, "content": output}, {})
+
+    def state(self) -> dict[str, Any]:
+        """A snapshot that `resumed` takes back."""
+        return {
+            "v": 1,
+            "messages": list(self.messages),
+            "notes": list(self.notes),
+            "steps": self.steps,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cached_tokens": self.cached_tokens,
+        }
+
+    def _append(self, message: dict[str, Any], note: dict[str, Any]) -> None:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")  # noqa: TID251 - a label only
+        self.messages.append(message)
+        self.notes.append({"at": at, **note})
+
+    def _estimate(self, reply: Reply) -> Usage:
+        sent = sum(len(json.dumps(message)) for message in self.messages)
+        got = len(reply.content) + sum(len(call.arguments) for call in reply.calls)
+        return Usage(prompt=sent // 4, completion=max(1, got // 4))
+
+
+def resumed(state: dict[str, Any]) -> Session:
+    """The session of a checkpoint, with calls that never got a result answered."""
+    messages = list(state.get("messages") or [])
+    notes = list(state.get("notes") or [])
+    session = Session(
+        messages=messages,
+        notes=notes[: len(messages)] + [{} for _ in messages[len(notes) :]],
+        steps=int(state.get("steps") or 0),
+        prompt_tokens=int(state.get("prompt_tokens") or 0),
+        completion_tokens=int(state.get("completion_tokens") or 0),
+        cached_tokens=int(state.get("cached_tokens") or 0),
+    )
+    for call_id in _unanswered(messages):
+        session.observed(Call(id=call_id), "error: not run, the task was interrupted")
+    return session
+
+
+def _unanswered(messages: list[dict[str, Any]]) -> list[str]:
+    answered = {message.get("tool_call_id") for message in messages}
+    last: dict[str, Any] = next((m for m in reversed(messages) if m.get("role") == "assistant"), {})
+    return [c["id"] for c in last.get("tool_calls") or [] if c["id"] not in answered]
+
+
+def _as_message(call: Call) -> dict[str, Any]:
+    # Strict servers refuse a history with broken arguments; the error went to the model already.
+    arguments = call.arguments or "{}"
+    try:
+        json.loads(arguments)
+    except ValueError:
+        arguments = json.dumps({"unparsed": arguments[:2000]})
+    function = {"name": call.name, "arguments": arguments}
+    return {"id": call.id, "type": "function", "function": function}
