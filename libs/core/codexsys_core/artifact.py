@@ -7,8 +7,21 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from codexsys_core.errors import Invalid
+
 CODE_BUCKET = "codexsys-code"
 LOGS_BUCKET = "codexsys-logs"
+BUCKETS = (CODE_BUCKET, LOGS_BUCKET)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Return an object's bucket and key, or raise `Invalid` for one that escapes its bucket."""
+    bucket, _, key = name.partition("/")
+    parts = key.split("/")
+    odd = any(part in {"", ".", ".."} or len(part.encode()) > 240 for part in parts)
+    if bucket not in BUCKETS or odd or "\\" in name or not name.isprintable():
+        raise Invalid("That is not the name of an object.", code="bad_object_name")
+    return bucket, key
 
 
 class Artifact(BaseModel):

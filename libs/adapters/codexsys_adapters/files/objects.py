@@ -1,0 +1,173 @@
+"""Objects as files below one root, written whole or not at all."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from codexsys_adapters.files.links import FileLinks
+from codexsys_core.artifact import BUCKETS, CODE_BUCKET, Link, split_name
+from codexsys_core.clock import Clock
+from codexsys_core.errors import Invalid, NotFound, Unavailable
+
+PIECE = 1 << 20
+UNFINISHED = ".unfinished"
+
+
+class FileObjects:
+    """`ObjectStore` in a folder. `verify` is for the route that serves its links."""
+
+    def __init__(
+        self, *, root: Path, public_url: str, secret_key: str | bytes, clock: Clock
+    ) -> None:
+        self._root = root
+        self._links = FileLinks(public_url=public_url, secret_key=secret_key, clock=clock)
+
+    async def put(
+        self, name: str, data: bytes | Path, *, content_type: str = "application/octet-stream"
+    ) -> tuple[int, str]:
+        """Store and return (size, sha256); a file needs no content type: each link says it."""
+        del content_type
+        return await asyncio.to_thread(self._put, self._path(name), data)
+
+    async def get(self, name: str) -> bytes:
+        """Return a whole small object."""
+        path = self._path(name)
+        with _told():
+            return await asyncio.to_thread(path.read_bytes)
+
+    async def stream(self, name: str) -> AsyncIterator[bytes]:
+        """Yield an object in pieces."""
+        path = self._path(name)
+        with _told():
+            file = await asyncio.to_thread(path.open, "rb")
+        with file:
+            while piece := await asyncio.to_thread(file.read, PIECE):
+                yield piece
+
+    async def fetch(self, name: str, into: Path) -> None:
+        """Write an object to a file."""
+        path = self._path(name)
+        with _told():
+            await asyncio.to_thread(shutil.copyfile, path, into)
+
+    async def delete(self, name: str) -> None:
+        """Remove; no error when it is not there."""
+        await asyncio.to_thread(self._delete, self._path(name))
+
+    async def names(self, prefix: str) -> list[str]:
+        """Return the names of objects that start so."""
+        with _told():
+            return await asyncio.to_thread(self._names, prefix)
+
+    async def link(
+        self, name: str, *, filename: str, content_type: str, seconds: int = 900
+    ) -> Link:
+        """Return a signed link that the API serves as an attachment."""
+        return self._links.make(name, filename=filename, content_type=content_type, seconds=seconds)
+
+    def verify(self, token: str) -> tuple[str, str, str]:
+        """Return a link's (name, filename, content type); `NotFound` when bad or expired."""
+        return self._links.verify(token)
+
+    async def ready(self) -> None:
+        """Raise `Unavailable` unless a one-byte object can be written, read and removed."""
+        name = f"{CODE_BUCKET}/ready/{uuid.uuid4().hex}"
+        await self.put(name, b"1")
+        await self.get(name)
+        await self.delete(name)
+
+    def _path(self, name: str) -> Path:
+        bucket, key = split_name(name)
+        return self._root / bucket / key
+
+    def _put(self, path: Path, data: bytes | Path) -> tuple[int, str]:
+        with _told():
+            unfinished = self._root / UNFINISHED / uuid.uuid4().hex
+            unfinished.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                size, sha256 = _write(unfinished, data)
+                _move(unfinished, path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+            return size, sha256
+
+    def _delete(self, path: Path) -> None:
+        with _told():
+            try:
+                path.unlink(missing_ok=True)
+            except (IsADirectoryError, NotADirectoryError):
+                return  # a folder is no object
+            with suppress(OSError):  # the first folder that is still in use ends the climb
+                for folder in path.parents:
+                    if folder.parent == self._root:
+                        break
+                    folder.rmdir()
+
+    def _names(self, prefix: str) -> list[str]:
+        bucket, _, key = prefix.partition("/")
+        if bucket not in BUCKETS or ".." in key.split("/"):
+            raise Invalid("That is not the start of an object's name.", code="bad_object_name")
+        below = self._root / bucket / key.rpartition("/")[0]
+        found = (path for path in below.rglob("*") if path.is_file())
+        names = (path.relative_to(self._root).as_posix() for path in found)
+        return sorted(name for name in names if name.startswith(prefix))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what the file system says into our errors."""
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise NotFound("There is no such object.", code="object_not_found") from error
+    except OSError as error:
+        raise Unavailable("The object store does not answer.", code="store_unavailable") from error
+
+
+def _write(path: Path, data: bytes | Path) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with path.open("xb") as file:
+        for piece in _pieces(data):
+            file.write(piece)
+            digest.update(piece)
+            size += len(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return size, digest.hexdigest()
+
+
+def _pieces(data: bytes | Path) -> Iterator[bytes]:
+    if isinstance(data, bytes):
+        yield data
+        return
+    with data.open("rb") as file:
+        yield from _read(file)
+
+
+def _read(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(PIECE):
+        yield piece
+
+
+def _move(unfinished: Path, path: Path) -> None:
+    """Put a finished file in its place, also while a delete clears empty folders away."""
+    for last in (False, False, True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.replace(path)
+        except FileNotFoundError:
+            if last:
+                raise
+            continue
+        break
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,53 @@
+"""Hints over Redis channels."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+
+from redis.exceptions import RedisError
+
+from codexsys_adapters.redis.connection import Connection, answers
+
+TELL_SECONDS = 1.0
+WAITING = 256
+"""Hints that wait for a slow listener; with so many waiting, one more says nothing new."""
+
+
+class RedisHints:
+    """`Hints` on Redis. All listeners of a process share one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._commands = connection.commands
+        self._hub = connection.hub
+        self._prefix = f"{connection.namespace}:hint:"
+
+    async def tell(self, topic: str, payload: str = "") -> None:
+        """Tell whoever listens; never raises for a Redis that is away."""
+        with suppress(RedisError, OSError, TimeoutError):  # lossy by contract: rows are the truth
+            async with asyncio.timeout(TELL_SECONDS):
+                await self._commands.publish(self._prefix + topic, payload)
+
+    @asynccontextmanager
+    async def listen(self, topic: str) -> AsyncIterator[AsyncIterator[str]]:
+        """Listen; yields payloads. Hints told before entering are not seen."""
+        waiting: asyncio.Queue[str] = asyncio.Queue(WAITING)
+
+        def take(payload: str | None) -> None:
+            if payload is not None and not waiting.full():
+                waiting.put_nowait(payload)
+
+        async with (
+            self._hub.listening(self._prefix + topic, take),
+            aclosing(_payloads(waiting)) as payloads,
+        ):
+            yield payloads
+
+    async def ready(self) -> None:
+        """Raise `Unavailable` unless the server answers now."""
+        with answers():
+            await self._commands.ping()
+
+
+async def _payloads(waiting: asyncio.Queue[str]) -> AsyncGenerator[str, None]:
+    while True:
+        yield await waiting.get()
