@@ -130,7 +130,7 @@ async def attempt_row(connection: AsyncConnection, attempt_id: str) -> RowMappin
 
 
 async def ended_so(connection: AsyncConnection, hold: Hold, ending: Ending) -> bool:
-    """Read back: did this holder's ending take effect already?"""
+    """Read back whether this holder's ending took effect already."""
     wanted = (
         select(TASKS.c.id)
         .join(ATTEMPTS, ATTEMPTS.c.task_id == TASKS.c.id)
@@ -148,7 +148,7 @@ async def ended_so(connection: AsyncConnection, hold: Hold, ending: Ending) -> b
 
 
 async def queued_so(connection: AsyncConnection, hold: Hold, new_attempt_id: str | None) -> bool:
-    """Read back: is the next attempt there, or this one queued under the holder's fence?"""
+    """Read back whether the next attempt is there, or this one queued under the holder's fence."""
     wanted = select(ATTEMPTS.c.id).where(ATTEMPTS.c.task_id == hold.task_id)
     if new_attempt_id is None:
         wanted = wanted.where(

@@ -142,7 +142,7 @@ def _late() -> tuple[Any, ...]:
 
 
 async def _scalars(connection: AsyncConnection, *, statement: Select[Any]) -> Sequence[Any]:
-    return (await connection.execute(statement)).scalars().all()
+    return list((await connection.execute(statement)).scalars())
 
 
 async def _expire(connection: AsyncConnection, *, task_id: str) -> bool:

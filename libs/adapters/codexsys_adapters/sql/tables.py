@@ -3,13 +3,26 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CHAR, BigInteger, Column, DateTime, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects import mysql
 from sqlmodel import Field, SQLModel
 
 
 def _id(*, key: bool = False, null: bool = False, index: bool = False) -> Any:
-    kind = CHAR(32).with_variant(mysql.CHAR(32, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+    kind = CHAR(32).with_variant(
+        mysql.CHAR(32, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
+    )
     return Column(kind, primary_key=key, nullable=null, index=index)
 
 
@@ -41,7 +54,9 @@ def _big(*, null: bool = False) -> Any:
 
 
 def _serial() -> Any:
-    return Column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True)
+    return Column(
+        BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True
+    )
 
 
 class TenantRow(SQLModel, table=True):
@@ -178,7 +193,9 @@ class CheckpointRow(SQLModel, table=True):
     """Pointers to stored checkpoints."""
 
     __tablename__ = "checkpoints"
-    __table_args__ = (UniqueConstraint("task_id", "attempt", "fence", "number", name="uq_checkpoints_number"),)
+    __table_args__ = (
+        UniqueConstraint("task_id", "attempt", "fence", "number", name="uq_checkpoints_number"),
+    )
 
     id: str = Field(sa_column=_id(key=True))
     task_id: str = Field(sa_column=_id())
@@ -222,7 +239,9 @@ class LogChunkRow(SQLModel, table=True):
     """Log text, already redacted."""
 
     __tablename__ = "log_chunks"
-    __table_args__ = (UniqueConstraint("task_id", "stream", "sandbox_id", "number", name="uq_log_chunks_sender"),)
+    __table_args__ = (
+        UniqueConstraint("task_id", "stream", "sandbox_id", "number", name="uq_log_chunks_sender"),
+    )
 
     task_id: str = Field(sa_column=_id(key=True))
     stream: str = Field(sa_column=_ascii(16, key=True))
@@ -230,7 +249,9 @@ class LogChunkRow(SQLModel, table=True):
     sandbox_id: str = Field(sa_column=_id())
     number: int = Field(sa_column=_big())
     text: bytes = Field(
-        sa_column=Column(LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb"), nullable=False)
+        sa_column=Column(
+            LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb"), nullable=False
+        )
     )
 
 
@@ -317,5 +338,15 @@ TENANTS, KEYS = _TABLES["tenants"], _TABLES["api_keys"]
 TASKS, ATTEMPTS, LABELS = _TABLES["tasks"], _TABLES["attempts"], _TABLES["task_labels"]
 SANDBOXES, CHECKPOINTS = _TABLES["sandboxes"], _TABLES["checkpoints"]
 EVENTS, LOG_STREAMS, LOG_CHUNKS = _TABLES["events"], _TABLES["log_streams"], _TABLES["log_chunks"]
-ARTIFACTS, SHARES, IDEMPOTENCY = _TABLES["artifacts"], _TABLES["shares"], _TABLES["idempotency_keys"]
+ARTIFACTS, SHARES, IDEMPOTENCY = (
+    _TABLES["artifacts"],
+    _TABLES["shares"],
+    _TABLES["idempotency_keys"],
+)
 WALLETS, RESERVATIONS = _TABLES["wallets"], _TABLES["reservations"]
+
+for _table in _TABLES.values():
+    # Texts are compared byte by byte on every server, as SQLite does it.
+    _table.dialect_kwargs.update(
+        mysql_engine="InnoDB", mysql_charset="utf8mb4", mysql_collate="utf8mb4_bin"
+    )

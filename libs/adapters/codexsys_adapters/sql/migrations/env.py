@@ -1,0 +1,16 @@
+"""Run by alembic, with the connection that `upgrade` gives it."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+import codexsys_adapters.sql.tables  # noqa: F401 - fills the metadata
+
+_connection = context.config.attributes["connection"]
+context.configure(
+    connection=_connection,
+    target_metadata=SQLModel.metadata,
+    render_as_batch=True,
+    transactional_ddl=_connection.dialect.name == "sqlite",
+)
+with context.begin_transaction():
+    context.run_migrations()

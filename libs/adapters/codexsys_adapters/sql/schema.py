@@ -1,0 +1,38 @@
+"""The whole schema as MySQL's DDL: `python -m codexsys_adapters.sql.schema > schema.sql`."""
+
+import inspect
+import sys
+
+from sqlalchemy.dialects import mysql
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlmodel import SQLModel
+
+import codexsys_adapters.sql.tables
+
+_HEAD = """\
+-- The tables of codexsys, for MySQL 8.4 and MariaDB 10.11 or newer.
+-- Made from the code; do not edit. `codexsys db upgrade` makes the same, and keeps it up to date.
+"""
+
+
+def schema() -> str:
+    """Return the statements that make an empty database the platform's."""
+    about = {
+        row.__tablename__: inspect.getdoc(row)
+        for _, row in inspect.getmembers(codexsys_adapters.sql.tables, inspect.isclass)
+        if issubclass(row, SQLModel) and row is not SQLModel
+    }
+    dialect = mysql.dialect()  # type: ignore[no-untyped-call]
+    parts = [_HEAD]
+    for table in sorted(SQLModel.metadata.tables.values(), key=lambda table: table.name):
+        if table.name not in about:
+            continue
+        statements = [CreateTable(table), *map(CreateIndex, sorted(table.indexes, key=str))]
+        texts = [str(statement.compile(dialect=dialect)).strip() for statement in statements]
+        lines = [line.rstrip() for text in texts for line in f"{text};".splitlines()]
+        parts.append("\n".join([f"-- {about[table.name]}", *lines, ""]))
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())

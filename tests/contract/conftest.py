@@ -1,0 +1,133 @@
+"""A fresh database for each test: a SQLite file always, and the real server that the environment names."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlmodel import SQLModel
+
+from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.migrations import upgrade
+from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_core.attempt import Attempt, Hold
+from codexsys_core.clock import SystemClock
+from codexsys_core.ids import TimeOrderedIds
+from codexsys_core.source import GitSource
+from codexsys_core.task import Task, TaskSpec
+
+MYSQL_URL = os.environ.get("CODEXSYS_TEST_MYSQL_URL", "")
+DATABASES = (
+    ["sqlite", "mysql"] if MYSQL_URL or os.environ.get("CODEXSYS_REQUIRE") == "all" else ["sqlite"]
+)
+
+MakeTask = Callable[..., tuple[Task, Attempt]]
+
+
+async def make_database(name: str) -> str:
+    """Make an empty database on the real server and return its URL."""
+    if not MYSQL_URL:
+        pytest.fail(
+            "CODEXSYS_TEST_MYSQL_URL is not set, and CODEXSYS_REQUIRE=all wants the real server"
+        )
+    async with Database(MYSQL_URL) as server, server.write() as connection:
+        await connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+    return make_url(MYSQL_URL).set(database=name).render_as_string(hide_password=False)
+
+
+async def drop_database(url: str) -> None:
+    """Remove a database that `make_database` made."""
+    async with Database(MYSQL_URL) as server, server.write() as connection:
+        await connection.execute(text(f"DROP DATABASE {make_url(url).database}"))
+
+
+async def empty(url: str) -> None:
+    """Remove all rows, so that the next test finds the database as it was made."""
+    async with Database(url) as database, database.write() as connection:
+        for table in SQLModel.metadata.sorted_tables:
+            await connection.execute(table.delete())
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    asyncio.run(upgrade(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def mysql_database() -> Iterator[str]:
+    url = asyncio.run(make_database(TimeOrderedIds().new("test")))
+    asyncio.run(upgrade(url))
+    yield url
+    asyncio.run(drop_database(url))
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        path = tmp_path / "codexsys.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+    else:
+        url = request.getfixturevalue("mysql_database")
+        yield url
+        asyncio.run(empty(url))
+
+
+@pytest.fixture(params=DATABASES)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Name a database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+    else:
+        url = asyncio.run(make_database(TimeOrderedIds().new("test")))
+        yield url
+        asyncio.run(drop_database(url))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with Database(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ids() -> TimeOrderedIds:
+    return TimeOrderedIds()
+
+
+@pytest.fixture
+def make_task(ids: TimeOrderedIds) -> MakeTask:
+    """Make nouns for `TaskStore.add`; keywords are fields of the spec, but for `tenant`."""
+
+    def make(*, tenant: str = "ten_a", **spec: object) -> tuple[Task, Attempt]:
+        fields = {
+            "prompt": "Mend it.",
+            "source": GitSource(url="https://example.org/a/b.git"),
+            **spec,
+        }
+        task = Task(
+            id=ids.new("task"),
+            tenant_id=tenant,
+            created_by="key_a",
+            spec=TaskSpec.model_validate(fields),
+            created_at=SystemClock().now(),
+        )
+        return task, Attempt(id=ids.new("att"), task_id=task.id, tenant_id=tenant)
+
+    return make
+
+
+@pytest.fixture
+async def hold(database: Database, make_task: MakeTask) -> Hold:
+    """An attempt that is claimed for longer than a test takes."""
+    task, attempt = make_task()
+    await SqlTasks(database=database).add(task, attempt)
+    claim = await SqlAttempts(database=database).claim(task.id, owner="own_a", lease_seconds=300)
+    assert claim is not None
+    return claim.hold
