@@ -56,7 +56,8 @@ def _weigh(
     if report is None:
         return _by_exit_status(run)
     if broken or missing:
-        return Verdict.TESTS_FAILED, [_names("fail that passed before", broken), _names("did not run", missing)]
+        listed = (("fail that did not fail before", broken), ("that passed before did not run", missing))
+        return Verdict.TESTS_FAILED, [_names(what, names) for what, names in listed if names]
     tampered = _tampered(findings)
     if tampered:
         return Verdict.TESTS_TAMPERED, tampered
@@ -124,5 +125,5 @@ def _counts(report: TestReport | None) -> dict[str, int] | None:
 
 
 def _names(what: str, names: list[str]) -> str:
-    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")  # noqa: PLR2004
+    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
     return f"{len(names)} tests {what}" + (f": {listed}." if names else ".")

@@ -147,6 +147,12 @@ class Settings(BaseSettings):
         """Say whether a part lives in the process, so that services cannot be started alone."""
         return "memory:" in (self.queue_url, self.redis_url)
 
+    def refuse_memory(self, service: str) -> None:
+        """Raise when a part would live in this process alone."""
+        if self.one_process:
+            problem = f"{service} alone cannot use memory: parts; set CODEXSYS_QUEUE_URL and CODEXSYS_REDIS_URL"
+            raise ConfigurationError([problem])
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -10,7 +10,15 @@ from codexsys_core.checkpoint import CheckpointStore
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound
 from codexsys_core.patch import PatchBench
-from codexsys_core.source import Base, GitFetcher, GitSource, SourceFailure, TaskSource, ZipReader, ZipSource
+from codexsys_core.source import (
+    Base,
+    GitFetcher,
+    GitSource,
+    SourceFailure,
+    TaskSource,
+    ZipReader,
+    ZipSource,
+)
 from codexsys_core.task import TaskStore
 from codexsys_worker.work import Lost, Prepared, Work
 

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from pydantic import SecretStr
+
 from codexsys_core.clock import Clock
 from codexsys_core.errors import SandboxError
 from codexsys_core.ids import Ids
@@ -21,7 +23,6 @@ from codexsys_core.sandbox import (
     SandboxStore,
 )
 from codexsys_worker.work import Lost, Work
-from pydantic import SecretStr
 
 SPARE_SECONDS = 120.0
 """Beyond its phases' limits a sandbox may live this long for collecting and clearing away."""

@@ -1,0 +1,233 @@
+"""Open the platform: the one place that chooses adapters, each port by one URL."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from codexsys_adapters.files import FileObjects
+from codexsys_adapters.git import GitFetcher, GitPatchBench
+from codexsys_adapters.memory import MemoryQueue
+from codexsys_adapters.outbound import Outbound
+from codexsys_adapters.redis import RedisHints, RedisReadySet, open_redis
+from codexsys_adapters.sql.artifacts import SqlArtifacts
+from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.checkpoints import SqlCheckpoints
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.events import SqlEvents
+from codexsys_adapters.sql.keys import SqlKeys
+from codexsys_adapters.sql.logs import SqlLogs
+from codexsys_adapters.sql.migrations import upgrade
+from codexsys_adapters.sql.outbox import SqlOutbox
+from codexsys_adapters.sql.sandboxes import SqlSandboxes
+from codexsys_adapters.sql.shares import SqlShares
+from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.wallets import SqlWallet
+from codexsys_adapters.zips import Zips
+from codexsys_core import source
+from codexsys_core.announcement import Outbox, Queue
+from codexsys_core.artifact import ArtifactStore, ObjectStore
+from codexsys_core.attempt import AttemptStore
+from codexsys_core.checkpoint import CheckpointStore
+from codexsys_core.clock import Clock, SystemClock
+from codexsys_core.event import EventStore
+from codexsys_core.ids import Ids, TimeOrderedIds
+from codexsys_core.log import LogStore
+from codexsys_core.patch import PatchBench
+from codexsys_core.principal import KeyStore
+from codexsys_core.ready import Hints, ReadySet
+from codexsys_core.redaction import SecretRedactor
+from codexsys_core.sandbox import SandboxBackend, SandboxStore
+from codexsys_core.share import ShareStore
+from codexsys_core.task import TaskStore
+from codexsys_core.wallet import Wallet
+from codexsys_wiring.settings import ConfigurationError, Settings
+
+
+class LocalObjects(Protocol):
+    """The file store's own links, which the API serves itself."""
+
+    def verify(self, token: str) -> tuple[str, str, str]:
+        """Return (object name, file name, content type); raises `NotFound` for bad and old tokens."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Every port, opened. Services take what they need from here."""
+
+    settings: Settings
+    secret_key: bytes
+    clock: Clock
+    ids: Ids
+    keys: KeyStore
+    tasks: TaskStore
+    attempts: AttemptStore
+    outbox: Outbox
+    sandboxes: SandboxStore
+    events: EventStore
+    logs: LogStore
+    artifacts: ArtifactStore
+    shares: ShareStore
+    wallet: Wallet
+    checkpoints: CheckpointStore
+    queue: Queue
+    ready: ReadySet
+    hints: Hints
+    objects: ObjectStore
+    local_objects: LocalObjects | None
+    outbound: Outbound
+    git: source.GitFetcher
+    zips: source.ZipReader
+    bench: PatchBench
+    database: Database
+
+    async def check(self) -> dict[str, str]:
+        """Ask each part whether it answers; return the problems by part."""
+        problems = {}
+        for name, part in (("database", self.database), ("queue", self.queue), ("redis", self.hints), ("store", self.objects)):
+            try:
+                await part.ready()
+            except Exception as error:  # noqa: BLE001 - told to the operator, whatever it is
+                problems[name] = str(error)
+        return problems
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
+    """Open every part; raises `ConfigurationError` or `Unavailable`."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    clock, ids = SystemClock(), TimeOrderedIds()
+    key = secret_key(settings)
+    if settings.database.startswith("sqlite:"):
+        await upgrade(settings.database)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database(settings.database))
+        redis = await stack.enter_async_context(open_redis(settings.redis_url))
+        queue = await stack.enter_async_context(_queue(settings, clock))
+        objects, local = _objects(settings, key, clock)
+        outbound = Outbound(allow_networks=settings.allow_networks, allow_http=settings.allow_http_git)
+        redactor = SecretRedactor(
+            [value.get_secret_value() for value in (settings.model_key, settings.store_secret, settings.secret_key)]
+        )
+        yield Platform(
+            settings=settings,
+            secret_key=key,
+            clock=clock,
+            ids=ids,
+            keys=SqlKeys(database=database),
+            tasks=SqlTasks(database=database),
+            attempts=SqlAttempts(database=database),
+            outbox=SqlOutbox(database=database),
+            sandboxes=SqlSandboxes(database=database),
+            events=SqlEvents(database=database),
+            logs=SqlLogs(database=database, redactor=redactor),
+            artifacts=SqlArtifacts(database=database),
+            shares=SqlShares(database=database),
+            wallet=SqlWallet(database=database, ids=ids),
+            checkpoints=SqlCheckpoints(database=database),
+            queue=queue,
+            ready=RedisReadySet(redis),
+            hints=RedisHints(redis),
+            objects=objects,
+            local_objects=local,
+            outbound=outbound,
+            git=GitFetcher(outbound=outbound, data_dir=settings.data_dir),
+            zips=Zips(),
+            bench=GitPatchBench(),
+            database=database,
+        )
+
+
+def secret_key(settings: Settings) -> bytes:
+    """Return the signing key, made on first start and kept for this user alone."""
+    given = settings.secret_key.get_secret_value()
+    if given:
+        return given.encode()
+    path = settings.data_dir / "secret_key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(32))
+        draft.rename(path)
+    return path.read_bytes()
+
+
+def open_backend(settings: Settings) -> SandboxBackend:
+    """Make the backend that this host's worker uses."""
+    root = settings.data_dir / "sandboxes"
+    if settings.sandbox == "dummy":
+        from codexsys_adapters.dummy import DummyBackend
+
+        return DummyBackend(root)
+    if settings.sandbox == "local":
+        from codexsys_adapters.local import LocalBackend
+
+        return LocalBackend(
+            root,
+            gateway_urls=settings.gateway_urls,
+            agent_code=agent_code(),
+            wheels=wheels(settings),
+            deny_addresses=_server_hosts(settings),
+            setup_allow=settings.setup_networks,
+        )
+    raise ConfigurationError([f"CODEXSYS_SANDBOX: {settings.sandbox} is not available yet; use local"])
+
+
+def agent_code() -> Path:
+    """Return the folder that holds the agent's package."""
+    import importlib.util
+
+    found = importlib.util.find_spec("codexsys_agent")
+    if found is None or found.origin is None:
+        raise ConfigurationError(["the agent's package is not installed"])
+    return Path(found.origin).parent.parent
+
+
+def wheels(settings: Settings) -> Path | None:
+    """Return the folder of wheels that sandboxes see."""
+    folder = settings.sandbox_wheels or settings.data_dir / "wheels"
+    return folder if folder.is_dir() else None
+
+
+@asynccontextmanager
+async def _queue(settings: Settings, clock: Clock) -> AsyncIterator[Queue]:
+    if settings.queue_url == "memory:":
+        yield MemoryQueue()
+        return
+    if not settings.queue_url.startswith("kafka://"):
+        raise ConfigurationError(["CODEXSYS_QUEUE_URL: neither memory: nor kafka://host:port"])
+    from codexsys_adapters.kafka import KafkaQueue
+
+    async with KafkaQueue(settings.queue_url.removeprefix("kafka://"), clock=clock) as queue:
+        yield queue
+
+
+def _objects(settings: Settings, key: bytes, clock: Clock) -> tuple[ObjectStore, LocalObjects | None]:
+    url = urlsplit(settings.store)
+    if url.scheme == "file":
+        files = FileObjects(root=Path(url.path), public_url=settings.api_url, secret_key=key, clock=clock)
+        return files, files
+    if url.scheme != "s3":
+        raise ConfigurationError(["CODEXSYS_STORE_URL: neither file:///path nor s3://host:port"])
+    from codexsys_adapters.s3 import S3Objects
+
+    return S3Objects(
+        settings.store,
+        access_key=settings.store_key,
+        secret_key=settings.store_secret.get_secret_value(),
+        public_url=settings.store_public_url,
+        bucket_suffix=settings.store_bucket_suffix,
+        clock=clock,
+    ), None
+
+
+def _server_hosts(settings: Settings) -> list[str]:
+    """Return the hosts of all configured servers: setup must not reach them."""
+    urls = [settings.database, settings.redis_url, settings.store, settings.model_url, *settings.gateway_urls]
+    urls += [f"kafka://{part}" for part in settings.queue_url.removeprefix("kafka://").split(",")]
+    return sorted({host for url in urls if (host := urlsplit(url).hostname)})

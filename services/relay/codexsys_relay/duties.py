@@ -1,0 +1,82 @@
+"""The relay's duties, one statement each. Any number of relays may do them at the same time."""
+
+import structlog
+
+from codexsys_core.announcement import Outbox, Queue
+from codexsys_core.attempt import AttemptStore
+from codexsys_core.clock import Clock
+from codexsys_core.ready import ReadySet
+from codexsys_core.wallet import Wallet
+
+BATCH = 200
+UNPUBLISHED_SECONDS = 1.0
+"""A record that its maker has not published by then is the relay's."""
+MOST_TAKEOVERS = 3
+
+
+class Missing:
+    """Adds queued, due rows that the ready set has lost or never had."""
+
+    def __init__(self, *, outbox: Outbox, ready: ReadySet) -> None:
+        self._outbox = outbox
+        self._ready = ready
+
+    async def once(self) -> None:
+        """Retries, resumes, a dead Kafka and a flushed Redis are all served by this."""
+        await self._outbox.expire_queued(limit=BATCH)
+        waiting = await self._outbox.waiting(limit=BATCH * 5)
+        if waiting:
+            await self._ready.add([(record.tenant_id, record.task_id, record.priority) for record in waiting])
+
+
+class Unpublished:
+    """Publishes records and results that never went out."""
+
+    def __init__(self, *, outbox: Outbox, queue: Queue) -> None:
+        self._outbox = outbox
+        self._queue = queue
+
+    async def once(self) -> None:
+        """Publish, then note it; a crash in between makes a copy, which readers tolerate."""
+        for record in await self._outbox.unpublished_results(older_than_seconds=UNPUBLISHED_SECONDS, limit=BATCH):
+            await self._queue.publish_result(record)
+            if record.end_reason == "poisoned":
+                await self._queue.publish_dead(record.task_id, record.end_reason)
+            await self._outbox.result_published(record.task_id, record.seq)
+        for task in await self._outbox.unpublished_tasks(older_than_seconds=UNPUBLISHED_SECONDS, limit=BATCH):
+            await self._queue.publish_task(task)
+            await self._outbox.task_published(task.task_id, task.attempt)
+
+
+class Expired:
+    """Queues attempts whose owner has stopped renewing, and settles what their calls had reserved.
+
+    A relay that was itself asleep for longer than a lease waits one lease first: the owners may
+    just not have had the time to renew.
+    """
+
+    def __init__(
+        self, *, attempts: AttemptStore, wallet: Wallet, clock: Clock, lease_seconds: float, grace_seconds: float
+    ) -> None:
+        self._attempts = attempts
+        self._wallet = wallet
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._grace_seconds = grace_seconds
+        self._last_pass: float | None = None
+        self._not_before = 0.0
+
+    async def once(self) -> None:
+        """Take over what has expired."""
+        now = self._clock.monotonic()
+        if self._last_pass is not None and now - self._last_pass > self._lease_seconds:
+            self._not_before = now + self._lease_seconds
+        if now >= self._not_before:
+            await self._take_over()
+        await self._wallet.settle_overdue(limit=BATCH)
+        self._last_pass = self._clock.monotonic()
+
+    async def _take_over(self) -> None:
+        taken = await self._attempts.take_over(grace_seconds=self._grace_seconds, most=MOST_TAKEOVERS, limit=BATCH)
+        for hold in taken:
+            structlog.get_logger().warning("attempt taken over", task_id=hold.task_id, fence=hold.fence)

@@ -1,0 +1,40 @@
+"""The relay: looks after rows that wait, and sends results out."""
+
+import asyncio
+
+from codexsys_relay.duties import Expired, Missing, Unpublished
+from codexsys_wiring.health import Health
+from codexsys_wiring.platform import Platform, open_platform
+from codexsys_wiring.service import Repeat, Service, serve
+from codexsys_wiring.settings import Settings, load_settings
+from codexsys_wiring.telemetry import configure_telemetry
+
+
+def relay_services(platform: Platform) -> list[Service]:
+    """Build the relay's loops."""
+    settings = platform.settings
+    missing = Missing(outbox=platform.outbox, ready=platform.ready)
+    unpublished = Unpublished(outbox=platform.outbox, queue=platform.queue)
+    expired = Expired(
+        attempts=platform.attempts,
+        wallet=platform.wallet,
+        clock=platform.clock,
+        lease_seconds=settings.lease_seconds,
+        grace_seconds=settings.takeover_grace_seconds,
+    )
+    duties = {"missing": missing.once, "unpublished": unpublished.once, "expired": expired.once}
+    return [Repeat(step, seconds=settings.relay_seconds, name=name) for name, step in duties.items()]
+
+
+async def run(settings: Settings) -> None:
+    """Relay until told to stop."""
+    settings.refuse_memory("relay")
+    async with open_platform(settings) as platform:
+        await serve(*relay_services(platform), Health(platform))
+
+
+def main() -> None:
+    """Start the relay alone."""
+    settings = load_settings()
+    configure_telemetry(settings, service="relay")
+    asyncio.run(run(settings))

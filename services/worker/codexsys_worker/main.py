@@ -1,0 +1,98 @@
+"""The worker: claims attempts and sees them through."""
+
+import asyncio
+
+from codexsys_core.sandbox import SandboxBackend
+from codexsys_wiring.health import Health
+from codexsys_wiring.platform import Platform, open_backend, open_platform
+from codexsys_wiring.service import Repeat, Service, serve
+from codexsys_wiring.settings import Settings, load_settings
+from codexsys_wiring.telemetry import configure_telemetry
+from codexsys_worker.beat import Beat
+from codexsys_worker.claim import Claimer
+from codexsys_worker.finish import Finisher
+from codexsys_worker.intake import Intake
+from codexsys_worker.life import Life
+from codexsys_worker.prepare import Preparer
+from codexsys_worker.reconcile import Reconciler
+from codexsys_worker.room import Rooms
+
+RECONCILE_SECONDS = 5.0
+
+
+def worker_services(platform: Platform, backend: SandboxBackend) -> list[Service]:
+    """Build one worker from ports."""
+    settings = platform.settings
+    beat = Beat(
+        attempts=platform.attempts,
+        hints=platform.hints,
+        owner=platform.ids.new("wrk"),
+        lease_seconds=settings.lease_seconds,
+    )
+    claimer = Claimer(
+        attempts=platform.attempts,
+        ready=platform.ready,
+        life=_life(platform, backend),
+        beat=beat,
+        folder=settings.data_dir / "work",
+        slots=settings.worker_slots,
+        lease_seconds=settings.lease_seconds,
+    )
+    reconciler = Reconciler(sandboxes=platform.sandboxes, backend=backend)
+    return [
+        claimer,
+        beat,
+        Intake(queue=platform.queue, ready=platform.ready),
+        Repeat(reconciler.once, seconds=RECONCILE_SECONDS, name="reconcile"),
+    ]
+
+
+def _life(platform: Platform, backend: SandboxBackend) -> Life:
+    preparer = Preparer(
+        attempts=platform.attempts,
+        tasks=platform.tasks,
+        objects=platform.objects,
+        artifacts=platform.artifacts,
+        checkpoints=platform.checkpoints,
+        git=platform.git,
+        zips=platform.zips,
+        bench=platform.bench,
+    )
+    rooms = Rooms(
+        sandboxes=platform.sandboxes,
+        backend=backend,
+        logs=platform.logs,
+        clock=platform.clock,
+        ids=platform.ids,
+        kind=platform.settings.sandbox,
+    )
+    finisher = Finisher(
+        attempts=platform.attempts,
+        objects=platform.objects,
+        logs=platform.logs,
+        outbox=platform.outbox,
+        queue=platform.queue,
+    )
+    return Life(
+        attempts=platform.attempts,
+        events=platform.events,
+        preparer=preparer,
+        rooms=rooms,
+        bench=platform.bench,
+        finisher=finisher,
+        ids=platform.ids,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Work until told to stop."""
+    settings.refuse_memory("worker")
+    async with open_platform(settings) as platform:
+        await serve(*worker_services(platform, open_backend(settings)), Health(platform))
+
+
+def main() -> None:
+    """Start a worker alone."""
+    settings = load_settings()
+    configure_telemetry(settings, service="worker")
+    asyncio.run(run(settings))
