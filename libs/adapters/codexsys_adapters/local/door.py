@@ -8,7 +8,7 @@ import time
 import urllib.parse
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from typing_extensions import override
@@ -59,9 +59,9 @@ class Door(ThreadingHTTPServer):
         self.server_close()
 
     @override
-    def process_request_thread(self, request: object, client_address: object) -> None:
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
         with self._room:
-            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
+            super().process_request_thread(request, client_address)
 
     @override
     def handle_error(self, request: object, client_address: object) -> None:
@@ -75,10 +75,10 @@ class _Passage(BaseHTTPRequestHandler):
     server: Door
     server_version = "codexsys-door"
     sys_version = ""
-    timeout: ClassVar[float | None] = _ANSWER_SECONDS  # type: ignore[misc]
+    timeout: ClassVar[float | None] = _ANSWER_SECONDS
 
     @override
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
         """Say nothing: what passes here is logged by the gateway."""
 
     def do_GET(self) -> None:

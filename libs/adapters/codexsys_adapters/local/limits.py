@@ -28,6 +28,9 @@ class Counts:
 class Group(Protocol):
     """What holds every process of a sandbox's phases."""
 
+    def make(self, memory: int, pids: int, quota: int) -> None:
+        """Make it with its limits; OSError where that cannot be had."""
+
     def entries(self) -> list[str]:
         """Return the files into which a process writes its number to join."""
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from codexsys_adapters.local import public
+
 _ENTER = Path(__file__).with_name("enter.py")
 _SECONDS = 20.0
 
@@ -22,6 +24,9 @@ def connect(
             yield
         case "door":
             with _door(setup, folder, inside):
+                yield
+        case "public":
+            with public.opened(setup, inside, phase["allow"]):
                 yield
         case other:
             raise OSError(f"no network {other}")
@@ -43,7 +48,7 @@ def _door(setup: dict[str, Any], folder: Path, inside: int) -> Iterator[None]:
 def _listener_inside(inside: int, port: int) -> socket.socket:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        argv = [sys.executable, "-I", "-S", str(_ENTER), str(inside), str(port)]
+        argv = [sys.executable, "-I", "-S", str(_ENTER), str(inside), "listen", str(port)]
         entered = subprocess.run(
             [*argv, str(theirs.fileno())],
             env={},
