@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     @override
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
     def _answer(self) -> None:

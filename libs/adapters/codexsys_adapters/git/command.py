@@ -56,7 +56,7 @@ class Limits:
     output_bytes: int = 64 << 20
 
 
-class GitFailed(Exception):  # noqa: N818 - judged by whoever asked git
+class GitFailed(Exception):
     """Git ended with an error; `text` is what it said, for the platform's eyes only."""
 
     def __init__(self, text: str) -> None:

@@ -1,7 +1,7 @@
 """What `Outbound` says of a host that it does not connect to."""
 
 
-class OutboundFailure(Exception):  # noqa: N818 - about the other side, as SourceFailure is
+class OutboundFailure(Exception):
     """The host cannot be reached from here: `reason` is host_unknown or address_denied."""
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -19,7 +19,7 @@ from codexsys_core.source import Base, SourceFailure
 _TOO_MUCH = {-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGXFSZ}
 
 
-class _Refused(Exception):  # noqa: N818 - turned into the port's own errors
+class _Refused(Exception):
     """The child refused the zip."""
 
 

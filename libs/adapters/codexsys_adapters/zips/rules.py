@@ -13,7 +13,7 @@ _GIT = re.compile(r"(?:\.git|git~[0-9]+)[ .]*(?::.*)?", re.IGNORECASE)
 _IGNORABLE = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 
 
-class ZipRefused(Exception):  # noqa: N818 - a finding about the user's zip
+class ZipRefused(Exception):
     """The zip is damaged or unsafe; the text is for the user."""
 
 
