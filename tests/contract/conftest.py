@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,13 @@ from sqlmodel import SQLModel
 from codexsys_adapters.sql.attempts import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.migrations import upgrade
+from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_core.attempt import Attempt, Hold
 from codexsys_core.clock import SystemClock
 from codexsys_core.ids import TimeOrderedIds
+from codexsys_core.limits import Limits
+from codexsys_core.sandbox import Sandbox, SandboxRole
 from codexsys_core.source import GitSource
 from codexsys_core.task import Task, TaskSpec
 
@@ -26,6 +30,7 @@ DATABASES = (
 )
 
 MakeTask = Callable[..., tuple[Task, Attempt]]
+MakeSandbox = Callable[..., Sandbox]
 
 
 async def make_database(name: str) -> str:
@@ -124,10 +129,48 @@ def make_task(ids: TimeOrderedIds) -> MakeTask:
 
 
 @pytest.fixture
-async def hold(database: Database, make_task: MakeTask) -> Hold:
+def limits() -> Limits:
+    """Of the task that is held; tests that want others parametrize it."""
+    return Limits()
+
+
+@pytest.fixture
+async def hold(database: Database, make_task: MakeTask, limits: Limits) -> Hold:
     """An attempt that is claimed for longer than a test takes."""
-    task, attempt = make_task()
+    task, attempt = make_task(limits=limits)
     await SqlTasks(database=database).add(task, attempt)
     claim = await SqlAttempts(database=database).claim(task.id, owner="own_a", lease_seconds=300)
     assert claim is not None
     return claim.hold
+
+
+@pytest.fixture
+def make_sandbox(ids: TimeOrderedIds) -> MakeSandbox:
+    """Make a sandbox of an attempt; keywords are its fields."""
+
+    def make(hold: Hold, **changes: object) -> Sandbox:
+        now = SystemClock().now()
+        fields = {
+            "id": ids.new("sbx"),
+            "task_id": hold.task_id,
+            "tenant_id": hold.tenant_id,
+            "attempt_id": hold.attempt_id,
+            "attempt": hold.number,
+            "fence": hold.fence,
+            "role": SandboxRole.AGENT,
+            "backend": "dummy",
+            "place": "here",
+            "deadline": now + timedelta(hours=1),
+            "created_at": now,
+        }
+        return Sandbox.model_validate({**fields, **changes})
+
+    return make
+
+
+@pytest.fixture
+async def sandbox(database: Database, hold: Hold, make_sandbox: MakeSandbox) -> Sandbox:
+    """A new sandbox of the held attempt."""
+    row = make_sandbox(hold)
+    assert await SqlSandboxes(database=database).add(hold, row)
+    return row

@@ -122,7 +122,7 @@ async def test_a_takeover_and_an_insert_never_leave_a_live_row_of_the_old_fence(
     store: SqlSandboxes, database: Database, hold: Hold, make_sandbox: MakeSandbox
 ) -> None:
     attempts = SqlAttempts(database=database)
-    await attempts.beat("wrk_one", [hold], lease_seconds=-1)
+    await attempts.beat("own_a", [hold], lease_seconds=-1)
     rows = [make_sandbox(hold) for _ in range(8)]
     await asyncio.gather(
         *(store.add(hold, row) for row in rows[:4]),
