@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -189,9 +190,10 @@ def agent_code() -> Path:
 
 
 def wheels(settings: Settings) -> Path | None:
-    """Return the folder of wheels that sandboxes see."""
-    folder = settings.sandbox_wheels or settings.data_dir / "wheels"
-    return folder if folder.is_dir() else None
+    """Return the folder of wheels that sandboxes see: the named one, or the one that set-up laid down."""
+    laid_down = (settings.data_dir / "wheels", Path(sys.prefix) / "share/codexsys/wheels")
+    folders = (settings.sandbox_wheels,) if settings.sandbox_wheels else laid_down
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 @asynccontextmanager
