@@ -17,8 +17,9 @@ from codexsys_core.errors import Invalid, Unavailable
 T = TypeVar("T")
 
 _LOST = frozenset({2006, 2013, 2055})
-_CONTENDED = frozenset({1205, 1213, 1020})
-"""Lock wait timeout, deadlock, and MariaDB's "record has changed since last read"."""
+_CONTENDED = frozenset({1213, 1020})
+"""Deadlock, and MariaDB's "record has changed since last read"."""
+# Too many connections, access denied, shutting down, network trouble, read-only, no connection.
 _AWAY = _LOST | {
     1040,
     1042,
@@ -32,6 +33,7 @@ _AWAY = _LOST | {
     1160,
     1161,
     1203,
+    1205,  # lock wait timeout
     1290,
     1317,
     1836,
@@ -71,7 +73,7 @@ class Database:
         if self.dialect == "sqlite":
             self._options = _sqlite_options(pool_size, busy_seconds)
         else:
-            self._options = _mysql_options(pool_size)
+            self._options = _mysql_options(pool_size, busy_seconds)
         self._engine: AsyncEngine | None = None
         self._writer: AbstractAsyncContextManager[Any] = nullcontext()
 
@@ -185,10 +187,12 @@ def _sqlite_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
     }
 
 
-def _mysql_options(pool_size: int) -> dict[str, Any]:
+def _mysql_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
     # FOUND_ROWS (matched rows, not changed ones, are counted) is set by SQLAlchemy's dialect itself.
+    wait = max(1, round(busy_seconds))
+    session = f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {wait}"
     return {
-        "connect_args": {"init_command": "SET time_zone = '+00:00'", "connect_timeout": 5},
+        "connect_args": {"init_command": session, "connect_timeout": 5},
         "isolation_level": "READ COMMITTED",
         "pool_size": pool_size,
         "max_overflow": pool_size,

@@ -3,8 +3,9 @@
 import inspect
 import sys
 
+from sqlalchemy import Index
 from sqlalchemy.dialects import mysql
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 from sqlmodel import SQLModel
 
 import codexsys_adapters.sql.tables
@@ -22,16 +23,21 @@ def schema() -> str:
         for _, row in inspect.getmembers(codexsys_adapters.sql.tables, inspect.isclass)
         if issubclass(row, SQLModel) and row is not SQLModel
     }
-    dialect = mysql.dialect()  # type: ignore[no-untyped-call]
+    dialect = mysql.dialect()
     parts = [_HEAD]
     for table in sorted(SQLModel.metadata.tables.values(), key=lambda table: table.name):
         if table.name not in about:
             continue
-        statements = [CreateTable(table), *map(CreateIndex, sorted(table.indexes, key=str))]
+        statements: list[DDLElement] = [CreateTable(table)]
+        statements += [CreateIndex(index) for index in sorted(table.indexes, key=_name)]
         texts = [str(statement.compile(dialect=dialect)).strip() for statement in statements]
         lines = [line.rstrip() for text in texts for line in f"{text};".splitlines()]
         parts.append("\n".join([f"-- {about[table.name]}", *lines, ""]))
     return "\n".join(parts)
+
+
+def _name(index: Index) -> str:
+    return str(index.name)
 
 
 if __name__ == "__main__":
