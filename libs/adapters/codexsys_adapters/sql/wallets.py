@@ -1,6 +1,5 @@
 """What tasks may spend: reserved in one conditional update, settled once."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, func, insert, select, update
@@ -9,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.tables import ATTEMPTS, RESERVATIONS, SANDBOXES, TASKS, WALLETS
 from codexsys_adapters.sql.times import after_sql, now_sql
+from codexsys_adapters.sql.worst_case import MILLION, Call, Rates, rates_of
 from codexsys_core.errors import NotFound
 from codexsys_core.ids import Ids
 from codexsys_core.moves import TaskStatus
@@ -16,53 +16,7 @@ from codexsys_core.sandbox import SandboxState
 from codexsys_core.task import Usage
 from codexsys_core.wallet import Grant, Prices, Refusal
 
-_MILLION = 1_000_000
 _TERMINAL = [status.value for status in TaskStatus if status.terminal]
-
-
-@dataclass(frozen=True)
-class _Rates:
-    """Prices in millionths of a dollar per million tokens, as whole numbers."""
-
-    input: int
-    output: int
-    cached: int
-
-    def micros(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> int:
-        """Return the cost, rounded up."""
-        cached = min(cached_tokens, input_tokens)
-        total = (
-            (input_tokens - cached) * self.input
-            + cached * self.cached
-            + output_tokens * self.output
-        )
-        return -(-total // _MILLION)
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A call that wants to be made."""
-
-    id: str
-    sandbox_id: str
-    input_tokens: int
-    output_tokens: int
-    rates: _Rates
-    seconds: float
-
-    @property
-    def tokens(self) -> int:
-        return self.input_tokens + self.output_tokens
-
-    @property
-    def micros(self) -> int:
-        return self.rates.micros(self.input_tokens, self.output_tokens)
-
-    def capped(self, output_tokens: int) -> "_Call":
-        """Return the call with less output."""
-        return _Call(
-            self.id, self.sandbox_id, self.input_tokens, output_tokens, self.rates, self.seconds
-        )
 
 
 class SqlWallet:
@@ -82,8 +36,8 @@ class SqlWallet:
         seconds: float,
     ) -> Grant | Refusal:
         """Reserve the worst case. Without prices the worst case is not known: refused."""
-        call = _Call(
-            self._ids.new("res"), sandbox_id, input_tokens, output_tokens, _rates(prices), seconds
+        call = Call(
+            self._ids.new("res"), sandbox_id, input_tokens, output_tokens, rates_of(prices), seconds
         )
 
         async def statements(connection: AsyncConnection) -> Grant | Refusal:
@@ -143,7 +97,7 @@ class SqlWallet:
                 input_tokens=wallet.input_tokens + int(reserved_input or 0),
                 output_tokens=wallet.output_tokens + int(reserved_output or 0),
                 cached_tokens=wallet.cached_tokens,
-                cost_usd=(wallet.micros + wallet.reserved_micros) / _MILLION,
+                cost_usd=(wallet.micros + wallet.reserved_micros) / MILLION,
             )
 
         return await self._database.look(statements)
@@ -168,13 +122,6 @@ class SqlWallet:
         return await self._database.transact(statements)
 
 
-def _rates(prices: Prices | None) -> _Rates:
-    if prices is None:
-        return _Rates(0, 0, 0)
-    cached = prices.input_usd if prices.cached_usd is None else prices.cached_usd
-    return _Rates(*(round(usd * _MILLION) for usd in (prices.input_usd, prices.output_usd, cached)))
-
-
 def _task_of(sandbox_id: str) -> Select[tuple[str]]:
     """Select the task of a sandbox that may still make calls."""
     return (
@@ -190,7 +137,7 @@ def _task_of(sandbox_id: str) -> Select[tuple[str]]:
     )
 
 
-async def _take(connection: AsyncConnection, call: _Call) -> bool:
+async def _take(connection: AsyncConnection, call: Call) -> bool:
     wallet = WALLETS.c
     statement = (
         update(WALLETS)
@@ -210,7 +157,7 @@ async def _take(connection: AsyncConnection, call: _Call) -> bool:
     return (await connection.execute(statement)).rowcount == 1
 
 
-async def _reserved(connection: AsyncConnection, call: _Call) -> Grant:
+async def _reserved(connection: AsyncConnection, call: Call) -> Grant:
     task_id = select(SANDBOXES.c.task_id).where(SANDBOXES.c.id == call.sandbox_id)
     await connection.execute(
         insert(RESERVATIONS).values(
@@ -251,7 +198,7 @@ async def _granted(connection: AsyncConnection, reservation_id: str) -> Grant | 
     return None if found is None else Grant.model_validate(dict(found))
 
 
-async def _what_is_left(connection: AsyncConnection, call: _Call) -> _Call | Refusal:
+async def _what_is_left(connection: AsyncConnection, call: Call) -> Call | Refusal:
     """Find out why nothing was reserved: return what would be allowed, or the refusal."""
     if refusal := await _stopped(connection, call.sandbox_id):
         return refusal
@@ -272,16 +219,8 @@ async def _what_is_left(connection: AsyncConnection, call: _Call) -> _Call | Ref
     if tokens < 1:
         return Refusal(code="tokens_exhausted")
     micros = wallet.limit_micros - wallet.micros - wallet.reserved_micros
-    output = min(tokens, call.output_tokens, _affordable(call, micros))
+    output = min(tokens, call.output_tokens, call.affordable(micros))
     return call.capped(output) if output >= 1 else Refusal(code="budget_exhausted")
-
-
-def _affordable(call: _Call, micros: int) -> int:
-    """Return how much output fits into the money that is left."""
-    left = micros * _MILLION - call.input_tokens * call.rates.input
-    if left < 0:
-        return 0
-    return left // call.rates.output if call.rates.output else call.output_tokens
 
 
 async def _stopped(connection: AsyncConnection, sandbox_id: str) -> Refusal | None:
@@ -302,7 +241,7 @@ async def _stopped(connection: AsyncConnection, sandbox_id: str) -> Refusal | No
 def _used(reservation: Any, usage: Usage | None) -> dict[Any, Any]:
     """Return the wallet's new columns once a reservation is settled."""
     wallet = WALLETS.c
-    rates = _Rates(reservation.price_input, reservation.price_output, reservation.price_cached)
+    rates = Rates(reservation.price_input, reservation.price_output, reservation.price_cached)
     if usage is None:
         usage = Usage(
             input_tokens=reservation.input_tokens, output_tokens=reservation.output_tokens
