@@ -16,8 +16,6 @@ from codexsys_agent.worktree import Taken, Worktree
 _EVERY_STEPS = 10
 # base64 in JSON makes a third more of it; the door takes 64 MiB.
 _LARGEST_PATCH = 44 << 20
-_CLOSE_SECONDS = 20.0
-_LAST_PATIENCE = 10.0
 _NOTHING = Taken("", b"", [], {})
 
 
@@ -25,8 +23,14 @@ class Checkpoints:
     """Sends patch and state from a thread of its own, when due and at the end."""
 
     def __init__(
-        self, *, door: Door, worktree: Callable[[], Worktree] | None, every_seconds: float
+        self,
+        *,
+        door: Door,
+        worktree: Callable[[], Worktree] | None,
+        every_seconds: float,
+        close_seconds: float,
     ) -> None:
+        self._close_seconds = close_seconds
         self._door = door
         self._make_worktree = worktree
         self._worktree: Worktree | None = None
@@ -70,12 +74,12 @@ class Checkpoints:
         with self._wake:
             self._closing = True
             self._wake.notify()
-        self._thread.join(_CLOSE_SECONDS)
+        self._thread.join(2 * self._close_seconds)
 
     def _work(self) -> None:
         while self._wait_until_due():
             self._take(patience=None)
-        self._take(patience=_LAST_PATIENCE)
+        self._take(patience=self._close_seconds)
 
     def _wait_until_due(self) -> bool:
         deadline = time.monotonic() + self._every

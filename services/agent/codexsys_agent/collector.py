@@ -50,9 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         order = _read_order(options.input / "collect.json")
         with tempfile.TemporaryDirectory(prefix="collect-") as scratch:
             taken = _take(options, order, Path(scratch))
-            left = order.max_bytes - len(taken.patch)
-            if left < 0:
-                raise GitFailed(f"the patch has {len(taken.patch)} bytes, {-left} too many")
+            left = _room(order, taken)
             outputs, left_out = _outputs(options.output, left) if order.outputs else ([], [])
             _send(sys.stdout.buffer, taken, outputs, left_out)
     except (GitFailed, OSError, ValueError, KeyError, TypeError) as error:
@@ -85,6 +83,13 @@ def _take(options: argparse.Namespace, order: Order, scratch: Path) -> Taken:
     git = PrivateGit(base=options.base, scratch=scratch, base_ref=order.base_ref)
     largest = min(_LARGEST_FILE, order.max_bytes)
     return Worktree(code=options.code, git=git, largest=largest).take(order.skip)
+
+
+def _room(order: Order, taken: Taken) -> int:
+    left = order.max_bytes - len(taken.patch)
+    if left < 0:
+        raise ValueError(f"the patch has {len(taken.patch)} bytes, {-left} too many")
+    return left
 
 
 def _outputs(folder: Path, left: int) -> tuple[list[Output], list[str]]:

@@ -38,6 +38,7 @@ class Pace:
     idle_seconds: float = 300.0
     first_wait: float = _FIRST_WAIT
     patience_seconds: float = 300.0
+    close_seconds: float = 9.0
 
 
 class Loop:

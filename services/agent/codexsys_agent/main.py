@@ -62,11 +62,12 @@ def _worked(
 ) -> Ending:
     door = Door(brief.door, stop=stop, patience=pace.patience_seconds)
     control = Control(door, stop)
-    events = Events(door)
+    events = Events(door, close_seconds=pace.close_seconds)
     checkpoints = Checkpoints(
         door=door,
         worktree=_worktree_of(brief, places, scratch),
         every_seconds=brief.checkpoint_seconds,
+        close_seconds=pace.close_seconds,
     )
     run = Run(
         brief=brief,

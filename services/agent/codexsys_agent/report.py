@@ -8,8 +8,6 @@ from typing import Any
 from codexsys_agent.door import Door
 from codexsys_agent.errors import AgentError
 
-_CLOSE_SECONDS = 8.0
-
 
 def say(line: str) -> None:
     """One line of agent.log."""
@@ -20,7 +18,8 @@ def say(line: str) -> None:
 class Events:
     """Posts events in order from a thread of its own; a lost one never harms the run."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, *, close_seconds: float) -> None:
+        self._close_seconds = close_seconds
         self._door = door
         self._queue: queue.Queue[tuple[str, dict[str, Any]] | None] = queue.Queue(maxsize=5000)
         self._thread = threading.Thread(target=self._post_all, name="events", daemon=True)
@@ -39,7 +38,7 @@ class Events:
             self._queue.put_nowait(None)
         except queue.Full:
             return
-        self._thread.join(_CLOSE_SECONDS)
+        self._thread.join(self._close_seconds)
 
     def _post_all(self) -> None:
         number = 0

@@ -105,6 +105,15 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 def child_environment(own: Mapping[str, str]) -> dict[str, str]:
     """The sandbox's own environment without what starts the agent, and quiet."""
-    kept = {name: value for name, value in own.items() if name != "PYTHONPATH"}
+    kept = without_agent(own)
     quiet = {"PAGER": "cat", "GIT_PAGER": "cat", "TERM": "dumb", "CI": "1"}
     return {**kept, **quiet, "PIP_PROGRESS_BAR": "off", "TQDM_DISABLE": "1"}
+
+
+def without_agent(own: Mapping[str, str]) -> dict[str, str]:
+    """Take the agent's own packages off the path of what it starts; the task's path stays."""
+    kept = dict(own)
+    parent = str(Path(__file__).parent.parent)
+    entries = [entry for entry in kept.pop("PYTHONPATH", "").split(os.pathsep) if entry]
+    others = [entry for entry in entries if entry != parent]
+    return {**kept, "PYTHONPATH": os.pathsep.join(others)} if others else kept

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,7 +77,7 @@ class Worktree:
                 scan.entries[path] = entry
         return scan
 
-    def take(self, skip: set[tuple[str, str | None, str | None]]) -> Taken:
+    def take(self, skip: Collection[tuple[str, str | None, str | None]]) -> Taken:
         """The workspace now, as a patch against the base without the changes in skip."""
         scan = self.scan()
         entries = without(self.base, scan.entries, skip)
