@@ -1,0 +1,5 @@
+"""The queue on Kafka."""
+
+from codexsys_adapters.kafka.queue import KafkaQueue
+
+__all__ = ["KafkaQueue"]

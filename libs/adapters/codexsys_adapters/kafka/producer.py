@@ -1,0 +1,113 @@
+"""The one producer of a process, started when first needed and made anew when it breaks."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from codexsys_adapters.kafka.records import Headers
+from codexsys_core.errors import Unavailable
+
+REQUEST_MS = 10_000
+
+log = logging.getLogger(__name__)
+
+
+class Producer:
+    """Sends records, each within a time; makes the topics that are missing when it starts."""
+
+    def __init__(
+        self, *, bootstrap: str, topics: dict[str, int], replication: int, answer_seconds: float
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._topics = topics
+        self._replication = replication
+        self._answer_seconds = answer_seconds
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def send(self, topic: str, key: bytes | None, value: bytes, headers: Headers) -> None:
+        """Return once all replicas have the record; `Unavailable` when they do not say so."""
+        try:
+            # An idempotent batch has no deadline of its own in this driver.
+            async with asyncio.timeout(self._answer_seconds):
+                producer = await self._started()
+                sent = await producer.send(topic, value, key=key, headers=headers)
+                await asyncio.shield(sent)
+        except TimeoutError as error:
+            raise _away() from error
+        except (KafkaError, OSError) as error:
+            await self.close()
+            raise _away() from error
+
+    async def check(self) -> None:
+        """Raise `Unavailable` unless the broker answers now."""
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                producer = await self._started()
+                await producer.client.fetch_all_metadata()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise _away() from error
+
+    async def close(self) -> None:
+        """Stop; the next send starts again."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await self._stop(producer)
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is not None:
+                return self._producer
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=0,
+                max_batch_size=65_536,
+                request_timeout_ms=REQUEST_MS,
+            )
+            try:
+                await make_topics(self._bootstrap, self._topics, self._replication)
+                await producer.start()
+            except BaseException:
+                await self._stop(producer)
+                raise
+            self._producer = producer
+            return producer
+
+    async def _stop(self, producer: AIOKafkaProducer) -> None:
+        # Stopping sends what is left, for ever when the broker is away. What is lost with it was
+        # never confirmed, and the relay sends it again.
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                await producer.stop()
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("a kafka producer did not stop cleanly: %s", type(error).__name__)
+            with suppress(KafkaError, OSError):  # only its sockets are left to close
+                await producer.client.close()
+
+
+async def make_topics(bootstrap: str, topics: dict[str, int], replication: int) -> None:
+    """Make topics (name to number of partitions) that are not there yet."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_MS)
+    try:
+        await admin.start()
+        missing = set(topics) - set(await admin.list_topics())
+        if not missing:
+            return
+        answer = await admin.create_topics(
+            [NewTopic(name, topics[name], replication) for name in sorted(missing)]
+        )
+        for _name, code, *_message in answer.topic_errors:
+            if code not in (0, TopicAlreadyExistsError.errno):
+                raise for_code(code)
+    finally:
+        await admin.close()
+
+
+def _away() -> Unavailable:
+    return Unavailable("The queue does not answer.", code="queue_unavailable")

@@ -1,0 +1,36 @@
+"""How records look on the wire: JSON values, and headers for what is not part of the contract."""
+
+import json
+from typing import TypeVar
+
+from codexsys_core.announcement import ResultRecord, TaskRecord
+
+Headers = list[tuple[str, bytes]]
+Record = TypeVar("Record", TaskRecord, ResultRecord)
+
+
+def encoded(record: TaskRecord | ResultRecord) -> bytes:
+    """Return a record's value."""
+    return record.model_dump_json().encode()
+
+
+def task_headers(record: TaskRecord) -> Headers:
+    """Carry the priority beside the value, so that the intake orders as the row says."""
+    return [("priority", str(record.priority).encode())]
+
+
+def read_task(value: bytes | None, headers: Headers) -> TaskRecord:
+    """Return a task's record, or raise ValueError."""
+    record = TaskRecord.model_validate_json(value or b"")
+    priority = dict(headers).get("priority")
+    return record if priority is None else record.model_copy(update={"priority": int(priority)})
+
+
+def read_result(value: bytes | None, _headers: Headers) -> ResultRecord:
+    """Return a result's record, or raise ValueError."""
+    return ResultRecord.model_validate_json(value or b"")
+
+
+def dead_letter(task_id: str, reason: str) -> bytes:
+    """Return the value of a task's dead letter."""
+    return json.dumps({"v": 1, "task_id": task_id, "reason": reason}).encode()

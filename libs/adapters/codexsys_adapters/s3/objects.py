@@ -1,0 +1,203 @@
+"""Objects in two buckets of an S3 server."""
+
+import asyncio
+import hashlib
+import io
+import uuid
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from email.message import Message
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from minio import Minio
+from minio.error import MinioException, S3Error
+from typing_extensions import override
+from urllib3.exceptions import HTTPError
+
+from codexsys_adapters.s3.clients import THREADS, S3Address
+from codexsys_core.artifact import BUCKETS, CODE_BUCKET, Link, split_name
+from codexsys_core.clock import Clock
+from codexsys_core.errors import Invalid, NotFound, Unavailable
+
+PIECE = 1 << 20
+PART = 16 << 20
+
+Answer = TypeVar("Answer")
+
+
+class _Hashing(io.BufferedReader):
+    """A file that hashes what is read from it, once and in order."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.digest = hashlib.sha256()
+
+    @override
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        self.digest.update(piece)
+        return piece
+
+
+class S3Objects:
+    """`ObjectStore` on S3. The blocking driver runs in threads of its own."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        access_key: str,
+        secret_key: str,
+        public_url: str,
+        clock: Clock,
+        bucket_suffix: str = "",
+    ) -> None:
+        address = S3Address.parse(url)
+        self._client = address.client(access_key, secret_key)
+        public = address.seen_at(public_url) if public_url else address
+        self._signer = public.client(access_key, secret_key)
+        self._suffix = bucket_suffix
+        self._clock = clock
+        self._made: set[str] = set()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def put(
+        self, name: str, data: bytes | Path, *, content_type: str = "application/octet-stream"
+    ) -> tuple[int, str]:
+        """Store and return (size, sha256)."""
+        place = self._place(name)
+        return await self._do(lambda client: self._put(client, place, data, content_type))
+
+    async def get(self, name: str) -> bytes:
+        """Return a whole small object."""
+        return b"".join([piece async for piece in self.stream(name)])
+
+    async def stream(self, name: str) -> AsyncIterator[bytes]:
+        """Yield an object in pieces."""
+        bucket, key = self._place(name)
+        response = await self._do(lambda client: client.get_object(bucket, key))
+        try:
+            while piece := await self._do(lambda _client: response.read(PIECE)):
+                yield piece
+        finally:
+            response.close()
+            response.release_conn()
+
+    async def fetch(self, name: str, into: Path) -> None:
+        """Write an object to a file."""
+        with into.open("wb") as file:
+            async for piece in self.stream(name):
+                await asyncio.to_thread(file.write, piece)
+
+    async def delete(self, name: str) -> None:
+        """Remove; no error when it is not there."""
+        bucket, key = self._place(name)
+        try:
+            await self._do(lambda client: client.remove_object(bucket, key))
+        except NotFound:
+            return  # S3 says so only when the bucket itself is not there yet
+
+    async def names(self, prefix: str) -> list[str]:
+        """Return the names of objects that start so."""
+        bucket, _, key = prefix.partition("/")
+        if bucket not in BUCKETS or ".." in key.split("/"):
+            raise Invalid("That is not the start of an object's name.", code="bad_object_name")
+
+        def keys(client: Minio) -> list[str]:
+            found = client.list_objects(bucket + self._suffix, prefix=key, recursive=True)
+            return sorted(f"{bucket}/{item.object_name}" for item in found)
+
+        try:
+            return await self._do(keys)
+        except NotFound:
+            return []
+
+    async def link(
+        self, name: str, *, filename: str, content_type: str, seconds: int = 900
+    ) -> Link:
+        """Return a presigned GET; signing needs no server."""
+        bucket, key = self._place(name)
+        disposition = Message()
+        disposition.add_header("Content-Disposition", "attachment", filename=_header(filename))
+        now = self._clock.now()
+        url = self._signer.presigned_get_object(
+            bucket,
+            key,
+            expires=timedelta(seconds=seconds),
+            response_headers={
+                "response-content-disposition": disposition["Content-Disposition"],
+                "response-content-type": content_type,
+            },
+            request_date=now,
+        )
+        return Link(url=url, expires_at=now + timedelta(seconds=seconds))
+
+    async def ready(self) -> None:
+        """Raise `Unavailable` unless a one-byte object can be written, read and removed."""
+        name = f"{CODE_BUCKET}/ready/{uuid.uuid4().hex}"
+        await self.put(name, b"1")
+        await self.get(name)
+        await self.delete(name)
+
+    def _place(self, name: str) -> tuple[str, str]:
+        bucket, key = split_name(name)
+        return bucket + self._suffix, key
+
+    def _put(
+        self, client: Minio, place: tuple[str, str], data: bytes | Path, content_type: str
+    ) -> tuple[int, str]:
+        self._make_bucket(client, place[0])
+        if isinstance(data, bytes):
+            client.put_object(
+                *place, io.BytesIO(data), len(data), content_type=content_type, part_size=PART
+            )
+            return len(data), hashlib.sha256(data).hexdigest()
+        size = data.stat().st_size
+        with _Hashing(data) as file:
+            client.put_object(*place, file, size, content_type=content_type, part_size=PART)
+            return size, file.digest.hexdigest()
+
+    def _make_bucket(self, client: Minio, bucket: str) -> None:
+        if bucket in self._made:
+            return
+        if not client.bucket_exists(bucket):
+            try:
+                client.make_bucket(bucket)
+            except S3Error as error:
+                if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                    raise
+        self._made.add(bucket)
+
+    async def _do(self, work: Callable[[Minio], Answer]) -> Answer:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, work, self._client)
+        except S3Error as error:
+            if error.code in {"NoSuchKey", "NoSuchBucket"}:
+                raise NotFound("There is no such object.", code="object_not_found") from error
+            raise _away() from error
+        except (MinioException, HTTPError, OSError) as error:
+            raise _away() from error
+
+
+def _header(filename: str) -> str | tuple[str, None, str]:
+    """Return a file's name as a header parameter (RFC 2231 when it is not plain)."""
+    return filename if filename.isascii() else ("utf-8", None, filename)
+
+
+def _away() -> Unavailable:
+    return Unavailable("The object store does not answer.", code="store_unavailable")
