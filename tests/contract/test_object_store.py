@@ -1,0 +1,133 @@
+"""`ObjectStore` over files and S3."""
+
+import asyncio
+import hashlib
+import urllib.request
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from codexsys_adapters.files import FileObjects
+from codexsys_adapters.s3 import S3Objects
+from codexsys_core.artifact import ObjectStore
+from codexsys_core.clock import SystemClock
+from codexsys_core.errors import Invalid, NotFound, Unavailable
+from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
+
+NAME = "codexsys-logs/logs/task_contract/a1-f1/agent.log"
+
+
+@pytest.fixture(params=adapters("files", "s3", S3_URL, S3_KEY, S3_SECRET))
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
+    if request.param == "files":
+        yield FileObjects(
+            root=tmp_path / "store", public_url="http://x", secret_key="k", clock=SystemClock()
+        )
+        return
+    url = must_have(S3_URL)
+    async with S3Objects(
+        url=f"s3://{url.partition('://')[2]}",
+        access_key=must_have(S3_KEY),
+        secret_key=must_have(S3_SECRET),
+        public_url=url,
+        bucket_suffix="-contract",
+        clock=SystemClock(),
+    ) as s3:
+        await s3.delete(NAME)
+        yield s3
+
+
+async def test_what_is_put_is_got(store: ObjectStore) -> None:
+    assert await store.put(NAME, b"hello") == (5, hashlib.sha256(b"hello").hexdigest())
+    assert await store.get(NAME) == b"hello"
+    await store.put(NAME, b"")
+    assert await store.get(NAME) == b""
+
+
+async def test_a_large_file_goes_and_comes(store: ObjectStore, tmp_path: Path) -> None:
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    source.write_bytes(bytes(range(256)) * (70 * 1024))
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    assert await store.put(NAME, source) == (source.stat().st_size, digest)
+    await store.fetch(NAME, copy)
+    assert copy.read_bytes() == source.read_bytes()
+    assert b"".join([piece async for piece in store.stream(NAME)]) == source.read_bytes()
+
+
+async def test_absent_is_not_found(store: ObjectStore) -> None:
+    await store.put(NAME, b"x")
+    await store.delete(NAME)
+    await store.delete(NAME)
+    with pytest.raises(NotFound):
+        await store.get(NAME)
+
+
+async def test_names_by_prefix(store: ObjectStore) -> None:
+    await store.put(NAME, b"x")
+    assert NAME in await store.names("codexsys-logs/logs/task_con")
+    assert await store.names("codexsys-logs/logs/task_other") == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "codexsys-logs/../x",
+        "/etc/passwd",
+        "codexsys-logs/a//b",
+        "codexsys-logs/a\0",
+        "other/x",
+        "codexsys-logs",
+    ],
+)
+async def test_a_name_that_escapes_is_refused(store: ObjectStore, name: str) -> None:
+    with pytest.raises(Invalid):
+        await store.put(name, b"x")
+    with pytest.raises(Invalid):
+        await store.get(name)
+
+
+async def test_a_link_leads_to_an_attachment(store: ObjectStore) -> None:
+    await store.put(NAME, b"hello")
+    link = await store.link(NAME, filename="my log.txt", content_type="text/x-log")
+    if isinstance(store, FileObjects):
+        token = link.url.removeprefix("http://x/objects/")
+        assert store.verify(token) == (NAME, "my log.txt", "text/x-log")
+        with pytest.raises(NotFound):
+            store.verify(token[:-2])
+        return
+    assert await asyncio.to_thread(followed, link.url) == (
+        b"hello",
+        'attachment; filename="my log.txt"',
+        "text/x-log",
+    )
+
+
+async def test_an_expired_link_is_not_found(tmp_path: Path) -> None:
+    store = FileObjects(root=tmp_path, public_url="http://x", secret_key="k", clock=SystemClock())
+    link = await store.link(NAME, filename="f", content_type="text/plain", seconds=-1)
+    with pytest.raises(NotFound):
+        store.verify(link.url.rpartition("/")[2])
+
+
+async def test_ready(store: ObjectStore) -> None:
+    await store.ready()
+
+
+async def test_a_store_that_is_away_is_unavailable() -> None:
+    async with S3Objects(
+        url="s3://127.0.0.1:1",
+        access_key="k",
+        secret_key="s" * 8,
+        public_url="",
+        clock=SystemClock(),
+    ) as s3:
+        with pytest.raises(Unavailable) as caught:
+            await s3.ready()
+    assert caught.value.code == "store_unavailable"
+
+
+def followed(url: str) -> tuple[bytes, str | None, str | None]:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        headers = answer.headers
+        return answer.read(), headers["Content-Disposition"], headers["Content-Type"]
