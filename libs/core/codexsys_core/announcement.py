@@ -82,7 +82,9 @@ class Outbox(Protocol):
     async def task_published(self, task_id: str, attempt: int) -> None:
         """Note that the record went out."""
 
-    async def unpublished_results(self, *, older_than_seconds: float, limit: int) -> list[ResultRecord]:
+    async def unpublished_results(
+        self, *, older_than_seconds: float, limit: int
+    ) -> list[ResultRecord]:
         """Return results that are due, made from the terminal rows."""
 
     async def result(self, task_id: str) -> ResultRecord | None:

@@ -59,7 +59,9 @@ class ObjectStore(Protocol):
     object is there whole or not at all.
     """
 
-    async def put(self, name: str, data: bytes | Path, *, content_type: str = "application/octet-stream") -> tuple[int, str]:
+    async def put(
+        self, name: str, data: bytes | Path, *, content_type: str = "application/octet-stream"
+    ) -> tuple[int, str]:
         """Store and return (size, sha256)."""
 
     async def get(self, name: str) -> bytes:
@@ -77,7 +79,9 @@ class ObjectStore(Protocol):
     async def names(self, prefix: str) -> list[str]:
         """Return the names of objects that start so."""
 
-    async def link(self, name: str, *, filename: str, content_type: str, seconds: int = 900) -> Link:
+    async def link(
+        self, name: str, *, filename: str, content_type: str, seconds: int = 900
+    ) -> Link:
         """Return a presigned GET that a browser saves as an attachment."""
 
     async def ready(self) -> None:

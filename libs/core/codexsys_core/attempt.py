@@ -111,7 +111,9 @@ class AttemptStore(Protocol):
     async def end(self, hold: Hold, ending: Ending) -> bool:
         """Fenced: attempt ended, task terminal, artifacts recorded, result due, last event added."""
 
-    async def again(self, hold: Hold, outcome: Outcome, *, new_attempt_id: str | None, delay_seconds: float) -> bool:
+    async def again(
+        self, hold: Hold, outcome: Outcome, *, new_attempt_id: str | None, delay_seconds: float
+    ) -> bool:
         """Fenced: end this attempt and queue the next one (new id), or give the same back (None)."""
 
     async def take_over(self, *, grace_seconds: float, most: int, limit: int) -> list[Hold]:
@@ -123,5 +125,3 @@ class AttemptStore(Protocol):
 
     async def of_task(self, task_id: str, *, tenant_id: str) -> list[Attempt]:
         """Return all attempts of a task in order."""
-
-

@@ -31,5 +31,3 @@ class CheckpointStore(Protocol):
 
     async def last(self, task_id: str) -> Checkpoint | None:
         """Return the newest by (attempt, fence, number)."""
-
-

@@ -14,7 +14,14 @@ _DEFINITIONS = (
 )  # fmt: skip
 _FOLDERS = (".github", ".gitlab", ".circleci", ".venv", "venv", "site-packages", "node_modules")
 # A module of one of these names at an import root would run instead of the installed one.
-_SHADOWED = frozenset(sys.stdlib_module_names) | {"pytest", "_pytest", "pluggy", "py", "iniconfig", "packaging"}
+_SHADOWED = frozenset(sys.stdlib_module_names) | {
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "py",
+    "iniconfig",
+    "packaging",
+}
 
 
 def is_test(path: str) -> bool:
@@ -31,7 +38,11 @@ def is_definition(path: str) -> bool:
     if any(fnmatchcase(part, glob) for glob in _DEFINITIONS for part in parts):
         return True
     # `pkg.py`, `pkg/…`, and the same below one folder such as `src`.
-    return any(part.removesuffix(".py") in _SHADOWED for part in parts[:2] if part.endswith(".py") or len(parts) > 1)
+    return any(
+        part.removesuffix(".py") in _SHADOWED
+        for part in parts[:2]
+        if part.endswith(".py") or len(parts) > 1
+    )
 
 
 def named_in(command: str, path: str) -> bool:

@@ -98,56 +98,204 @@ class EndReason(StrEnum):
     @property
     def retryable(self) -> bool:
         """Say whether another attempt may end otherwise."""
-        return self.category in (Category.NETWORK, Category.SYSTEM) and self is not EndReason.POISONED
+        return (
+            self.category in (Category.NETWORK, Category.SYSTEM) and self is not EndReason.POISONED
+        )
 
 
 _C = Category
 _TEXTS: dict[EndReason, _Text] = {
     EndReason.FINISHED: _Text(_C.NONE, "The task is done.", "Read the diff and the report."),
-    EndReason.CANCELLED: _Text(_C.USER, "Somebody cancelled the task.", "Retry it to carry on from its last checkpoint."),
-    EndReason.CHECKS_FAILED: _Text(_C.CODE, "The checks fail with this change.", "Read verify.log; retry with a hint, or take the diff as a start."),
-    EndReason.CHECKS_TAMPERED: _Text(_C.CODE, "The change passes only because tests or their definitions were changed.", "Read the diff of the tests; allow the paths with checks.may_change if that was wanted."),
-    EndReason.NO_CHANGE: _Text(_C.CODE, "The agent ended without changing a file.", "Say more precisely what should change, or use mode explain."),
-    EndReason.HOST_UNKNOWN: _Text(_C.NETWORK, "The host name of the Git URL is not known.", "Check the spelling of the URL."),
-    EndReason.CONNECTION_REFUSED: _Text(_C.NETWORK, "The Git server refused the connection.", "Check host and port, and that the server runs."),
-    EndReason.ADDRESS_DENIED: _Text(_C.USER, "The Git URL leads to an address that this platform does not connect to.", "Use a public address, or have the operator allow the network (CODEXSYS_ALLOW_NETWORKS)."),
-    EndReason.SOURCE_UNREACHABLE: _Text(_C.NETWORK, "The Git server did not answer as one.", "Check that the URL is a Git repository and try again."),
-    EndReason.SOURCE_AUTH: _Text(_C.AUTH, "The repository is private or not there.", "Check the URL; private repositories need a credential."),
-    EndReason.REF_NOT_FOUND: _Text(_C.USER, "The branch, tag or commit is not in the repository.", "Check the ref."),
-    EndReason.REPOSITORY_EMPTY: _Text(_C.USER, "The repository has no commit.", "Push a first commit."),
-    EndReason.SOURCE_TOO_LARGE: _Text(_C.LIMIT, "The source is larger than this platform takes.", "Make it smaller, or have the operator raise the limit."),
-    EndReason.SOURCE_REFUSED: _Text(_C.USER, "The source holds something that cannot be worked on safely.", "The detail names it; take it out and submit again."),
+    EndReason.CANCELLED: _Text(
+        _C.USER, "Somebody cancelled the task.", "Retry it to carry on from its last checkpoint."
+    ),
+    EndReason.CHECKS_FAILED: _Text(
+        _C.CODE,
+        "The checks fail with this change.",
+        "Read verify.log; retry with a hint, or take the diff as a start.",
+    ),
+    EndReason.CHECKS_TAMPERED: _Text(
+        _C.CODE,
+        "The change passes only because tests or their definitions were changed.",
+        "Read the diff of the tests; allow the paths with checks.may_change if that was wanted.",
+    ),
+    EndReason.NO_CHANGE: _Text(
+        _C.CODE,
+        "The agent ended without changing a file.",
+        "Say more precisely what should change, or use mode explain.",
+    ),
+    EndReason.HOST_UNKNOWN: _Text(
+        _C.NETWORK, "The host name of the Git URL is not known.", "Check the spelling of the URL."
+    ),
+    EndReason.CONNECTION_REFUSED: _Text(
+        _C.NETWORK,
+        "The Git server refused the connection.",
+        "Check host and port, and that the server runs.",
+    ),
+    EndReason.ADDRESS_DENIED: _Text(
+        _C.USER,
+        "The Git URL leads to an address that this platform does not connect to.",
+        "Use a public address, or have the operator allow the network (CODEXSYS_ALLOW_NETWORKS).",
+    ),
+    EndReason.SOURCE_UNREACHABLE: _Text(
+        _C.NETWORK,
+        "The Git server did not answer as one.",
+        "Check that the URL is a Git repository and try again.",
+    ),
+    EndReason.SOURCE_AUTH: _Text(
+        _C.AUTH,
+        "The repository is private or not there.",
+        "Check the URL; private repositories need a credential.",
+    ),
+    EndReason.REF_NOT_FOUND: _Text(
+        _C.USER, "The branch, tag or commit is not in the repository.", "Check the ref."
+    ),
+    EndReason.REPOSITORY_EMPTY: _Text(
+        _C.USER, "The repository has no commit.", "Push a first commit."
+    ),
+    EndReason.SOURCE_TOO_LARGE: _Text(
+        _C.LIMIT,
+        "The source is larger than this platform takes.",
+        "Make it smaller, or have the operator raise the limit.",
+    ),
+    EndReason.SOURCE_REFUSED: _Text(
+        _C.USER,
+        "The source holds something that cannot be worked on safely.",
+        "The detail names it; take it out and submit again.",
+    ),
     EndReason.SOURCE_GONE: _Text(_C.USER, "The source is no longer stored.", "Submit it again."),
-    EndReason.ZIP_REFUSED: _Text(_C.USER, "The zip is damaged or holds something unsafe.", "The detail names it; make the zip again."),
-    EndReason.SETUP_FAILED: _Text(_C.CODE, "The setup script ended with an error.", "Read setup.log and mend setup.sh or the environment."),
-    EndReason.SETUP_TIMEOUT: _Text(_C.LIMIT, "The setup script took too long.", "Raise limits.setup_seconds or make setup shorter."),
-    EndReason.SECRET_LEFT_BEHIND: _Text(_C.CODE, "Setup left a secret value in the files that the agent would see.", "Do not write secret variables to files in setup."),
-    EndReason.CHECKS_NOT_STARTED: _Text(_C.CODE, "The check command could not be started.", "Check checks.command and that setup installs what it needs."),
-    EndReason.CHECKS_TIMEOUT: _Text(_C.LIMIT, "The checks took too long.", "Raise limits.checks_seconds or choose faster checks."),
-    EndReason.AGENT_GAVE_UP: _Text(_C.CODE, "The agent said that it cannot do the task.", "Read the report for its reason and say more."),
-    EndReason.AGENT_STUCK: _Text(_C.CODE, "The agent went round in circles.", "Read the conversation; retry with a hint or another model."),
-    EndReason.AGENT_CRASHED: _Text(_C.SYSTEM, "The agent program ended unexpectedly.", "Retry; tell the operator if it happens again."),
-    EndReason.COMMAND_FAILED: _Text(_C.CODE, "The given script ended with an error.", "Read agent.log and mend the script."),
-    EndReason.PATCH_REFUSED: _Text(_C.CODE, "The change holds something that cannot be taken, such as a submodule.", "Read the report; retry without it."),
-    EndReason.CONTEXT_OVERFLOW: _Text(_C.LIMIT, "The conversation no longer fits the model.", "Split the task, or use a model with a larger context."),
-    EndReason.MODEL_UNAVAILABLE: _Text(_C.NETWORK, "The model's endpoint does not answer.", "Check CODEXSYS_MODEL_URL and the endpoint."),
-    EndReason.MODEL_AUTH: _Text(_C.AUTH, "The model's endpoint refused the platform's key.", "Have the operator check CODEXSYS_MODEL_KEY."),
-    EndReason.MODEL_REFUSED: _Text(_C.USER, "The model's endpoint refused the request.", "Check the model's name and that it can call tools."),
-    EndReason.BUDGET_EXHAUSTED: _Text(_C.LIMIT, "The money for this task is spent.", "Retry with a higher limits.cost_usd."),
-    EndReason.TOKENS_EXHAUSTED: _Text(_C.LIMIT, "The tokens for this task are spent.", "Retry with a higher limits.tokens."),
-    EndReason.CALLS_EXHAUSTED: _Text(_C.LIMIT, "The model calls for this task are spent.", "Retry with a higher limits.calls."),
-    EndReason.STEPS_EXHAUSTED: _Text(_C.LIMIT, "The steps for this task are spent.", "Retry with a higher limits.steps."),
-    EndReason.OUT_OF_MEMORY: _Text(_C.LIMIT, "The sandbox ran out of memory.", "Raise limits.memory_mb."),
-    EndReason.TOO_MANY_PROCESSES: _Text(_C.LIMIT, "The sandbox started too many processes.", "Look for a runaway script."),
+    EndReason.ZIP_REFUSED: _Text(
+        _C.USER,
+        "The zip is damaged or holds something unsafe.",
+        "The detail names it; make the zip again.",
+    ),
+    EndReason.SETUP_FAILED: _Text(
+        _C.CODE,
+        "The setup script ended with an error.",
+        "Read setup.log and mend setup.sh or the environment.",
+    ),
+    EndReason.SETUP_TIMEOUT: _Text(
+        _C.LIMIT,
+        "The setup script took too long.",
+        "Raise limits.setup_seconds or make setup shorter.",
+    ),
+    EndReason.SECRET_LEFT_BEHIND: _Text(
+        _C.CODE,
+        "Setup left a secret value in the files that the agent would see.",
+        "Do not write secret variables to files in setup.",
+    ),
+    EndReason.CHECKS_NOT_STARTED: _Text(
+        _C.CODE,
+        "The check command could not be started.",
+        "Check checks.command and that setup installs what it needs.",
+    ),
+    EndReason.CHECKS_TIMEOUT: _Text(
+        _C.LIMIT,
+        "The checks took too long.",
+        "Raise limits.checks_seconds or choose faster checks.",
+    ),
+    EndReason.AGENT_GAVE_UP: _Text(
+        _C.CODE,
+        "The agent said that it cannot do the task.",
+        "Read the report for its reason and say more.",
+    ),
+    EndReason.AGENT_STUCK: _Text(
+        _C.CODE,
+        "The agent went round in circles.",
+        "Read the conversation; retry with a hint or another model.",
+    ),
+    EndReason.AGENT_CRASHED: _Text(
+        _C.SYSTEM,
+        "The agent program ended unexpectedly.",
+        "Retry; tell the operator if it happens again.",
+    ),
+    EndReason.COMMAND_FAILED: _Text(
+        _C.CODE, "The given script ended with an error.", "Read agent.log and mend the script."
+    ),
+    EndReason.PATCH_REFUSED: _Text(
+        _C.CODE,
+        "The change holds something that cannot be taken, such as a submodule.",
+        "Read the report; retry without it.",
+    ),
+    EndReason.CONTEXT_OVERFLOW: _Text(
+        _C.LIMIT,
+        "The conversation no longer fits the model.",
+        "Split the task, or use a model with a larger context.",
+    ),
+    EndReason.MODEL_UNAVAILABLE: _Text(
+        _C.NETWORK,
+        "The model's endpoint does not answer.",
+        "Check CODEXSYS_MODEL_URL and the endpoint.",
+    ),
+    EndReason.MODEL_AUTH: _Text(
+        _C.AUTH,
+        "The model's endpoint refused the platform's key.",
+        "Have the operator check CODEXSYS_MODEL_KEY.",
+    ),
+    EndReason.MODEL_REFUSED: _Text(
+        _C.USER,
+        "The model's endpoint refused the request.",
+        "Check the model's name and that it can call tools.",
+    ),
+    EndReason.BUDGET_EXHAUSTED: _Text(
+        _C.LIMIT, "The money for this task is spent.", "Retry with a higher limits.cost_usd."
+    ),
+    EndReason.TOKENS_EXHAUSTED: _Text(
+        _C.LIMIT, "The tokens for this task are spent.", "Retry with a higher limits.tokens."
+    ),
+    EndReason.CALLS_EXHAUSTED: _Text(
+        _C.LIMIT, "The model calls for this task are spent.", "Retry with a higher limits.calls."
+    ),
+    EndReason.STEPS_EXHAUSTED: _Text(
+        _C.LIMIT, "The steps for this task are spent.", "Retry with a higher limits.steps."
+    ),
+    EndReason.OUT_OF_MEMORY: _Text(
+        _C.LIMIT, "The sandbox ran out of memory.", "Raise limits.memory_mb."
+    ),
+    EndReason.TOO_MANY_PROCESSES: _Text(
+        _C.LIMIT, "The sandbox started too many processes.", "Look for a runaway script."
+    ),
     EndReason.DISK_FULL: _Text(_C.LIMIT, "The sandbox's disk is full.", "Raise limits.disk_mb."),
-    EndReason.OUTPUT_LIMIT: _Text(_C.LIMIT, "The sandbox wrote more output than is kept.", "Make the commands quieter."),
-    EndReason.DEADLINE: _Text(_C.LIMIT, "The task took longer than its limit.", "Raise limits.wall_seconds; retry carries on from the last checkpoint."),
-    EndReason.QUEUE_TIMEOUT: _Text(_C.LIMIT, "No worker took the task in time.", "Raise limits.queue_seconds, or have the operator add workers."),
-    EndReason.ANSWER_TIMEOUT: _Text(_C.LIMIT, "A question was not answered in time.", "Retry and answer, or set clarify to assume."),
-    EndReason.SANDBOX_FAILED: _Text(_C.SYSTEM, "The sandbox could not be started.", "Run codexsys doctor on the worker's host."),
-    EndReason.SANDBOX_LOST: _Text(_C.SYSTEM, "The sandbox disappeared.", "Retry; look at the worker's host."),
-    EndReason.SANDBOX_NETWORK_OPEN: _Text(_C.SYSTEM, "The sandbox was not closed off, so the agent was not started.", "Run codexsys doctor on the worker's host."),
-    EndReason.STORE_UNAVAILABLE: _Text(_C.SYSTEM, "The object store did not take the results.", "Check the store; the task can be retried."),
-    EndReason.POISONED: _Text(_C.SYSTEM, "Several workers died while they worked on this task.", "Look at the workers' logs before a retry."),
-    EndReason.INTERNAL: _Text(_C.SYSTEM, "The platform made an error.", "Retry; tell the operator the task's id."),
+    EndReason.OUTPUT_LIMIT: _Text(
+        _C.LIMIT, "The sandbox wrote more output than is kept.", "Make the commands quieter."
+    ),
+    EndReason.DEADLINE: _Text(
+        _C.LIMIT,
+        "The task took longer than its limit.",
+        "Raise limits.wall_seconds; retry carries on from the last checkpoint.",
+    ),
+    EndReason.QUEUE_TIMEOUT: _Text(
+        _C.LIMIT,
+        "No worker took the task in time.",
+        "Raise limits.queue_seconds, or have the operator add workers.",
+    ),
+    EndReason.ANSWER_TIMEOUT: _Text(
+        _C.LIMIT,
+        "A question was not answered in time.",
+        "Retry and answer, or set clarify to assume.",
+    ),
+    EndReason.SANDBOX_FAILED: _Text(
+        _C.SYSTEM, "The sandbox could not be started.", "Run codexsys doctor on the worker's host."
+    ),
+    EndReason.SANDBOX_LOST: _Text(
+        _C.SYSTEM, "The sandbox disappeared.", "Retry; look at the worker's host."
+    ),
+    EndReason.SANDBOX_NETWORK_OPEN: _Text(
+        _C.SYSTEM,
+        "The sandbox was not closed off, so the agent was not started.",
+        "Run codexsys doctor on the worker's host.",
+    ),
+    EndReason.STORE_UNAVAILABLE: _Text(
+        _C.SYSTEM,
+        "The object store did not take the results.",
+        "Check the store; the task can be retried.",
+    ),
+    EndReason.POISONED: _Text(
+        _C.SYSTEM,
+        "Several workers died while they worked on this task.",
+        "Look at the workers' logs before a retry.",
+    ),
+    EndReason.INTERNAL: _Text(
+        _C.SYSTEM, "The platform made an error.", "Retry; tell the operator the task's id."
+    ),
 }

@@ -50,7 +50,13 @@ class EventStore(Protocol):
     """Events of tasks. Numbers come from the task row, so they have no gap and no repeat."""
 
     async def append(
-        self, task_id: str, kind: EventType, data: dict[str, Any], *, attempt: int, sender: tuple[str, int] | None = None
+        self,
+        task_id: str,
+        kind: EventType,
+        data: dict[str, Any],
+        *,
+        attempt: int,
+        sender: tuple[str, int] | None = None,
     ) -> int:
         """Add an event and return its number; the same (sandbox id, number) is added once."""
 

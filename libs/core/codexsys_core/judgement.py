@@ -49,14 +49,19 @@ def _weigh(
         paths = ", ".join(findings.setup_paths_touched[:5])
         return Verdict.TESTS_TAMPERED, [f"The change writes what setup creates: {paths}."]
     if checks.strategy == "skip" or checks.command is None or findings.result is None:
-        return Verdict.UNVERIFIED, ["No checks were run: there is no check command, or they were skipped."]
+        return Verdict.UNVERIFIED, [
+            "No checks were run: there is no check command, or they were skipped."
+        ]
     run, report = findings.result, findings.result.report
     if run.reason is not None:
         return Verdict.TESTS_FAILED, [f"The checks were ended: {run.reason}."]
     if report is None:
         return _by_exit_status(run)
     if broken or missing:
-        listed = (("fail that did not fail before", broken), ("that passed before did not run", missing))
+        listed = (
+            ("fail that did not fail before", broken),
+            ("that passed before did not run", missing),
+        )
         return Verdict.TESTS_FAILED, [_names(what, names) for what, names in listed if names]
     tampered = _tampered(findings)
     if tampered:
@@ -72,8 +77,12 @@ def _weigh(
 
 def _by_exit_status(run: CheckRun) -> tuple[Verdict, list[str]]:
     if run.exit_code == 0:
-        return Verdict.UNVERIFIED, ["The checks ended with 0, but there is no report by test to read."]
-    return Verdict.TESTS_FAILED, [f"The checks ended with exit status {run.exit_code} and no readable report."]
+        return Verdict.UNVERIFIED, [
+            "The checks ended with 0, but there is no report by test to read."
+        ]
+    return Verdict.TESTS_FAILED, [
+        f"The checks ended with exit status {run.exit_code} and no readable report."
+    ]
 
 
 def _tampered(findings: Findings) -> list[str]:
@@ -85,9 +94,14 @@ def _tampered(findings: Findings) -> list[str]:
         return ["With tests and their definitions as before the change, the checks give no report."]
     broken, missing, _ = _compare(_report(findings.baseline), run.report)
     if broken or missing:
-        return ["With the tests as before the change, tests that passed before no longer do: " + ", ".join((broken + missing)[:5])]
+        return [
+            "With the tests as before the change, tests that passed before no longer do: "
+            + ", ".join((broken + missing)[:5])
+        ]
     if not run.planted_failed:
-        return ["With the tests as before the change, the planted failing test was not reported as failed."]
+        return [
+            "With the tests as before the change, the planted failing test was not reported as failed."
+        ]
     return []
 
 
@@ -103,10 +117,15 @@ def _doubts(checks: Checks, findings: Findings, report: TestReport) -> Iterable[
     if report.failed:
         yield _names("failed before and still fail", sorted(report.failed))
     if findings.foreign_packages:
-        yield "Imported from outside the workspace, so the change may not be what was tested: " + ", ".join(findings.foreign_packages)
+        yield (
+            "Imported from outside the workspace, so the change may not be what was tested: "
+            + ", ".join(findings.foreign_packages)
+        )
 
 
-def _compare(before: TestReport | None, after: TestReport | None) -> tuple[list[str], list[str], list[str]]:
+def _compare(
+    before: TestReport | None, after: TestReport | None
+) -> tuple[list[str], list[str], list[str]]:
     """Return (broken, missing, fixed) test names."""
     if after is None:
         return [], [], []

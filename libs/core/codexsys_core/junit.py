@@ -30,4 +30,8 @@ def read_junit(data: bytes) -> TestReport | None:
         else:
             passed.add(name)
     passed -= failed
-    return TestReport(passed=frozenset(passed), failed=frozenset(failed), skipped=frozenset(skipped - failed - passed))
+    return TestReport(
+        passed=frozenset(passed),
+        failed=frozenset(failed),
+        skipped=frozenset(skipped - failed - passed),
+    )

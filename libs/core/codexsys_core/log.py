@@ -27,14 +27,18 @@ class LogChunk(BaseModel):
 class LogStore(Protocol):
     """The one way in for log lines. Redacts first; takes offset and row in one transaction."""
 
-    async def append(self, task_id: str, sandbox_id: str, stream: str, number: int, text: bytes) -> int:
+    async def append(
+        self, task_id: str, sandbox_id: str, stream: str, number: int, text: bytes
+    ) -> int:
         """Add a chunk of whole lines and return the offset after it.
 
         Senders number their chunks from 1 per (sandbox, stream); a number that is there already
         is acknowledged without effect. A sealed stream refuses (`Conflict`).
         """
 
-    async def read(self, task_id: str, stream: str, after: int, *, limit_bytes: int = 1_000_000) -> list[LogChunk]:
+    async def read(
+        self, task_id: str, stream: str, after: int, *, limit_bytes: int = 1_000_000
+    ) -> list[LogChunk]:
         """Return chunks from an offset on; the first is cut so that it starts exactly there."""
 
     async def size(self, task_id: str, stream: str) -> int:

@@ -35,7 +35,7 @@ class Patch(BaseModel):
         return not self.files
 
 
-class PatchRefused(Exception):  # noqa: N818 - a finding about the user's change
+class PatchRefused(Exception):
     """The patch does not apply or holds what is never taken (gitlinks, `.gitmodules`, `.git`)."""
 
 

@@ -140,10 +140,19 @@ class PhaseEnd(BaseModel):
 
     exit_code: int | None = None
     """128 + n for a signal n."""
-    reason: Literal[
-        "out_of_memory", "too_many_processes", "disk_full", "output_limit", "deadline", "signalled",
-        "sandbox_failed", "sandbox_lost",
-    ] | None = None
+    reason: (
+        Literal[
+            "out_of_memory",
+            "too_many_processes",
+            "disk_full",
+            "output_limit",
+            "deadline",
+            "signalled",
+            "sandbox_failed",
+            "sandbox_lost",
+        ]
+        | None
+    ) = None
     detail: str = ""
 
 
@@ -173,7 +182,9 @@ class SandboxBackend(Protocol):
     async def wait(self, sandbox_id: str, phase: str) -> PhaseEnd:
         """Return when the phase has ended; may be asked again."""
 
-    async def output(self, sandbox_id: str, phase: str, offset: int, *, limit: int = 65_536) -> bytes:
+    async def output(
+        self, sandbox_id: str, phase: str, offset: int, *, limit: int = 65_536
+    ) -> bytes:
         """Return captured output from an offset; waits up to a second for more while it runs."""
 
     async def signal(self, sandbox_id: str, *, kill: bool = False) -> None:

@@ -54,7 +54,7 @@ class Base(BaseModel):
     """Where it is stored; None until it is."""
 
 
-class SourceFailure(Exception):  # noqa: N818 - an outcome of the user's source, carried out of a fetch
+class SourceFailure(Exception):
     """The source cannot be used. Holds an end reason and a sentence; nothing is left behind."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -79,7 +79,9 @@ class GitFetcher(Protocol):
     async def resolve(self, source: GitSource, *, tenant: str) -> str:
         """Ask the remote for the ref's commit id."""
 
-    async def fetch(self, source: GitSource, commit: str | None, into: Path, *, tenant: str) -> Base:
+    async def fetch(
+        self, source: GitSource, commit: str | None, into: Path, *, tenant: str
+    ) -> Base:
         """Make `into` (must not exist) a bare git directory with one ref, `refs/heads/base`."""
 
 

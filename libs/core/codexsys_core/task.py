@@ -134,7 +134,9 @@ class TaskStore(Protocol):
     database does not answer.
     """
 
-    async def add(self, task: Task, attempt: Attempt, idempotency: Idempotency | None = None) -> Task:
+    async def add(
+        self, task: Task, attempt: Attempt, idempotency: Idempotency | None = None
+    ) -> Task:
         """Insert task, first attempt, wallet and first event (`task.queued`, seq 1).
 
         With a known idempotency key the stored task comes back instead, or

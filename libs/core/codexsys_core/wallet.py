@@ -48,7 +48,13 @@ class Wallet(Protocol):
     """
 
     async def reserve(
-        self, sandbox_id: str, *, input_tokens: int, output_tokens: int, prices: Prices | None, seconds: float
+        self,
+        sandbox_id: str,
+        *,
+        input_tokens: int,
+        output_tokens: int,
+        prices: Prices | None,
+        seconds: float,
     ) -> Grant | Refusal:
         """Reserve the worst case of a call that ends within `seconds`."""
 

@@ -1,6 +1,5 @@
 """Health and metrics of services that have no HTTP of their own."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,18 +25,12 @@ class QuietServer(uvicorn.Server):
 
 
 class Health:
-    """Answers /healthz (alive), /readyz (every part, by asking it) and /metrics."""
+    """Serves nothing but health and metrics."""
 
     def __init__(self, platform: Platform) -> None:
-        self._platform = platform
         settings = platform.settings
-        routes = [
-            Route("/healthz", self._alive),
-            Route("/readyz", self._ready),
-            Route("/metrics", self._metrics),
-        ]
         config = uvicorn.Config(
-            Starlette(routes=routes),
+            Starlette(routes=health_routes(platform)),
             host=settings.health_host,
             port=settings.health_port,
             log_config=None,
@@ -54,13 +47,20 @@ class Health:
         """Stop serving."""
         self._server.should_exit = True
 
-    async def _alive(self, _: Request) -> Response:
+
+def health_routes(platform: Platform) -> list[Route]:
+    """Return /healthz (alive), /readyz (every part, by asking it) and /metrics."""
+
+    async def alive(_: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
 
-    async def _ready(self, _: Request) -> Response:
-        problems = await asyncio.wait_for(self._platform.check(), 10)
-        return JSONResponse({"ready": not problems, "problems": problems}, status_code=503 if problems else 200)
+    async def ready(_: Request) -> Response:
+        problems = await platform.check()
+        return JSONResponse(
+            {"ready": not problems, "problems": problems}, status_code=503 if problems else 200
+        )
 
-    async def _metrics(self, _: Request) -> Response:
+    async def metrics(_: Request) -> Response:
         return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
 
+    return [Route("/healthz", alive), Route("/readyz", ready), Route("/metrics", metrics)]

@@ -38,6 +38,7 @@ from codexsys_core.clock import Clock, SystemClock
 from codexsys_core.event import EventStore
 from codexsys_core.ids import Ids, TimeOrderedIds
 from codexsys_core.log import LogStore
+from codexsys_core.model import Models
 from codexsys_core.patch import PatchBench
 from codexsys_core.principal import KeyStore
 from codexsys_core.ready import Hints, ReadySet
@@ -89,10 +90,15 @@ class Platform:
     async def check(self) -> dict[str, str]:
         """Ask each part whether it answers; return the problems by part."""
         problems = {}
-        for name, part in (("database", self.database), ("queue", self.queue), ("redis", self.hints), ("store", self.objects)):
+        for name, part in (
+            ("database", self.database),
+            ("queue", self.queue),
+            ("redis", self.hints),
+            ("store", self.objects),
+        ):
             try:
                 await part.ready()
-            except Exception as error:  # noqa: BLE001 - told to the operator, whatever it is
+            except Exception as error:
                 problems[name] = str(error)
         return problems
 
@@ -110,9 +116,14 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         queue = await stack.enter_async_context(_queue(settings, clock))
         objects, local = _objects(settings, key, clock)
-        outbound = Outbound(allow_networks=settings.allow_networks, allow_http=settings.allow_http_git)
+        outbound = Outbound(
+            allow_networks=settings.allow_networks, allow_http=settings.allow_http_git
+        )
         redactor = SecretRedactor(
-            [value.get_secret_value() for value in (settings.model_key, settings.store_secret, settings.secret_key)]
+            [
+                value.get_secret_value()
+                for value in (settings.model_key, settings.store_secret, settings.secret_key)
+            ]
         )
         yield Platform(
             settings=settings,
@@ -176,7 +187,27 @@ def open_backend(settings: Settings) -> SandboxBackend:
             deny_addresses=_server_hosts(settings),
             setup_allow=settings.setup_networks,
         )
-    raise ConfigurationError([f"CODEXSYS_SANDBOX: {settings.sandbox} is not available yet; use local"])
+    raise ConfigurationError(
+        [f"CODEXSYS_SANDBOX: {settings.sandbox} is not available yet; use local"]
+    )
+
+
+def open_models(settings: Settings) -> Models:
+    """Make what answers model calls: the configured endpoint, or the scripted demo model."""
+    if not settings.model_url:
+        from codexsys_adapters.demo_model import ScriptedModels
+
+        return ScriptedModels()
+    from codexsys_adapters.models import UpstreamModels
+
+    host = urlsplit(settings.model_url).hostname or ""
+    way = Outbound(allow_networks=settings.allow_networks, allow_http=True, trusted_hosts=[host])
+    return UpstreamModels(
+        url=settings.model_url,
+        key=settings.model_key.get_secret_value(),
+        client=way.async_client(),
+        silence_seconds=settings.model_timeout_seconds,
+    )
 
 
 def agent_code() -> Path:
@@ -209,10 +240,14 @@ async def _queue(settings: Settings, clock: Clock) -> AsyncIterator[Queue]:
         yield queue
 
 
-def _objects(settings: Settings, key: bytes, clock: Clock) -> tuple[ObjectStore, LocalObjects | None]:
+def _objects(
+    settings: Settings, key: bytes, clock: Clock
+) -> tuple[ObjectStore, LocalObjects | None]:
     url = urlsplit(settings.store)
     if url.scheme == "file":
-        files = FileObjects(root=Path(url.path), public_url=settings.api_url, secret_key=key, clock=clock)
+        files = FileObjects(
+            root=Path(url.path), public_url=settings.api_url, secret_key=key, clock=clock
+        )
         return files, files
     if url.scheme != "s3":
         raise ConfigurationError(["CODEXSYS_STORE_URL: neither file:///path nor s3://host:port"])
@@ -230,6 +265,12 @@ def _objects(settings: Settings, key: bytes, clock: Clock) -> tuple[ObjectStore,
 
 def _server_hosts(settings: Settings) -> list[str]:
     """Return the hosts of all configured servers: setup must not reach them."""
-    urls = [settings.database, settings.redis_url, settings.store, settings.model_url, *settings.gateway_urls]
+    urls = [
+        settings.database,
+        settings.redis_url,
+        settings.store,
+        settings.model_url,
+        *settings.gateway_urls,
+    ]
     urls += [f"kafka://{part}" for part in settings.queue_url.removeprefix("kafka://").split(",")]
     return sorted({host for url in urls if (host := urlsplit(url).hostname)})

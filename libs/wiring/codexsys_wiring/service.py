@@ -35,9 +35,13 @@ async def serve(*services: Service, started: Callable[[], Awaitable[None]] | Non
         stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError, ValueError):  # not the main thread: somebody else listens
+        with suppress(
+            NotImplementedError, ValueError
+        ):  # not the main thread: somebody else listens
             loop.add_signal_handler(number, on_signal)
-    running = [asyncio.create_task(service.run(), name=type(service).__name__) for service in services]
+    running = [
+        asyncio.create_task(service.run(), name=type(service).__name__) for service in services
+    ]
     waiter = asyncio.create_task(stopping.wait())
     if started is not None:
         await started()

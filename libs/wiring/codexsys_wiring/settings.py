@@ -30,7 +30,9 @@ class ConfigurationError(Exception):
 class Settings(BaseSettings):
     """The platform's settings. Flag > environment > ./codexsys.toml > user file > default."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
     toml_files: ClassVar[tuple[Path, ...]] = (
         Path(platformdirs.user_config_dir("codexsys")) / "config.toml",
         Path("codexsys.toml"),
@@ -114,7 +116,11 @@ class Settings(BaseSettings):
     @field_validator("allow_networks", "setup_networks", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return (
+            [part.strip() for part in value.split(",") if part.strip()]
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("data_dir")
     @classmethod
@@ -199,7 +205,12 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
     problems = []
     for name in environment:
         rest = name.removeprefix(PREFIX)
-        if rest == name or rest.startswith(_PASSED_OVER) or name.removesuffix("_FILE") in known or _from_kubernetes(rest):
+        if (
+            rest == name
+            or rest.startswith(_PASSED_OVER)
+            or name.removesuffix("_FILE") in known
+            or _from_kubernetes(rest)
+        ):
             continue
         near = get_close_matches(name, known, n=1)
         problems.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
@@ -208,7 +219,11 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
 
 def _from_kubernetes(rest: str) -> bool:
     """Tell what Kubernetes injects for Services, such as CODEXSYS_API_SERVICE_HOST."""
-    return "_SERVICE_" in f"_{rest}" or "_PORT_" in f"_{rest}" or (rest.endswith("_PORT") and rest.lower() not in Settings.model_fields)
+    return (
+        "_SERVICE_" in f"_{rest}"
+        or "_PORT_" in f"_{rest}"
+        or (rest.endswith("_PORT") and rest.lower() not in Settings.model_fields)
+    )
 
 
 def _read_secret_files(environment: Mapping[str, str], flags: dict[str, Any]) -> list[str]:

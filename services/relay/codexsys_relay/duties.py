@@ -26,7 +26,9 @@ class Missing:
         await self._outbox.expire_queued(limit=BATCH)
         waiting = await self._outbox.waiting(limit=BATCH * 5)
         if waiting:
-            await self._ready.add([(record.tenant_id, record.task_id, record.priority) for record in waiting])
+            await self._ready.add(
+                [(record.tenant_id, record.task_id, record.priority) for record in waiting]
+            )
 
 
 class Unpublished:
@@ -38,12 +40,16 @@ class Unpublished:
 
     async def once(self) -> None:
         """Publish, then note it; a crash in between makes a copy, which readers tolerate."""
-        for record in await self._outbox.unpublished_results(older_than_seconds=UNPUBLISHED_SECONDS, limit=BATCH):
+        for record in await self._outbox.unpublished_results(
+            older_than_seconds=UNPUBLISHED_SECONDS, limit=BATCH
+        ):
             await self._queue.publish_result(record)
             if record.end_reason == "poisoned":
                 await self._queue.publish_dead(record.task_id, record.end_reason)
             await self._outbox.result_published(record.task_id, record.seq)
-        for task in await self._outbox.unpublished_tasks(older_than_seconds=UNPUBLISHED_SECONDS, limit=BATCH):
+        for task in await self._outbox.unpublished_tasks(
+            older_than_seconds=UNPUBLISHED_SECONDS, limit=BATCH
+        ):
             await self._queue.publish_task(task)
             await self._outbox.task_published(task.task_id, task.attempt)
 
@@ -56,7 +62,13 @@ class Expired:
     """
 
     def __init__(
-        self, *, attempts: AttemptStore, wallet: Wallet, clock: Clock, lease_seconds: float, grace_seconds: float
+        self,
+        *,
+        attempts: AttemptStore,
+        wallet: Wallet,
+        clock: Clock,
+        lease_seconds: float,
+        grace_seconds: float,
     ) -> None:
         self._attempts = attempts
         self._wallet = wallet
@@ -77,6 +89,10 @@ class Expired:
         self._last_pass = self._clock.monotonic()
 
     async def _take_over(self) -> None:
-        taken = await self._attempts.take_over(grace_seconds=self._grace_seconds, most=MOST_TAKEOVERS, limit=BATCH)
+        taken = await self._attempts.take_over(
+            grace_seconds=self._grace_seconds, most=MOST_TAKEOVERS, limit=BATCH
+        )
         for hold in taken:
-            structlog.get_logger().warning("attempt taken over", task_id=hold.task_id, fence=hold.fence)
+            structlog.get_logger().warning(
+                "attempt taken over", task_id=hold.task_id, fence=hold.fence
+            )

@@ -23,7 +23,9 @@ def relay_services(platform: Platform) -> list[Service]:
         grace_seconds=settings.takeover_grace_seconds,
     )
     duties = {"missing": missing.once, "unpublished": unpublished.once, "expired": expired.once}
-    return [Repeat(step, seconds=settings.relay_seconds, name=name) for name, step in duties.items()]
+    return [
+        Repeat(step, seconds=settings.relay_seconds, name=name) for name, step in duties.items()
+    ]
 
 
 async def run(settings: Settings) -> None:

@@ -15,7 +15,9 @@ from codexsys_worker.work import Work
 class Beat:
     """One per worker process; its owner id is new at every start."""
 
-    def __init__(self, *, attempts: AttemptStore, hints: Hints, owner: str, lease_seconds: float) -> None:
+    def __init__(
+        self, *, attempts: AttemptStore, hints: Hints, owner: str, lease_seconds: float
+    ) -> None:
         self.owner = owner
         self._attempts = attempts
         self._hints = hints
@@ -58,9 +60,13 @@ class Beat:
         if not works:
             return
         try:
-            beat = await self._attempts.beat(self.owner, [work.hold for work in works], lease_seconds=self._lease_seconds)
+            beat = await self._attempts.beat(
+                self.owner, [work.hold for work in works], lease_seconds=self._lease_seconds
+            )
         except Unavailable as error:
-            structlog.get_logger().warning("leases not renewed", held=len(works), error=error.message)
+            structlog.get_logger().warning(
+                "leases not renewed", held=len(works), error=error.message
+            )
             return
         for work in works:
             if work.hold.attempt_id in beat.lost:

@@ -74,7 +74,9 @@ class Claimer:
             task_id = await self._ready.pop()
             if task_id is None:
                 return False
-            claim = await self._attempts.claim(task_id, owner=self._beat.owner, lease_seconds=self._lease_seconds)
+            claim = await self._attempts.claim(
+                task_id, owner=self._beat.owner, lease_seconds=self._lease_seconds
+            )
         except Unavailable as error:
             structlog.get_logger().warning("claim waits", error=error.message)
             return False

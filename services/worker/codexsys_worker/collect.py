@@ -25,9 +25,16 @@ class Collected:
     outputs: dict[str, bytes] = field(default_factory=dict)
 
 
-async def collect(room: Room, *, name: str, skip: list[dict[str, Any]], env: dict[str, str]) -> Collected:
+async def collect(
+    room: Room, *, name: str, skip: list[dict[str, Any]], env: dict[str, str]
+) -> Collected:
     """Run the collector as a phase of its own and read its tar stream."""
-    request = {"base_ref": "refs/heads/base", "outputs": True, "skip": skip, "max_bytes": MOST_BYTES // 2}
+    request = {
+        "base_ref": "refs/heads/base",
+        "outputs": True,
+        "skip": skip,
+        "max_bytes": MOST_BYTES // 2,
+    }
     phase = PhaseSpec(
         name=name,
         argv=("codexsys-python", "-m", "codexsys_agent.collector"),
@@ -40,7 +47,9 @@ async def collect(room: Room, *, name: str, skip: list[dict[str, Any]], env: dic
     )
     end, data = await room.read(phase, most=MOST_BYTES)
     if end.exit_code != 0:
-        raise SandboxError(f"The collector ended with {end.exit_code if end.reason is None else end.reason}.")
+        raise SandboxError(
+            f"The collector ended with {end.exit_code if end.reason is None else end.reason}."
+        )
     try:
         return _parse(data)
     except (tarfile.TarError, ValueError, KeyError, TypeError, EOFError) as error:
@@ -57,7 +66,9 @@ def _parse(data: bytes) -> Collected:
                 members.setdefault(member.name, stream.read())
     meta = json.loads(members["meta.json"])
     outputs = {
-        PurePosixPath(name).name: content for name, content in members.items() if name.startswith("output/")
+        PurePosixPath(name).name: content
+        for name, content in members.items()
+        if name.startswith("output/")
     }
     return Collected(
         patch=members["patch"],

@@ -26,10 +26,19 @@ _FILES = {
     "prompt": "prompt.txt",
     "llm_response": "llm_response.txt",
 }
-_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8", ".zip": "application/zip"}
+_TYPES = {
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+    ".zip": "application/zip",
+}
 _KEPT_OUTPUTS = ("trajectory.json", "answer.md")
 _STATUS = {EndReason.CANCELLED: TaskStatus.CANCELLED, EndReason.DEADLINE: TaskStatus.TIMED_OUT}
-_TIMED_OUT = {EndReason.SETUP_TIMEOUT, EndReason.CHECKS_TIMEOUT, EndReason.QUEUE_TIMEOUT, EndReason.ANSWER_TIMEOUT}
+_TIMED_OUT = {
+    EndReason.SETUP_TIMEOUT,
+    EndReason.CHECKS_TIMEOUT,
+    EndReason.QUEUE_TIMEOUT,
+    EndReason.ANSWER_TIMEOUT,
+}
 
 
 @dataclass
@@ -60,7 +69,13 @@ class Finisher:
     """Writes terminal tasks."""
 
     def __init__(
-        self, *, attempts: AttemptStore, objects: ObjectStore, logs: LogStore, outbox: Outbox, queue: Queue
+        self,
+        *,
+        attempts: AttemptStore,
+        objects: ObjectStore,
+        logs: LogStore,
+        outbox: Outbox,
+        queue: Queue,
     ) -> None:
         self._attempts = attempts
         self._objects = objects
@@ -70,7 +85,10 @@ class Finisher:
 
     async def finish(self, work: Work, result: Result) -> None:
         """Store everything, end the task, announce it; raises `Lost` when the fence is stale."""
-        artifacts = [await self._put(work, name, data) for name, data in (await self._contents(work, result)).items()]
+        artifacts = [
+            await self._put(work, name, data)
+            for name, data in (await self._contents(work, result)).items()
+        ]
         ending = Ending(
             status=result.status,
             outcome=result.outcome,
@@ -124,7 +142,10 @@ class Finisher:
         return bytes(text)
 
     async def _put(self, work: Work, name: str, data: bytes) -> Artifact:
-        kind = next((kind for end, kind in _TYPES.items() if name.endswith(end)), "text/plain; charset=utf-8")
+        kind = next(
+            (kind for end, kind in _TYPES.items() if name.endswith(end)),
+            "text/plain; charset=utf-8",
+        )
         path = f"codexsys-logs/logs/{work.task.id}/{work.hold.writer}/{name}"
         size, sha256 = await self._objects.put(path, data, content_type=kind)
         return Artifact(name=name, object=path, size=size, sha256=sha256, content_type=kind)
@@ -147,7 +168,12 @@ def _report(work: Work, result: Result) -> dict[str, Any]:
         "mode": work.spec.mode,
         "status": result.status.value,
         "verdict": result.verdict.value if result.verdict else None,
-        "end_reason": {"code": reason.value, "category": reason.category.value, "cause": reason.cause, "next": reason.next},
+        "end_reason": {
+            "code": reason.value,
+            "category": reason.category.value,
+            "cause": reason.cause,
+            "next": reason.next,
+        },
         "detail": result.outcome.detail,
         "evidence": result.evidence.model_dump(mode="json") if result.evidence else None,
         "base": work.task.base.commit if work.task.base else None,

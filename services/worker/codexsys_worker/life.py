@@ -51,7 +51,9 @@ class Life:
 
     async def see_through(self, work: Work) -> None:
         """Work until the attempt is over; never raises for the user's or a sandbox's failure."""
-        log = structlog.get_logger().bind(task_id=work.task.id, attempt=work.hold.number, fence=work.hold.fence)
+        log = structlog.get_logger().bind(
+            task_id=work.task.id, attempt=work.hold.number, fence=work.hold.fence
+        )
         try:
             result = await self._outcome(work)
             await self._conclude(work, result)
@@ -71,7 +73,9 @@ class Life:
         except StageFailed as failure:
             return Result(failure.outcome)
         except SandboxError as error:
-            reason = EndReason.SANDBOX_LOST if error.code == "sandbox_lost" else EndReason.SANDBOX_FAILED
+            reason = (
+                EndReason.SANDBOX_LOST if error.code == "sandbox_lost" else EndReason.SANDBOX_FAILED
+            )
             return Result(Outcome(reason=reason, detail=error.message))
 
     async def _work(self, work: Work) -> Result:
@@ -117,22 +121,45 @@ class Life:
         try:
             patch = await self._bench.apply(work.base_dir, done.collected.patch)
         except PatchRefused as refusal:
-            return Result(Outcome(reason=EndReason.PATCH_REFUSED, detail=str(refusal)), outputs=outputs)
+            return Result(
+                Outcome(reason=EndReason.PATCH_REFUSED, detail=str(refusal)), outputs=outputs
+            )
         if not done.outcome.good:
             return Result(done.outcome, patch=patch, outputs=outputs)
         if patch.empty:
             evidence = Evidence(verdict=Verdict.NO_CHANGE, sentences=["The agent changed no file."])
-            return Result(_told(done.outcome, EndReason.NO_CHANGE), evidence=evidence, patch=patch, outputs=outputs)
+            return Result(
+                _told(done.outcome, EndReason.NO_CHANGE),
+                evidence=evidence,
+                patch=patch,
+                outputs=outputs,
+            )
         await run.move(Phase.TESTING)
         evidence = await self._verdict(work, verifier, patch, baseline, run.setup_paths)
-        return Result(_told(done.outcome, evidence.verdict.end_reason), evidence=evidence, patch=patch, outputs=outputs)
+        return Result(
+            _told(done.outcome, evidence.verdict.end_reason),
+            evidence=evidence,
+            patch=patch,
+            outputs=outputs,
+        )
 
     async def _verdict(
-        self, work: Work, verifier: Verifier, patch: Patch, baseline: CheckRun | None, setup_paths: frozenset[str]
+        self,
+        work: Work,
+        verifier: Verifier,
+        patch: Patch,
+        baseline: CheckRun | None,
+        setup_paths: frozenset[str],
     ) -> Evidence:
         evidence = await verifier.judge(patch, baseline, setup_paths)
-        data: dict[str, Any] = {"verdict": evidence.verdict.value, "before": evidence.before, "after": evidence.after}
-        await self._events.append(work.task.id, EventType.VERIFY_RESULT, data, attempt=work.hold.number)
+        data: dict[str, Any] = {
+            "verdict": evidence.verdict.value,
+            "before": evidence.before,
+            "after": evidence.after,
+        }
+        await self._events.append(
+            work.task.id, EventType.VERIFY_RESULT, data, attempt=work.hold.number
+        )
         return evidence
 
     async def _conclude(self, work: Work, result: Result) -> None:
@@ -141,7 +168,9 @@ class Life:
         if reason.retryable and number < work.spec.limits.attempts and not work.cancelled:
             delay = RETRY_SECONDS * 2 ** (number - 1)
             again = self._ids.new("att")
-            if not await self._attempts.again(work.hold, result.outcome, new_attempt_id=again, delay_seconds=delay):
+            if not await self._attempts.again(
+                work.hold, result.outcome, new_attempt_id=again, delay_seconds=delay
+            ):
                 raise Lost
             return
         await self._finisher.finish(work, result)

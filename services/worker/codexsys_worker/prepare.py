@@ -83,9 +83,13 @@ class Preparer:
         try:
             await self._objects.fetch(source.object, file)
         except NotFound:
-            raise SourceFailure(EndReason.SOURCE_GONE, "The uploaded zip is no longer stored.") from None
+            raise SourceFailure(
+                EndReason.SOURCE_GONE, "The uploaded zip is no longer stored."
+            ) from None
         if await _sha256(file) != source.sha256:
-            raise SourceFailure(EndReason.SOURCE_GONE, "The stored zip is not the one that was uploaded.")
+            raise SourceFailure(
+                EndReason.SOURCE_GONE, "The stored zip is not the one that was uploaded."
+            )
         base = await self._zips.unpack(file, work.base_dir)
         file.unlink()
         return base
@@ -103,7 +107,9 @@ class Preparer:
         try:
             await self._objects.fetch(name, archive)
         except NotFound:
-            raise SourceFailure(EndReason.SOURCE_GONE, "The task's source is no longer stored.") from None
+            raise SourceFailure(
+                EndReason.SOURCE_GONE, "The task's source is no longer stored."
+            ) from None
         await self._bench.unpack(archive, into)
         archive.unlink()
 

@@ -28,5 +28,7 @@ class Reconciler:
         try:
             await self._backend.destroy(sandbox_id)
         except PlatformError as error:
-            structlog.get_logger().warning("sandbox not destroyed", sandbox_id=sandbox_id, error=error.message)
+            structlog.get_logger().warning(
+                "sandbox not destroyed", sandbox_id=sandbox_id, error=error.message
+            )
             raise

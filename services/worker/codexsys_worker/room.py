@@ -32,7 +32,14 @@ class Rooms:
     """Makes sandboxes: row first, then the place, and clears both away."""
 
     def __init__(
-        self, *, sandboxes: SandboxStore, backend: SandboxBackend, logs: LogStore, clock: Clock, ids: Ids, kind: str
+        self,
+        *,
+        sandboxes: SandboxStore,
+        backend: SandboxBackend,
+        logs: LogStore,
+        clock: Clock,
+        ids: Ids,
+        kind: str,
     ) -> None:
         self._sandboxes = sandboxes
         self._backend = backend
@@ -75,7 +82,10 @@ class Rooms:
             role=role,
             image=work.spec.environment.image,
             limits=SandboxLimits(
-                cpus=limits.cpus, memory_mb=limits.memory_mb, disk_mb=limits.disk_mb, pids=limits.pids
+                cpus=limits.cpus,
+                memory_mb=limits.memory_mb,
+                disk_mb=limits.disk_mb,
+                pids=limits.pids,
             ),
             seconds=seconds,
             token=SecretStr(token) if token else None,
@@ -101,7 +111,9 @@ class Rooms:
 class Room:
     """One open sandbox."""
 
-    def __init__(self, *, work: Work, sandbox_id: str, backend: SandboxBackend, logs: LogStore) -> None:
+    def __init__(
+        self, *, work: Work, sandbox_id: str, backend: SandboxBackend, logs: LogStore
+    ) -> None:
         self.id = sandbox_id
         self._work = work
         self._backend = backend
@@ -183,7 +195,9 @@ class Room:
     async def _append(self, stream: str, text: bytes) -> None:
         for start in range(0, len(text), CHUNK_BYTES):
             number = self._numbers[stream] = self._numbers.get(stream, 0) + 1
-            await self._logs.append(self._work.task.id, self.id, stream, number, text[start : start + CHUNK_BYTES])
+            await self._logs.append(
+                self._work.task.id, self.id, stream, number, text[start : start + CHUNK_BYTES]
+            )
 
     async def tail(self, phase: str, *, without: str, most: int = 8000) -> str:
         """Return the end of a phase's output, less the lines that hold a word."""

@@ -40,7 +40,9 @@ class Round:
 class AgentRun:
     """Drives the agent in an open sandbox; a rejected change goes back into the same one."""
 
-    def __init__(self, *, attempts: AttemptStore, room: Room, work: Work, prepared: Prepared) -> None:
+    def __init__(
+        self, *, attempts: AttemptStore, room: Room, work: Work, prepared: Prepared
+    ) -> None:
         self._attempts = attempts
         self._room = room
         self._work = work
@@ -79,7 +81,9 @@ class AgentRun:
         )
         end = await self._room.run(phase, stream="agent")
         env = spec.environment.variables
-        collected = await collect(self._room, name=f"collect-{self._rounds}", skip=self._skip, env=env)
+        collected = await collect(
+            self._room, name=f"collect-{self._rounds}", skip=self._skip, env=env
+        )
         return Round(outcome=_outcome(end, collected), collected=collected)
 
     async def move(self, phase: Phase) -> None:
@@ -123,7 +127,11 @@ def _baseline(run: CheckRun | None) -> dict[str, Any] | None:
     if run is None or run.report is None:
         return None
     report = run.report
-    return {"passed": len(report.passed), "failed": len(report.failed), "failing": sorted(report.failed)[:50]}
+    return {
+        "passed": len(report.passed),
+        "failed": len(report.failed),
+        "failing": sorted(report.failed)[:50],
+    }
 
 
 def _outcome(end: PhaseEnd, collected: Collected) -> Outcome:
@@ -135,7 +143,10 @@ def _outcome(end: PhaseEnd, collected: Collected) -> Outcome:
         return Outcome(reason=EndReason.FINISHED, detail=str(result.get("summary", ""))[:2000])
     reason = _EXITS.get(end.exit_code or 0, EndReason.AGENT_CRASHED)
     code = str(result.get("code", ""))
-    if code in EndReason.__members__.values() and reason in (EndReason.MODEL_AUTH, EndReason.STEPS_EXHAUSTED):
+    if code in EndReason.__members__.values() and reason in (
+        EndReason.MODEL_AUTH,
+        EndReason.STEPS_EXHAUSTED,
+    ):
         reason = EndReason(code)
     return Outcome(reason=reason, detail=str(result.get("summary", ""))[:2000])
 
@@ -147,4 +158,3 @@ def _result(collected: Collected) -> dict[str, Any]:
     except ValueError:
         return {}
     return result if isinstance(result, dict) else {}
-

@@ -72,10 +72,14 @@ async def run_setup(room: Room, spec: TaskSpec, prepared: Prepared) -> None:
         script = {"environment.sh": environment.setup.encode()}
         env = environment.variables | secrets
         argv = ("bash", "/app/input/environment.sh")
-        await _setup_phase(room, spec, PhaseSpec(name="environment", argv=argv, env=env, files=script, seconds=1))
+        await _setup_phase(
+            room, spec, PhaseSpec(name="environment", argv=argv, env=env, files=script, seconds=1)
+        )
     if prepared.has_setup:
         argv = ("bash", "/app/code/setup.sh")
-        await _setup_phase(room, spec, PhaseSpec(name="setup", argv=argv, env=environment.variables, seconds=1))
+        await _setup_phase(
+            room, spec, PhaseSpec(name="setup", argv=argv, env=environment.variables, seconds=1)
+        )
     if secrets:
         await _look_for_secrets(room, list(secrets.values()))
 
@@ -104,7 +108,9 @@ async def _look_for_secrets(room: Room, values: list[str]) -> None:
     """Refuse to go on with a secret in what the next phase would see."""
     script = "grep -rqF -f /app/input/values -- /app/code /app/output /app/home"
     files = {"values": "\n".join(value for value in values if value).encode()}
-    end = await room.run(PhaseSpec(name="secrets", argv=("bash", "-c", script), files=files, seconds=APPLY_SECONDS))
+    end = await room.run(
+        PhaseSpec(name="secrets", argv=("bash", "-c", script), files=files, seconds=APPLY_SECONDS)
+    )
     if end.exit_code != 1:
         detail = "Setup left the value of a setup variable in the workspace, the output or the home folder."
         raise StageFailed(Outcome(reason=EndReason.SECRET_LEFT_BEHIND, detail=detail))
@@ -115,7 +121,10 @@ async def apply_patch(room: Room, patch: bytes, *, name: str) -> None:
     if not patch:
         return
     argv = ("git", "apply", "--binary", "--whitespace=nowarn", "/app/input/patch")
-    end = await room.run(PhaseSpec(name=name, argv=argv, files={"patch": patch}, seconds=APPLY_SECONDS), stream="setup")
+    end = await room.run(
+        PhaseSpec(name=name, argv=argv, files={"patch": patch}, seconds=APPLY_SECONDS),
+        stream="setup",
+    )
     _must(end, "The earlier change does not apply after setup.", EndReason.PATCH_REFUSED)
 
 

@@ -68,16 +68,22 @@ class Verifier:
             raise StageFailed(Outcome(reason=EndReason.CHECKS_NOT_STARTED, detail=detail))
         return run
 
-    async def judge(self, patch: Patch, baseline: CheckRun | None, setup_paths: frozenset[str]) -> Evidence:
+    async def judge(
+        self, patch: Patch, baseline: CheckRun | None, setup_paths: frozenset[str]
+    ) -> Evidence:
         """Return the verdict on a change that is not empty."""
         checks = self.work.spec.checks
         paths = [file.path for file in patch.files]
-        findings = Findings(baseline=baseline, setup_paths_touched=tuple(sorted(setup_paths & set(paths))))
+        findings = Findings(
+            baseline=baseline, setup_paths_touched=tuple(sorted(setup_paths & set(paths)))
+        )
         if self.wanted and not findings.setup_paths_touched:
             watched = guarded(paths, command=checks.command or "", may_change=checks.may_change)
             result, foreign = await self._result(patch)
             second = await self._guarded(patch, watched) if watched else None
-            findings = findings.model_copy(update={"result": result, "guarded": second, "foreign_packages": foreign})
+            findings = findings.model_copy(
+                update={"result": result, "guarded": second, "foreign_packages": foreign}
+            )
         return judge(checks, findings)
 
     async def _result(self, patch: Patch) -> tuple[CheckRun, tuple[str, ...]]:
@@ -92,7 +98,9 @@ class Verifier:
 
     async def _guarded(self, patch: Patch, watched: frozenset[str]) -> CheckRun:
         async with self.rooms.open(self.work, SandboxRole.VERIFY) as room:
-            await room.note("verify", "== checks after the change, tests and their definitions as before it")
+            await room.note(
+                "verify", "== checks after the change, tests and their definitions as before it"
+            )
             return await self._run(room, patch, watched)
 
     async def _run(self, room: Room, patch: Patch, watched: frozenset[str]) -> CheckRun:
@@ -119,7 +127,9 @@ class Verifier:
         """Read the runner's report from outside; what cannot be read is no report."""
         if limit_outcome(end) is not None:
             return CheckRun(exit_code=end.exit_code, reason=end.reason)
-        left = await collect(room, name="collect-checks", skip=[], env=self.work.spec.environment.variables)
+        left = await collect(
+            room, name="collect-checks", skip=[], env=self.work.spec.environment.variables
+        )
         report = read_junit(left.outputs.get("junit.xml", b""))
         if report is None:
             return CheckRun(exit_code=end.exit_code)
@@ -138,7 +148,10 @@ class Verifier:
         phase = PhaseSpec(
             name="restore",
             argv=("bash", "-c", _RESTORE if keep else "xargs -0 -r rm -rf -- < /app/input/drop"),
-            files={"keep": "\0".join(f":(literal){path}" for path in keep).encode(), "drop": "\0".join(drop).encode()},
+            files={
+                "keep": "\0".join(f":(literal){path}" for path in keep).encode(),
+                "drop": "\0".join(drop).encode(),
+            },
             seconds=60,
         )
         end = await room.run(phase, stream="verify")
@@ -147,13 +160,21 @@ class Verifier:
 
     async def _foreign(self, room: Room, patch: Patch) -> tuple[str, ...]:
         """Name changed Python packages that are installed from outside the workspace."""
-        packages = {file.path.removeprefix("src/").split("/")[0].removesuffix(".py") for file in patch.files if file.path.endswith(".py")}
+        packages = {
+            file.path.removeprefix("src/").split("/")[0].removesuffix(".py")
+            for file in patch.files
+            if file.path.endswith(".py")
+        }
         names = sorted(name for name in packages if name.isidentifier())
         if not names:
             return ()
         phase = PhaseSpec(
             name="origins",
-            argv=("bash", "-c", "command -v python3 >/dev/null || exit 0; exec python3 /app/input/origins.py"),
+            argv=(
+                "bash",
+                "-c",
+                "command -v python3 >/dev/null || exit 0; exec python3 /app/input/origins.py",
+            ),
             files={"packages": "\n".join(names).encode(), "origins.py": _ORIGINS.encode()},
             env=self.work.spec.environment.variables,
             seconds=30,

@@ -1,0 +1,142 @@
+"""The gateway's routes: what a door may ask for."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from codexsys_core.artifact import ObjectStore
+from codexsys_core.errors import Conflict, PlatformError, Unavailable
+from codexsys_core.sandbox import Sandbox
+from codexsys_core.task import TaskStore
+from codexsys_gateway.calls import Calls
+from codexsys_gateway.control import Control
+from codexsys_gateway.refusals import Refused, not_allowed
+from codexsys_gateway.reports import Reports
+from codexsys_gateway.tokens import Tokens
+
+MOST_JSON_BYTES = 96 * 1024 * 1024
+MOST_OUTPUT_BYTES = 16 * 1024 * 1024
+Handler = Callable[[Sandbox, Request], Awaitable[Response]]
+
+
+class Routes:
+    """One method a route; each is given the sandbox that asks."""
+
+    def __init__(
+        self,
+        *,
+        tokens: Tokens,
+        calls: Calls,
+        reports: Reports,
+        control: Control,
+        tasks: TaskStore,
+        objects: ObjectStore,
+    ) -> None:
+        self._tokens = tokens
+        self._calls = calls
+        self._reports = reports
+        self._control = control
+        self._tasks = tasks
+        self._objects = objects
+
+    def routes(self) -> list[Route]:
+        """Return the table."""
+        table: list[tuple[str, str, Handler]] = [
+            ("POST", "/v1/chat/completions", self._chat),
+            ("POST", "/v1/events", self._event),
+            ("POST", "/v1/logs", self._log),
+            ("PUT", "/v1/checkpoint", self._checkpoint),
+            ("PUT", "/v1/outputs/{name}", self._output),
+            ("GET", "/v1/workspace", self._workspace),
+            ("GET", "/v1/control", self._poll),
+        ]
+        return [
+            Route(path, self._guarded(handler), methods=[method]) for method, path, handler in table
+        ]
+
+    def _guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(await self._tokens.sandbox(request), request)
+            except Refused as refused:
+                return refused.response
+            except Unavailable as error:
+                return Refused(
+                    503, error.code, error.message, retry_after=error.retry_after or 2
+                ).response
+            except Conflict as error:
+                return Refused(409, error.code, error.message).response
+            except PlatformError as error:
+                return Refused(400, error.code, error.message).response
+
+        return answer
+
+    async def _chat(self, sandbox: Sandbox, request: Request) -> Response:
+        body = await _json(request)
+        call = await self._calls.open(sandbox, body)
+        if body.get("stream"):
+            return StreamingResponse(self._calls.stream(call), media_type="text/event-stream")
+        return JSONResponse(await self._calls.complete(call))
+
+    async def _event(self, sandbox: Sandbox, request: Request) -> Response:
+        return JSONResponse(
+            await self._reports.event(sandbox, await _json(request)), status_code=202
+        )
+
+    async def _log(self, sandbox: Sandbox, request: Request) -> Response:
+        return JSONResponse(await self._reports.log(sandbox, await _json(request)), status_code=202)
+
+    async def _checkpoint(self, sandbox: Sandbox, request: Request) -> Response:
+        return JSONResponse(
+            await self._reports.checkpoint(sandbox, await _json(request)), status_code=202
+        )
+
+    async def _output(self, sandbox: Sandbox, request: Request) -> Response:
+        data = await _body(request, MOST_OUTPUT_BYTES)
+        stored = await self._reports.output(sandbox, request.path_params["name"], data)
+        return JSONResponse(stored, status_code=202)
+
+    async def _workspace(self, sandbox: Sandbox, _: Request) -> Response:
+        task = await self._tasks.get(sandbox.task_id, tenant_id=sandbox.tenant_id)
+        if task.base is None or task.base.object is None:
+            raise Refused(404, "not_found", "The base is not stored yet.")
+        return StreamingResponse(
+            self._objects.stream(task.base.object), media_type="application/gzip"
+        )
+
+    async def _poll(self, sandbox: Sandbox, request: Request) -> Response:
+        query = request.query_params
+        try:
+            after, wait = int(query.get("after", "0")), float(query.get("wait", "25"))
+        except ValueError:
+            raise not_allowed("after and wait are numbers.") from None
+        return JSONResponse(await self._control.poll(sandbox, after=after, wait=wait))
+
+
+def create_app(routes: Routes, health: list[Route]) -> Starlette:
+    """Build the application."""
+    return Starlette(routes=[*routes.routes(), *health])
+
+
+async def _body(request: Request, most: int) -> bytes:
+    data = bytearray()
+    async for piece in request.stream():
+        data += piece
+        if len(data) > most:
+            raise Refused(413, "too_large", f"The body is larger than {most // (1024 * 1024)} MiB.")
+    return bytes(data)
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await _body(request, MOST_JSON_BYTES))
+    except ValueError:
+        raise not_allowed("The body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise not_allowed("The body is not a JSON object.")
+    return body
