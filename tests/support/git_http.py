@@ -1,6 +1,7 @@
 """A real Git server over HTTP on loopback: `git http-backend` behind the standard library."""
 
 import base64
+import contextlib
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -153,19 +154,20 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         for prefix, status in self.git.statuses.items():
             if self.path.startswith(prefix):
-                self._plain(status, {})
+                self._plain(status, {}, b"<html>\n<body>a page</body>\n</html>\n")
                 return
         if not self.git.admits(self.headers.get("Authorization")):
             self._plain(401, {"WWW-Authenticate": 'Basic realm="git"'})
             return
         self._backend()
 
-    def _plain(self, status: int, headers: Mapping[str, str]) -> None:
+    def _plain(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def _environment(self) -> dict[str, str]:
         parts = urlsplit(self.path)
@@ -195,8 +197,10 @@ class _Handler(BaseHTTPRequestHandler):
             child.stdin.write(self._body())
             child.stdin.close()
             self._head(child.stdout)
-            while chunk := child.stdout.read(1 << 16):
-                self.wfile.write(chunk)
+            # A client that is cut off by its own limits is no fault of the server.
+            with contextlib.suppress(ConnectionError):
+                while chunk := child.stdout.read(1 << 16):
+                    self.wfile.write(chunk)
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

@@ -43,7 +43,7 @@ class GitPatchBench:
 
     async def read(self, base: Path, tree: str, path: str) -> bytes | None:
         """Return a regular file of a tree, None where there is none."""
-        if not path or "\0" in path or path.startswith("/"):
+        if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
             return None
         listing = await self._git.run(
             "ls-tree", "-z", "--full-tree", tree, "--", path, directory=base

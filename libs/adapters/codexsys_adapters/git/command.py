@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -201,10 +202,11 @@ async def _end(process: Process) -> None:
 
 
 def _failure(code: int, text: str) -> GitFailed:
-    killed = {-signal.SIGXCPU, -signal.SIGKILL, 128 + signal.SIGXCPU, 128 + signal.SIGKILL}
-    if code in killed:
-        return GitTooSlow(text)
-    full = {-signal.SIGXFSZ, 128 + signal.SIGXFSZ}
-    if code in full or "File too large" in text or "ut of memory" in text or "SIGXFSZ" in text:
+    """Tell by how git, or a helper of it, died which limit it met."""
+    died = {number for number in (-code, code - 128) if number > 0}
+    died |= {int(number) for number in re.findall(r"died of signal (\d+)", text)}
+    if signal.SIGXFSZ in died or "File too large" in text or "ut of memory" in text:
         return GitTooLarge(text)
+    if died & {signal.SIGXCPU, signal.SIGKILL}:
+        return GitTooSlow(text)
     return GitFailed(text)

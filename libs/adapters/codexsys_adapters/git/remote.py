@@ -35,6 +35,7 @@ _MEANINGS: tuple[tuple[str, EndReason, str], ...] = (
         _R.REF_NOT_FOUND,
         "The commit is not in the repository.",
     ),
+    ("non-commit object", _R.REF_NOT_FOUND, "The ref is not a commit."),
     (
         "ssl|certificate|tls",
         _R.SOURCE_UNREACHABLE,
