@@ -42,6 +42,12 @@ _MEANINGS: tuple[tuple[str, EndReason, str], ...] = (
         "The Git server's certificate is not accepted.",
     ),
     (
+        # Ended by a signal without a word of its own: it met a limit on size.
+        r"\A\s*fatal: fetch-pack: invalid index-pack output\s*\Z",
+        _R.SOURCE_TOO_LARGE,
+        "The repository is larger than the limit.",
+    ),
+    (
         "fsck error|invalid index-pack output|bad tree object|index-pack failed|bad object",
         _R.SOURCE_REFUSED,
         "The repository holds objects that are damaged or unsafe (git fsck refuses them).",
