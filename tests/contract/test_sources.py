@@ -2,6 +2,7 @@
 
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.support.git_http import GitHttpServer, git, make_repository
 
@@ -10,8 +11,10 @@ from codexsys_adapters.git import GitPatchBench
 from codexsys_adapters.outbound import Outbound
 from codexsys_adapters.zips import Zips
 from codexsys_core.base_directory import ATTRIBUTES, CONFIG
-from codexsys_core.patch import PatchBench
 from codexsys_core.source import Base, GitFetcher, GitSource, ZipReader
+
+if TYPE_CHECKING:
+    from codexsys_core.patch import PatchBench
 
 FILES: dict[str, str | bytes] = {
     "README.md": "# A\n",

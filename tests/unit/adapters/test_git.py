@@ -31,8 +31,10 @@ def server(root: Path) -> Iterator[GitHttpServer]:
         yield server
 
 
-def fetcher(folder: Path, outbound: Outbound = LOOPBACK, **limits: int) -> GitFetcher:
-    return GitFetcher(outbound=outbound, data_dir=folder, limits=FetchLimits(**limits))
+def fetcher(
+    folder: Path, outbound: Outbound = LOOPBACK, limits: FetchLimits | None = None
+) -> GitFetcher:
+    return GitFetcher(outbound=outbound, data_dir=folder, limits=limits)
 
 
 def listed(folder: Path) -> list[str]:
@@ -50,6 +52,7 @@ async def failure(fetcher: GitFetcher, into: Path, url: str, ref: str | None = N
 async def test_a_base_has_one_ref_a_history_and_nothing_else(
     tmp_path: Path, root: Path, server: GitHttpServer
 ) -> None:
+    commit = ""
     for number in range(60):
         commit = make_repository(root / "a", {"n.txt": str(number)}, f"change {number}")
     git(root / "a", "branch", "other")
@@ -213,10 +216,14 @@ async def test_what_is_too_large_is_refused(
     make_repository(root / "a", {"x": os.urandom(1 << 20), "y": "y", "z": bytes(2 << 20)})
     url = server.url("a")
     for number, limits in enumerate(
-        ({"pack_bytes": 100_000}, {"tree_bytes": 1 << 20}, {"tree_files": 2})
+        (
+            FetchLimits(pack_bytes=100_000),
+            FetchLimits(tree_bytes=1 << 20),
+            FetchLimits(tree_files=2),
+        )
     ):
         folder = tmp_path / str(number)
-        reason = await failure(fetcher(folder, **limits), folder / "base", url)
+        reason = await failure(fetcher(folder, limits=limits), folder / "base", url)
         assert reason == "source_too_large"
 
 

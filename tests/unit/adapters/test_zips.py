@@ -112,14 +112,14 @@ class _Stream(io.RawIOBase):
     def writable(self) -> bool:  # type: ignore[explicit-override]
         return True
 
-    def write(self, data: object) -> int:  # type: ignore[override,explicit-override]
+    def write(self, data: object) -> int:  # type: ignore[explicit-override]
         self.made += bytes(data)  # type: ignore[call-overload]
         return len(bytes(data))  # type: ignore[call-overload]
 
 
 async def test_streamed_and_64_bit_zips_are_taken(tmp_path: Path) -> None:
     sink = _Stream()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.py", "a" * 1000)
         with archive.open("b.py", "w", force_zip64=True) as file:
             file.write(b"b" * 1000)
