@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from typing_extensions import override
+
 
 @dataclass(frozen=True)
 class Say:
@@ -88,6 +90,7 @@ def scripted_door(*script: Step) -> Iterator[ScriptedDoor]:
 class _Handler(BaseHTTPRequestHandler):
     door: ScriptedDoor
 
+    @override
     def log_message(self, *args: object) -> None:
         """Say nothing."""
 

@@ -20,10 +20,15 @@ class Control:
         self._wait = wait
         self._lock = threading.Lock()
         self._notes: list[str] = []
+        self._thread = threading.Thread(target=self._listen, name="control", daemon=True)
 
     def start(self) -> None:
         """Listen in a thread that ends with the process."""
-        threading.Thread(target=self._listen, name="control", daemon=True).start()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Wait for the thread; the stop must have been requested."""
+        self._thread.join(_PAUSE_SECONDS)
 
     def take_notes(self) -> list[str]:
         """The notes that came since the last call."""

@@ -85,6 +85,8 @@ def _worked(
     control.start()
     ending = _ENGINES[brief.engine](run)
     _close(run, ending, checkpoints)
+    stop.request("the run is over")
+    control.close()
     return ending
 
 

@@ -20,6 +20,7 @@ class Events:
 
     def __init__(self, door: Door, *, close_seconds: float) -> None:
         self._close_seconds = close_seconds
+        self._given_up = False
         self._door = door
         self._queue: queue.Queue[tuple[str, dict[str, Any]] | None] = queue.Queue(maxsize=5000)
         self._thread = threading.Thread(target=self._post_all, name="events", daemon=True)
@@ -39,10 +40,11 @@ class Events:
         except queue.Full:
             return
         self._thread.join(self._close_seconds)
+        self._given_up = True
 
     def _post_all(self) -> None:
         number = 0
-        while item := self._queue.get():
+        while (item := self._queue.get()) and not self._given_up:
             number += 1
             kind, data = item
             payload = {"number": number, "type": kind, "data": data}

@@ -72,7 +72,8 @@ class Sandbox:
     def applies(self, patch: bytes) -> str:
         """The tree that the patch makes of the base, in an index only."""
         check = self.root / "check.git"
-        git(self.root, "clone", "-q", "--bare", str(self.base), str(check))
+        if not check.exists():
+            git(self.root, "clone", "-q", "--bare", str(self.base), str(check))
         git(check, "read-tree", "base")
         git(check, "apply", "--cached", "--allow-empty", "-", given=patch)
         return git(check, "write-tree").decode().strip()
