@@ -78,7 +78,7 @@ def _chatter(steer: dict[str, str]) -> bytes:
 
 def _collected(steer: dict[str, str]) -> bytes:
     members = {"patch": steer.get("PATCH", "")} | json.loads(steer.get("COLLECT", "{}"))
-    meta = {"v": 1, "files": sorted(members), "truncated": False}
+    meta: dict[str, Any] = {"tree": "", "changed": [], "flags": {}}
     members = {"meta.json": json.dumps(meta)} | members
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:

@@ -1,7 +1,7 @@
 """Which addresses an online phase may reach, as rules for nft: pure translation and a check."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +32,11 @@ class Allowed:
         return self.port == other.port and self.network.subnet_of(other.network)
 
 
-def effective(operator: Iterable[str], asked: Iterable[str]) -> list[Allowed]:
+def effective(operator: Iterable[str], asked: Sequence[str]) -> list[Allowed]:
     """Return what may be reached: the operator's setting, which a phase's own can only narrow."""
     granted = [entry for text in operator if (entry := Allowed.parse(text))]
     wanted = [entry for text in asked if (entry := Allowed.parse(text))]
-    if not wanted:
+    if not asked:
         return granted
     return [entry for entry in wanted if any(entry.within(grant) for grant in granted)]
 

@@ -123,6 +123,7 @@ def main(folder: str) -> None:
         supervisor = Supervisor(Path(folder))
         _let_go()
         supervisor.serve(listener)
+    os._exit(0)  # threads may still wait for clients or a gateway; nothing is left to be said
 
 
 def _let_go() -> None:

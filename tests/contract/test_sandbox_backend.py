@@ -1,0 +1,378 @@
+"""What every sandbox backend does, whatever it is made of."""
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import shlex
+import subprocess
+import tarfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from codexsys_adapters.dummy import DummyBackend
+from codexsys_adapters.local.backend import LocalBackend
+from codexsys_core.errors import SandboxError
+from codexsys_core.ids import TimeOrderedIds
+from codexsys_core.sandbox import (
+    PhaseEnd,
+    PhaseSpec,
+    SandboxBackend,
+    SandboxLimits,
+    SandboxRole,
+    SandboxSpec,
+)
+
+AGENT = Path(__file__).parents[2] / "services" / "agent"
+LIMITS = SandboxLimits(memory_mb=192, pids=64, disk_mb=64)
+
+
+@dataclass
+class Kind:
+    """How one backend is made, and how its phases are told what to do."""
+
+    name: Literal["dummy", "local"]
+    make: Callable[[], SandboxBackend]
+
+    def phase(
+        self,
+        name: str,
+        *,
+        exit_code: int = 0,
+        lines: int = 0,
+        delay: float = 0,
+        oom: bool = False,
+        **more: Any,
+    ) -> PhaseSpec:
+        """Return a phase that does this."""
+        more = {"seconds": 30} | more
+        if self.name == "dummy":
+            env = {
+                "DUMMY_EXIT": str(exit_code),
+                "DUMMY_CHATTER": str(lines),
+                "DUMMY_DELAY": str(delay),
+                "DUMMY_OOM": str(int(oom)),
+            }
+            return PhaseSpec(name=name, argv=("true",), env=env, **more)
+        script = f"for ((i=1; i<={lines}; i++)); do echo line $i; done; "
+        script += "tail /dev/zero; exit $?; " if oom else ""
+        script += f"sleep {delay} & wait $!; exit {exit_code}"
+        return PhaseSpec(name=name, argv=("bash", "-c", script), **more)
+
+
+@pytest.fixture(params=["dummy", "local"])
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
+    root = tmp_path / "sandboxes"
+    if request.param == "dummy":
+        return Kind("dummy", lambda: DummyBackend(root))
+    return Kind("local", lambda: LocalBackend(root, gateway_urls=[], agent_code=AGENT))
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    folder = tmp_path / "base.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(folder)], check=True)
+    return folder
+
+
+def spec_of(**more: Any) -> SandboxSpec:
+    given: dict[str, Any] = {
+        "id": TimeOrderedIds().new("sbx"),
+        "task_id": "task_1",
+        "tenant_id": "tenant_1",
+        "role": SandboxRole.AGENT,
+        "limits": LIMITS,
+        "seconds": 120,
+    }
+    return SandboxSpec(**(given | more))
+
+
+@pytest.fixture
+async def backend(kind: Kind) -> AsyncIterator[SandboxBackend]:
+    made = kind.make()
+    yield made
+    for name in await made.list():
+        await made.destroy(name)
+    assert await made.list() == []
+
+
+@pytest.fixture
+async def sandbox(backend: SandboxBackend, base: Path) -> str:
+    spec = spec_of()
+    await backend.create(spec, base)
+    return spec.id
+
+
+async def run(backend: SandboxBackend, sandbox: str, phase: PhaseSpec) -> PhaseEnd:
+    await backend.start(sandbox, phase)
+    return await asyncio.wait_for(backend.wait(sandbox, phase.name), 60)
+
+
+async def said(backend: SandboxBackend, sandbox: str, phase: str) -> bytes:
+    """Return everything a phase said, piece by piece."""
+    data = b""
+    while piece := await backend.output(sandbox, phase, len(data), limit=1000):
+        data += piece
+    return data
+
+
+async def heard(backend: SandboxBackend, sandbox: str, phase: str, wanted: bytes) -> bytes:
+    """Return a phase's output as soon as it holds what is wanted."""
+    data = b""
+    async with asyncio.timeout(20):
+        while wanted not in data:
+            data += await backend.output(sandbox, phase, len(data))
+    return data
+
+
+@pytest.mark.parametrize("code", [0, 3, 143])
+async def test_exit_codes(kind: Kind, backend: SandboxBackend, sandbox: str, code: int) -> None:
+    end = await run(backend, sandbox, kind.phase("checks", exit_code=code))
+    assert end == PhaseEnd(exit_code=code)
+    assert await backend.wait(sandbox, "checks") == end
+
+
+async def test_output_has_offsets(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
+    await run(backend, sandbox, kind.phase("agent", lines=500))
+    expected = "".join(f"line {number}\n" for number in range(1, 501)).encode()
+    assert await said(backend, sandbox, "agent") == expected
+    assert await backend.output(sandbox, "agent", 7, limit=6) == b"line 2"
+    assert await backend.output(sandbox, "agent", len(expected)) == b""
+
+
+async def test_output_while_it_runs(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
+    await backend.start(sandbox, kind.phase("agent", lines=3, delay=30))
+    assert await heard(backend, sandbox, "agent", b"line 3\n") == b"line 1\nline 2\nline 3\n"
+    await backend.signal(sandbox, kill=True)
+    assert (await backend.wait(sandbox, "agent")).reason == "signalled"
+
+
+async def test_asked_to_stop(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
+    await backend.start(sandbox, kind.phase("agent", lines=1, delay=30))
+    await heard(backend, sandbox, "agent", b"line 1\n")
+    await backend.signal(sandbox)
+    assert await backend.wait(sandbox, "agent") == PhaseEnd(exit_code=143)
+    await backend.signal(sandbox)
+
+
+async def test_deadline(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
+    end = await run(backend, sandbox, kind.phase("agent", delay=60, seconds=0.3))
+    assert end.reason == "deadline"
+    assert (await run(backend, sandbox, kind.phase("after"))).exit_code == 0
+
+
+async def test_out_of_memory(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
+    end = await run(backend, sandbox, kind.phase("agent", oom=True))
+    assert end.reason == "out_of_memory"
+    assert (await run(backend, sandbox, kind.phase("after"))).exit_code == 0
+
+
+async def test_output_limit(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
+    end = await run(backend, sandbox, kind.phase("agent", lines=500, output_bytes=1000))
+    assert end.reason == "output_limit"
+    assert len(await said(backend, sandbox, "agent")) == 1000
+
+
+async def test_the_same_phase_starts_once(
+    kind: Kind, backend: SandboxBackend, sandbox: str
+) -> None:
+    first = await run(backend, sandbox, kind.phase("agent", exit_code=4))
+    assert await run(backend, sandbox, kind.phase("agent", exit_code=5)) == first
+
+
+async def test_another_worker_carries_on(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
+    await backend.start(sandbox, kind.phase("agent", lines=2, delay=0.5, exit_code=6))
+    other = kind.make()
+    assert other.place == backend.place
+    assert sandbox in await other.list()
+    assert await other.wait(sandbox, "agent") == PhaseEnd(exit_code=6)
+    assert await said(other, sandbox, "agent") == b"line 1\nline 2\n"
+    assert (await run(other, sandbox, kind.phase("after"))).exit_code == 0
+
+
+async def test_create_and_destroy_are_idempotent(
+    kind: Kind, backend: SandboxBackend, base: Path
+) -> None:
+    spec = spec_of()
+    await backend.create(spec, base)
+    await backend.start(spec.id, kind.phase("agent", delay=30))
+    await backend.create(spec, base)
+    assert await backend.list() == [spec.id]
+    await backend.destroy(spec.id)
+    await backend.destroy(spec.id)
+    assert await backend.list() == []
+
+
+async def test_what_is_not_there(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
+    gone = TimeOrderedIds().new("sbx")
+    calls = [
+        backend.start(gone, kind.phase("agent")),
+        backend.wait(gone, "agent"),
+        backend.output(gone, "agent", 0),
+        backend.signal(gone),
+        backend.wait(sandbox, "never"),
+    ]
+    for call in calls:
+        with pytest.raises(SandboxError) as error:
+            await call
+        assert error.value.code == "sandbox_lost"
+
+
+async def test_a_base_that_is_missing(backend: SandboxBackend, tmp_path: Path) -> None:
+    with pytest.raises(SandboxError):
+        await backend.create(spec_of(), tmp_path / "nothing")
+
+
+async def test_the_sandbox_has_a_deadline(kind: Kind, backend: SandboxBackend, base: Path) -> None:
+    spec = spec_of(seconds=0.5)
+    await backend.create(spec, base)
+    end = await run(backend, spec.id, kind.phase("agent", delay=60))
+    assert end.reason == "deadline"
+
+
+class TestDummy:
+    """What only the dummy does."""
+
+    @pytest.fixture
+    def kind(self, tmp_path: Path) -> Kind:
+        return Kind("dummy", lambda: DummyBackend(tmp_path / "sandboxes"))
+
+    async def test_collects(self, backend: SandboxBackend, sandbox: str) -> None:
+        env = {"DUMMY_PATCH": "--- a\n", "DUMMY_COLLECT": json.dumps({"output/answer.md": "yes"})}
+        await run(backend, sandbox, PhaseSpec(name="agent", argv=("x",), env=env, seconds=5))
+        end = await run(backend, sandbox, PhaseSpec(name="collect-1", argv=("x",), seconds=5))
+        assert end.exit_code == 0
+        with tarfile.open(fileobj=io.BytesIO(await said(backend, sandbox, "collect-1"))) as tar:
+            read = {member.name: tar.extractfile(member) for member in tar}
+        texts = {name: file.read() for name, file in read.items() if file}
+        assert json.loads(texts.pop("meta.json")) == {"tree": "", "changed": [], "flags": {}}
+        assert texts == {"patch": b"--- a\n", "output/answer.md": b"yes"}
+
+    async def test_one_phase_is_told_apart(self, backend: SandboxBackend, sandbox: str) -> None:
+        env = {"DUMMY_EXIT": "0", "DUMMY_CHECKS_EXIT": "1"}
+        for name, code in (("agent", 0), ("checks-1", 1)):
+            phase = PhaseSpec(name=name, argv=("x",), env=env, seconds=5)
+            assert (await run(backend, sandbox, phase)).exit_code == code
+
+    async def test_start_failure(self, backend: SandboxBackend, sandbox: str) -> None:
+        env = {"DUMMY_START_FAILURE": "1"}
+        with pytest.raises(SandboxError):
+            await run(backend, sandbox, PhaseSpec(name="agent", argv=("x",), env=env, seconds=5))
+
+
+def host_processes(mark: str) -> list[Path]:
+    """Return the host's processes whose command line holds the mark."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it may have ended
+            if mark.encode() in (folder / "cmdline").read_bytes():
+                found.append(folder)
+    return found
+
+
+def bash(name: str, script: str, **more: Any) -> PhaseSpec:
+    given: dict[str, Any] = {"seconds": 30} | more
+    return PhaseSpec(name=name, argv=("bash", "-c", script), **given)
+
+
+class TestLocal:
+    """What only a sandbox that isolates can show."""
+
+    @pytest.fixture
+    def kind(self, tmp_path: Path) -> Kind:
+        root = tmp_path / "sandboxes"
+        return Kind("local", lambda: LocalBackend(root, gateway_urls=[], agent_code=AGENT))
+
+    async def test_fork_bomb(self, backend: SandboxBackend, sandbox: str) -> None:
+        many = "import os, time\nfor _ in range(200): os.fork() or time.sleep(60)"
+        end = await run(backend, sandbox, bash("agent", f"python3 -c {shlex.quote(many)}"))
+        assert end.reason == "too_many_processes"
+
+    async def test_files_of_a_phase(self, backend: SandboxBackend, sandbox: str) -> None:
+        script = "cat /app/input/a /app/input/deep/b; echo no > /app/input/a"
+        phase = bash("setup", script, files={"a": b"1\n", "deep/b": b"2\n"})
+        assert (await run(backend, sandbox, phase)).exit_code == 1
+        assert (await said(backend, sandbox, "setup")).startswith(b"1\n2\n")
+        await run(backend, sandbox, bash("next", "ls /app/input"))
+        assert await said(backend, sandbox, "next") == b""
+
+    async def test_workspace(self, backend: SandboxBackend, sandbox: str) -> None:
+        places = "/app/code/x /app/output/x /app/home/x"
+        assert (await run(backend, sandbox, bash("one", f"touch {places}"))).exit_code == 0
+        script = f"ls {places} && ! touch {places} && ! touch /app/base.git/x"
+        end = await run(backend, sandbox, bash("two", script, workspace="read"))
+        assert end.exit_code == 0
+
+    async def test_binary_output(self, backend: SandboxBackend, sandbox: str) -> None:
+        script = "printf '\\0\\1\\377'; echo talk >&2"
+        assert (
+            await run(backend, sandbox, bash("collect", script, output="binary"))
+        ).exit_code == 0
+        assert await said(backend, sandbox, "collect") == b"\0\1\377"
+
+    async def test_nothing_is_left_running(
+        self, backend: SandboxBackend, sandbox: str, tmp_path: Path
+    ) -> None:
+        mark = tmp_path.name + sandbox
+        script = f"setsid -f bash -c 'exec -a {mark} sleep 300'; setsid -f bash -c 'trap \"\" TERM HUP; exec -a {mark} sleep 300'"
+        assert (await run(backend, sandbox, bash("setup", script))).exit_code == 0
+        assert not host_processes(mark)
+
+    async def test_disk(self, backend: SandboxBackend, sandbox: str) -> None:
+        fill = "for i in 1 2 3 4 5; do head -c 30M /dev/zero > /app/home/$i || exit; sleep 0.1; done; sleep 20"
+        assert (await run(backend, sandbox, bash("agent", fill))).reason == "disk_full"
+
+    async def test_a_program_that_is_not_there(self, backend: SandboxBackend, sandbox: str) -> None:
+        end = await run(backend, sandbox, PhaseSpec(name="x", argv=("nosuch",), seconds=5))
+        assert end.reason == "sandbox_failed"
+        assert "nosuch" in end.detail
+
+    async def test_the_agents_interpreter(self, backend: SandboxBackend, sandbox: str) -> None:
+        code = "import os, sys; print(os.path.realpath(sys.executable))"
+        phase = PhaseSpec(name="a", argv=("codexsys-python", "-c", code), seconds=10)
+        assert (await run(backend, sandbox, phase)).exit_code == 0
+        interpreter = (await said(backend, sandbox, "a")).decode().strip()
+        script = "IFS=:; for p in $PATH; do [ ! -e $p/python3 ] || readlink -f $p/python3; done; ls /opt/codexsys/agent"
+        await run(backend, sandbox, bash("b", script))
+        seen = (await said(backend, sandbox, "b")).decode().split()
+        assert interpreter not in seen or interpreter.startswith("/usr/")
+        assert seen[-1] == "codexsys_agent"
+
+    async def test_supervisor_killed(
+        self, kind: Kind, backend: SandboxBackend, sandbox: str, tmp_path: Path
+    ) -> None:
+        await backend.start(sandbox, bash("agent", "echo here; sleep 300"))
+        await heard(backend, sandbox, "agent", b"here\n")
+        os.kill(int((tmp_path / "sandboxes" / sandbox / "lock").read_text()), 9)
+        assert (await kind.make().wait(sandbox, "agent")).reason == "sandbox_lost"
+        with pytest.raises(SandboxError):
+            await backend.start(sandbox, bash("more", "true"))
+        await backend.destroy(sandbox)
+
+    async def test_a_deep_tree_is_removed(self, backend: SandboxBackend, sandbox: str) -> None:
+        code = "import os; [(os.mkdir('d'), os.chdir('d')) for _ in range(3000)]; os.chmod('/app/code/d', 0)"
+        script = f"python3 -c {shlex.quote(code)}"
+        assert (await run(backend, sandbox, bash("agent", script))).exit_code == 0
+        await backend.destroy(sandbox)
+        assert await backend.list() == []
+
+    async def test_variables(self, backend: SandboxBackend, sandbox: str) -> None:
+        value = "a b\n'$x\" ü"
+        phase = bash("agent", 'printf %s "$ODD"', env={"ODD": value})
+        await run(backend, sandbox, phase)
+        assert (await said(backend, sandbox, "agent")).decode() == value
+
+    async def test_threads_and_processes_work(self, backend: SandboxBackend, sandbox: str) -> None:
+        code = (
+            "import asyncio, multiprocessing as m, threading\n"
+            "async def f():\n"
+            "    p = await asyncio.create_subprocess_exec('true'); await p.wait()\n"
+            "asyncio.run(f()); m.Pool(2).map(abs, [1]); t = threading.Thread(target=print); t.start(); t.join()"
+        )
+        end = await run(backend, sandbox, bash("agent", f"python3 -c {shlex.quote(code)}"))
+        assert end.exit_code == 0, await said(backend, sandbox, "agent")
