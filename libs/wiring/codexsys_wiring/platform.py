@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -177,7 +178,7 @@ def open_backend(settings: Settings) -> SandboxBackend:
 
         return DummyBackend(root)
     if settings.sandbox == "local":
-        from codexsys_adapters.local import LocalBackend
+        from codexsys_adapters.local.backend import LocalBackend
 
         return LocalBackend(
             root,
@@ -264,13 +265,16 @@ def _objects(
 
 
 def _server_hosts(settings: Settings) -> list[str]:
-    """Return the hosts of all configured servers: setup must not reach them."""
-    urls = [
-        settings.database,
-        settings.redis_url,
-        settings.store,
-        settings.model_url,
-        *settings.gateway_urls,
-    ]
-    urls += [f"kafka://{part}" for part in settings.queue_url.removeprefix("kafka://").split(",")]
-    return sorted({host for url in urls if (host := urlsplit(url).hostname)})
+    """Return the addresses of all configured servers: setup must not reach them."""
+    urls = [settings.database, settings.redis_url, settings.store, settings.model_url, *settings.gateway_urls]
+    if settings.queue_url.startswith("kafka://"):
+        urls += [f"kafka://{part}" for part in settings.queue_url.removeprefix("kafka://").split(",")]
+    hosts = {host for url in urls if (host := urlsplit(url).hostname)}
+    return sorted({address for host in hosts for address in _addresses(host)})
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        return {str(found[4][0]).partition("%")[0] for found in socket.getaddrinfo(host, None)}
+    except socket.gaierror:
+        raise ConfigurationError([f"the configured server {host} has no address"]) from None
