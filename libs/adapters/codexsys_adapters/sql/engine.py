@@ -1,7 +1,8 @@
 """Connections and transactions on SQLite and MySQL, with driver errors turned into ours at this edge."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -94,6 +95,7 @@ class Database:
         if self.dialect == "sqlite":
             # Writers of one process queue here, in order, instead of polling for the file's lock.
             self._writer = asyncio.Lock()
+            event.listen(self._engine.sync_engine, "do_connect", _sqlite_probe)
             event.listen(self._engine.sync_engine, "connect", _sqlite_connect)
             event.listen(self._engine.sync_engine, "begin", _sqlite_begin)
         return self
@@ -201,6 +203,11 @@ def _mysql_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
         # Every block here ends its transaction itself: no further round trip to be sure.
         "pool_reset_on_return": None,
     }
+
+
+def _sqlite_probe(_dialect: Any, _record: Any, arguments: Sequence[Any], _keywords: Any) -> None:
+    # A file that cannot be opened fails here: the driver would leave a thread behind.
+    sqlite3.connect(arguments[0]).close()
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:
