@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 PROBE = Path(__file__).with_name("sandbox_probe.py")
 TOKEN = "sbt-very-secret"
 OWN_ADDRESS = "198.51.100.77"
-NOTHING = {"write": [], "see": [], "connect": []}
+NOTHING: dict[str, list[str]] = {"write": [], "see": [], "connect": []}
 
 
 class Gateway(ThreadingHTTPServer):
@@ -297,7 +297,9 @@ async def test_the_door_holds_while_the_gateway_restarts(
     await heard(sandbox, b"asking")
     again = Gateway(port=gateway.port)
     try:
-        assert await sandbox.backend.wait(sandbox.id, "agent") == PhaseEnd(exit_code=0)
+        end = await sandbox.backend.wait(sandbox.id, "agent")
+        text = await sandbox.backend.output(sandbox.id, "agent", 0)
+        assert end == PhaseEnd(exit_code=0), text.decode()
     finally:
         again.stop()
 

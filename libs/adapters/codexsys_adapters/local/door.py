@@ -1,6 +1,8 @@
 """The door: what listens inside an agent's sandbox and leads to a gateway, adding the token."""
 
+import contextlib
 import http.client
+import itertools
 import json
 import socket
 import threading
@@ -68,6 +70,11 @@ class Door(ThreadingHTTPServer):
         """Stay silent: the one at the other end is hostile, and its failures are its own."""
 
 
+def _connection(gateway: urllib.parse.SplitResult) -> http.client.HTTPConnection:
+    kind = http.client.HTTPSConnection if gateway.scheme == "https" else http.client.HTTPConnection
+    return kind(gateway.hostname or "", gateway.port, timeout=_ANSWER_SECONDS)
+
+
 class _Passage(BaseHTTPRequestHandler):
     """One connection from inside; each request is made anew towards a gateway."""
 
@@ -102,45 +109,30 @@ class _Passage(BaseHTTPRequestHandler):
             self._carry(self.rfile.read(int(length)))
 
     def _carry(self, body: bytes) -> None:
-        end, turn = time.monotonic() + _HOLD_SECONDS, 0
-        while time.monotonic() < end and not self.server.closed.is_set():
-            gateway = self.server.gateways[turn % len(self.server.gateways)]
-            turn += 1
-            answer = self._ask(gateway, body)
-            if answer is not None:
-                connection, response = answer
+        """Hold the request until a gateway takes it; what may have been paid for is not repeated."""
+        end = time.monotonic() + _HOLD_SECONDS
+        for gateway in itertools.cycle(self.server.gateways):
+            if time.monotonic() > end or self.server.closed.is_set():
+                break
+            connection = _connection(gateway)
+            with contextlib.closing(connection):
                 try:
-                    self._answer(response)
-                finally:
-                    connection.close()
+                    connection.connect()
+                except OSError:
+                    self.server.closed.wait(_RETRY_SECONDS)
+                    continue
+                try:
+                    path = gateway.path.rstrip("/") + self.path
+                    connection.request(self.command, path, body, self._sent())
+                    response = connection.getresponse()
+                except (OSError, http.client.HTTPException):
+                    if self.path.split("?")[0] in _NOT_REPEATED:
+                        break
+                    self.server.closed.wait(_RETRY_SECONDS)
+                    continue
+                self._answer(response)
                 return
-            if self.close_connection:
-                return
-            self.server.closed.wait(_RETRY_SECONDS)
         self._refuse(503, "gateway_unreachable", "no gateway answered", retry=True)
-
-    def _ask(
-        self, gateway: urllib.parse.SplitResult, body: bytes
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse] | None:
-        """Return the gateway's answer, None when it is worth another try."""
-        kind = (
-            http.client.HTTPSConnection if gateway.scheme == "https" else http.client.HTTPConnection
-        )
-        connection = kind(gateway.hostname or "", gateway.port, timeout=_ANSWER_SECONDS)
-        sent = False
-        try:
-            connection.connect()
-            sent = True
-            connection.request(
-                self.command, gateway.path.rstrip("/") + self.path, body, self._sent()
-            )
-            return connection, connection.getresponse()
-        except (OSError, http.client.HTTPException):
-            connection.close()
-            if sent and self.path.split("?")[0] in _NOT_REPEATED:  # it may have been paid for
-                self._refuse(503, "gateway_lost", "the gateway went away", retry=True)
-                self.close_connection = True
-            return None
 
     def _sent(self) -> dict[str, str]:
         kept = {name: self.headers[name] for name in _REQUEST_HEADERS if name in self.headers}
@@ -153,10 +145,12 @@ class _Passage(BaseHTTPRequestHandler):
             if value is not None:
                 self.send_header(name, value)
         bodiless = response.status in (204, 304)
-        chunked = response.length is None and not bodiless
+        unknown = response.length is None and not bodiless
+        chunked = unknown and self.request_version != "HTTP/1.0"
+        self.close_connection = self.close_connection or (unknown and not chunked)
         if chunked:
             self.send_header("Transfer-Encoding", "chunked")
-        elif not bodiless:
+        elif response.length is not None and not bodiless:
             self.send_header("Content-Length", str(response.length))
         self.end_headers()
         while data := response.read1(_CHUNK):
@@ -172,7 +166,7 @@ class _Passage(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         if retry:
             self.send_header("Retry-After", "5")
-        if status in (411, 413):
+        if status in (404, 411, 413):  # its body is still to come
             self.close_connection = True
             self.send_header("Connection", "close")
         self.end_headers()
