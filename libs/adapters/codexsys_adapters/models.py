@@ -20,7 +20,8 @@ class UpstreamModels:
     def __init__(
         self, *, url: str, key: str, client: httpx2.AsyncClient, silence_seconds: float
     ) -> None:
-        self._client = openai.AsyncOpenAI(
+        # Requests are built by the gateway; the driver's overloads know only literal arguments.
+        self._client: Any = openai.AsyncOpenAI(
             base_url=url,
             api_key=key or "none",
             http_client=client,
@@ -33,7 +34,8 @@ class UpstreamModels:
         answer = await _patient(
             lambda: self._client.chat.completions.create(**request, stream=False)
         )
-        return answer.model_dump(mode="json", exclude_unset=True)
+        whole: dict[str, Any] = answer.model_dump(mode="json", exclude_unset=True)
+        return whole
 
     async def stream(self, request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Yield chunks; only the start of a stream is tried again."""

@@ -116,7 +116,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         database = await stack.enter_async_context(Database(settings.database))
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         queue = await stack.enter_async_context(_queue(settings, clock))
-        objects, local = _objects(settings, key, clock)
+        objects, local = await stack.enter_async_context(_objects(settings, key, clock))
         outbound = Outbound(
             allow_networks=settings.allow_networks, allow_http=settings.allow_http_git
         )
@@ -237,38 +237,52 @@ async def _queue(settings: Settings, clock: Clock) -> AsyncIterator[Queue]:
         raise ConfigurationError(["CODEXSYS_QUEUE_URL: neither memory: nor kafka://host:port"])
     from codexsys_adapters.kafka import KafkaQueue
 
-    async with KafkaQueue(settings.queue_url.removeprefix("kafka://"), clock=clock) as queue:
+    async with KafkaQueue(
+        bootstrap=settings.queue_url.removeprefix("kafka://"), clock=clock
+    ) as queue:
         yield queue
 
 
-def _objects(
+@asynccontextmanager
+async def _objects(
     settings: Settings, key: bytes, clock: Clock
-) -> tuple[ObjectStore, LocalObjects | None]:
+) -> AsyncIterator[tuple[ObjectStore, LocalObjects | None]]:
     url = urlsplit(settings.store)
     if url.scheme == "file":
         files = FileObjects(
             root=Path(url.path), public_url=settings.api_url, secret_key=key, clock=clock
         )
-        return files, files
+        yield files, files
+        return
     if url.scheme != "s3":
         raise ConfigurationError(["CODEXSYS_STORE_URL: neither file:///path nor s3://host:port"])
     from codexsys_adapters.s3 import S3Objects
 
-    return S3Objects(
-        settings.store,
+    store = S3Objects(
+        url=settings.store,
         access_key=settings.store_key,
         secret_key=settings.store_secret.get_secret_value(),
         public_url=settings.store_public_url,
         bucket_suffix=settings.store_bucket_suffix,
         clock=clock,
-    ), None
+    )
+    async with store as objects:
+        yield objects, None
 
 
 def _server_hosts(settings: Settings) -> list[str]:
     """Return the addresses of all configured servers: setup must not reach them."""
-    urls = [settings.database, settings.redis_url, settings.store, settings.model_url, *settings.gateway_urls]
+    urls = [
+        settings.database,
+        settings.redis_url,
+        settings.store,
+        settings.model_url,
+        *settings.gateway_urls,
+    ]
     if settings.queue_url.startswith("kafka://"):
-        urls += [f"kafka://{part}" for part in settings.queue_url.removeprefix("kafka://").split(",")]
+        urls += [
+            f"kafka://{part}" for part in settings.queue_url.removeprefix("kafka://").split(",")
+        ]
     hosts = {host for url in urls if (host := urlsplit(url).hostname)}
     return sorted({address for host in hosts for address in _addresses(host)})
 

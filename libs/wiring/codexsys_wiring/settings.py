@@ -14,6 +14,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from typing_extensions import override
 
 PREFIX = "CODEXSYS_"
 _PASSED_OVER = ("TEST_", "STACK_", "REQUIRE", "URL", "API_KEY", "CRASH_AT", "TESTING")
@@ -160,13 +161,14 @@ class Settings(BaseSettings):
             raise ConfigurationError([problem])
 
     @classmethod
+    @override
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         files = TomlConfigSettingsSource(settings_cls, toml_file=list(cls.toml_files))
         return (init_settings, env_settings, files)

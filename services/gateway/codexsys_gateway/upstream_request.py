@@ -1,10 +1,24 @@
 """Build the upstream request from an allow list; nothing is passed on that is not named here."""
 
+from collections.abc import Callable
 from typing import Any
 
 from codexsys_gateway.refusals import not_allowed
 
 _NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
+_OPTIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    **{name: lambda body, name=name: isinstance(body[name], int | float) for name in _NUMBERS},  # type: ignore[misc]
+    "stop": lambda body: isinstance(body["stop"], str | list),
+    "reasoning_effort": lambda body: body["reasoning_effort"] in _EFFORTS,
+    "parallel_tool_calls": lambda body: (
+        bool(body.get("tools")) and isinstance(body["parallel_tool_calls"], bool)
+    ),
+    "tool_choice": lambda body: (
+        bool(body.get("tools")) and body["tool_choice"] in ("auto", "none", "required")
+    ),
+}
+"""What may be passed on as it is, and when."""
+_EFFORTS = ("none", "minimal", "low", "medium", "high")
 _DROPPED = frozenset(
     {
         "model",
@@ -18,6 +32,7 @@ _DROPPED = frozenset(
         "metadata",
     }
 )
+_KNOWN = _DROPPED | set(_OPTIONS) | {"messages", "tools"}
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer"})
 DEFAULT_OUTPUT_TOKENS = 16_000
 BYTES_PER_TOKEN = 3
@@ -31,33 +46,18 @@ def build(body: dict[str, Any], *, model: str) -> dict[str, Any]:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise not_allowed("messages must be a list that is not empty.")
+    unknown = set(body) - _KNOWN
+    if unknown:
+        raise not_allowed(f"Not passed on to the model: {', '.join(sorted(unknown))}.")
     request: dict[str, Any] = {
         "model": model,
         "messages": [_message(message) for message in messages],
     }
-    for name in _NUMBERS:
-        if isinstance(body.get(name), int | float):
-            request[name] = body[name]
     if body.get("tools"):
         request["tools"] = [_tool(tool) for tool in body["tools"]]
-        if isinstance(body.get("parallel_tool_calls"), bool):
-            request["parallel_tool_calls"] = body["parallel_tool_calls"]
-        if body.get("tool_choice") in ("auto", "none", "required"):
-            request["tool_choice"] = body["tool_choice"]
-    if isinstance(body.get("stop"), str | list):
-        request["stop"] = body["stop"]
-    if body.get("reasoning_effort") in ("none", "minimal", "low", "medium", "high"):
-        request["reasoning_effort"] = body["reasoning_effort"]
-    unknown = (
-        set(body)
-        - set(request)
-        - _DROPPED
-        - {"tool_choice", "parallel_tool_calls", "stop", "reasoning_effort"}
-        - set(_NUMBERS)
-    )
-    if unknown:
-        raise not_allowed(f"Not passed on to the model: {', '.join(sorted(unknown))}.")
-    return request
+    return request | {
+        name: body[name] for name, fits in _OPTIONS.items() if name in body and fits(body)
+    }
 
 
 def wanted_output(body: dict[str, Any]) -> int:

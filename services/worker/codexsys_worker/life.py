@@ -101,11 +101,13 @@ class Life:
             await run.settle_in()
             baseline = await verifier.baseline()
             notes: list[str] = []
-            for left in range(self._rounds(work), -1, -1):
+            left = self._rounds(work)
+            while True:
                 done = await run.go(baseline, notes)
                 result = await self._weigh(work, run, verifier, baseline, done)
                 if left == 0 or not _worth_another_round(result):
                     break
+                left -= 1
                 notes = [*notes, _rejection(result, verifier.tail)]
             await run.move(Phase.COMMITTING)
             return result
