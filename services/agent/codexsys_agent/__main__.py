@@ -1,20 +1,27 @@
-"""Starts the agent; the first word comes before anything heavy is imported."""
+"""Starts the agent, or `collector` or `checks`, without a heavy import before the first word."""
 
 import sys
 
 
-def start() -> int:
-    """Say hello, make this package importable however it was started, and run."""
-    sys.stdout.write("codexsys agent: starting\n")
-    sys.stdout.flush()
+def start(words: list[str]) -> int:
+    """Make this package importable however it was started, and run what is named."""
     # Started as a folder (`python -I …/codexsys_agent`) the first entry is that folder;
     # started with -m it may be the workspace, whose modules must never shadow ours.
-    parent = __file__.rpartition("/codexsys_agent/")[0] or "/"
-    sys.path[0] = parent
+    sys.path[0] = __file__.rpartition("/codexsys_agent/")[0] or "/"
+    if words[:1] == ["collector"]:
+        from codexsys_agent import collector  # noqa: PLC0415 - its stdout is a tar
+
+        return collector.main(words[1:])
+    if words[:1] == ["checks"]:
+        from codexsys_agent import checks  # noqa: PLC0415
+
+        return checks.main(words[1:])
+    sys.stdout.write("codexsys agent: starting\n")
+    sys.stdout.flush()
     from codexsys_agent.main import main  # noqa: PLC0415 - after the first word
 
-    return main(sys.argv[1:])
+    return main(words)
 
 
 if __name__ == "__main__":
-    sys.exit(start())
+    sys.exit(start(sys.argv[1:]))

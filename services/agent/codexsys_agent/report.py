@@ -3,6 +3,7 @@
 import queue
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 from codexsys_agent.door import Door
@@ -11,8 +12,14 @@ from codexsys_agent.errors import AgentError
 
 def say(line: str) -> None:
     """One line of agent.log."""
-    sys.stdout.write(line.rstrip("\n") + "\n")
-    sys.stdout.flush()
+    show((line.rstrip("\n") + "\n").encode("utf-8", "replace"))
+
+
+def show(data: bytes) -> None:
+    """Pass bytes on to agent.log."""
+    with suppress(OSError):  # nobody reads any more: no reason to end the run
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 class Events:

@@ -1,8 +1,7 @@
 """The command engine: a given script, no model."""
 
-import sys
-
 from codexsys_agent.ending import Ending, Exit
+from codexsys_agent.report import show
 from codexsys_agent.run import Run
 from codexsys_agent.session import Session
 from codexsys_agent.shell import run_command
@@ -22,7 +21,7 @@ def drive(run: Run) -> Ending:
         env=run.env,
         timeout=wall,
         stop=run.stop,
-        echo=_echo,
+        echo=show,
     )
     run.events.add("agent.tool", step=1, tool="command", ok=finished.code == 0)
     if run.stop.requested:
@@ -33,8 +32,3 @@ def drive(run: Run) -> Ending:
         detail = f"the script ended with exit code {finished.code}"
         return Ending(Exit.COMMAND_FAILED, "command_failed", detail=detail)
     return Ending(Exit.FINISHED, "done", summary="The given script ran to its end.")
-
-
-def _echo(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
