@@ -1,0 +1,60 @@
+"""Puts the API together."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from codexsys_api import problems
+from codexsys_api.auth import Sessions
+from codexsys_api.context import Streams
+from codexsys_api.observe import Observe
+from codexsys_api.pages import Pages
+from codexsys_api.routes import artifacts, follow, health, tasks
+from codexsys_api.routes.params import BODIES
+from codexsys_api.submit import Submitter
+from codexsys_wiring.platform import Platform
+
+_ROUTERS = (health.router, tasks.router, follow.router, artifacts.router)
+
+
+class Described(FastAPI):
+    """An application whose description has the bodies that we read ourselves."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Describe the API as OpenAPI 3.1."""
+        if self.openapi_schema is None:
+            found = get_openapi(title=self.title, version=self.version, routes=self.routes)
+            schemas = found.setdefault("components", {}).setdefault("schemas", {})
+            for model in BODIES:
+                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas.update(schema.pop("$defs", {}))
+                schemas[model.__name__] = schema
+            found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            found["security"] = [{"key": []}]
+            self.openapi_schema = found
+        return self.openapi_schema
+
+
+def create_app(platform: Platform) -> FastAPI:
+    """Build the application on an open platform."""
+    app = Described(
+        title="codexsys",
+        version=version("codexsys"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.platform = platform
+    app.state.base_url = platform.settings.api_url
+    app.state.streams = Streams()
+    app.state.submitter = Submitter(platform)
+    app.state.sessions = Sessions(platform)
+    app.state.pages = Pages(clock=platform.clock, version=app.version)
+    problems.install(app)
+    app.add_middleware(Observe, ids=platform.ids)
+    for router in _ROUTERS:
+        app.include_router(router)
+    return app

@@ -1,0 +1,112 @@
+"""Who is asking: a key for programs, a signed cookie for pages, a one-time link for the first visit."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request
+from itsdangerous import BadData, URLSafeSerializer
+
+from codexsys_api.context import Opened
+from codexsys_core.errors import Forbidden, Unauthorized
+from codexsys_core.principal import Principal, new_secret, parse_key, secret_matches
+from codexsys_wiring.platform import Platform
+
+COOKIE = "codexsys_session"
+SESSION_SECONDS = 7 * 86_400
+LINK_SECONDS = 15 * 60
+
+
+async def principal_of_key(platform: Platform, text: str) -> Principal:
+    """Return who a key belongs to; raises `Unauthorized`."""
+    parsed = parse_key(text)
+    key = await platform.keys.key(parsed[0]) if parsed else None
+    if parsed is None or key is None or not secret_matches(parsed[1], key.secret_hash):
+        raise Unauthorized(
+            "This key is not known. Make one with: codexsys keys create", code="key_unknown"
+        )
+    if key.revoked_at is not None:
+        raise Unauthorized(
+            "This key was revoked. Make a new one with: codexsys keys create", code="key_revoked"
+        )
+    return Principal(tenant_id=key.tenant_id, key_id=key.id, name=key.name)
+
+
+async def _bearer(request: Request, platform: Opened) -> Principal:
+    kind, _, text = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not text.strip():
+        raise Unauthorized("Send your key as: Authorization: Bearer cdx_…", code="key_missing")
+    return await principal_of_key(platform, text.strip())
+
+
+Caller = Annotated[Principal, Depends(_bearer)]
+
+
+class Sessions:
+    """Signs and reads cookies, CSRF tokens and sign-in links; the key behind each is asked every time."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._cookies = _signer(platform, "session")
+        self._csrf = _signer(platform, "csrf")
+        self._used: dict[str, datetime] = {}
+
+    def cookie(self, principal: Principal) -> str:
+        """Return the value of a new session's cookie."""
+        until = self._platform.clock.now() + timedelta(seconds=SESSION_SECONDS)
+        return str(self._cookies.dumps([principal.key_id, until.timestamp(), new_secret()]))
+
+    async def principal(self, cookie: str | None) -> Principal | None:
+        """Return who a cookie belongs to, None for an old or false one, or one of a revoked key."""
+        try:
+            key_id, until, _ = self._cookies.loads(cookie or "")
+        except BadData:
+            return None
+        if self._platform.clock.now().timestamp() >= until:
+            return None
+        return await self._of_key_id(key_id)
+
+    async def _of_key_id(self, key_id: str) -> Principal | None:
+        key = await self._platform.keys.key(key_id)
+        if key is None or key.revoked_at is not None:
+            return None
+        return Principal(tenant_id=key.tenant_id, key_id=key.id, name=key.name)
+
+    def csrf(self, cookie: str) -> str:
+        """Return the token that each form of this session carries."""
+        return str(self._csrf.dumps(cookie.rpartition(".")[2]))
+
+    def check_csrf(self, cookie: str, token: str) -> None:
+        """Raise `Forbidden` unless the form came from a page of this session."""
+        try:
+            good = self._csrf.loads(token) == cookie.rpartition(".")[2]
+        except BadData:
+            good = False
+        if not good:
+            raise Forbidden(
+                "This form is from another session. Go back, reload the page and send it again.",
+                code="csrf",
+            )
+
+    async def follow(self, token: str) -> Principal | None:
+        """Return who a sign-in link belongs to, once; None when it is used, old or false."""
+        try:
+            key_id, until, nonce = _signer(self._platform, "sign-in").loads(token)
+        except BadData:
+            return None
+        now = self._platform.clock.now()
+        self._used = {each: end for each, end in self._used.items() if end > now}
+        if now.timestamp() >= until or nonce in self._used:
+            return None
+        self._used[nonce] = now + timedelta(seconds=LINK_SECONDS)
+        return await self._of_key_id(key_id)
+
+
+def sign_in_link(platform: Platform, *, key_id: str, base_url: str) -> str:
+    """Return a link that signs in as the owner of a key: once, within 15 minutes."""
+    until = platform.clock.now() + timedelta(seconds=LINK_SECONDS)
+    token = _signer(platform, "sign-in").dumps([key_id, until.timestamp(), new_secret()])
+    return f"{base_url}/sign-in/{token!s}"
+
+
+def _signer(platform: Platform, purpose: str) -> URLSafeSerializer:
+    return URLSafeSerializer(platform.secret_key, salt=f"codexsys-{purpose}")

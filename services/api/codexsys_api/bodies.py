@@ -1,0 +1,197 @@
+"""What clients send: strict models, and readers that take no more than they may."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+from starlette.datastructures import FormData
+from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+
+from codexsys_api.problems import invalid
+from codexsys_core.environment import Environment
+from codexsys_core.errors import FieldError, Invalid, TooLarge
+from codexsys_core.limits import Limits
+from codexsys_core.share import DEFAULT_PARTS, Part
+from codexsys_core.task import Requirements
+from codexsys_core.verdict import Checks
+
+JSON_BYTES = 1 << 20
+M = TypeVar("M", bound=BaseModel)
+_LABEL = re.compile(r"[A-Za-z0-9._/-]{1,63}")
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        message = "say what should be done"
+        raise ValueError(message)
+    return text
+
+
+def _labels(given: dict[str, str]) -> dict[str, str]:
+    for name, value in given.items():
+        if not _LABEL.fullmatch(name) or len(value) > 63:
+            message = f"{name[:80]!r}: names are 1 to 63 of A-Z a-z 0-9 . _ / -, values at most 63 characters"
+            raise ValueError(message)
+    return given
+
+
+class Body(BaseModel):
+    """A JSON body: no unknown field, no wrong type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class GitBody(Body):
+    """A Git repository by URL."""
+
+    url: str = Field(min_length=1, max_length=2048)
+    ref: str | None = Field(default=None, min_length=1, max_length=255)
+    submodules: bool = False
+
+
+class SourceBody(Body):
+    """Exactly one of these."""
+
+    git: GitBody | None = None
+    task: str | None = Field(default=None, max_length=64)
+
+
+class CreateTask(Body):
+    """A new task."""
+
+    prompt: Annotated[str, AfterValidator(_said)] = Field(max_length=200_000)
+    source: SourceBody | None = None
+    """Left out in a multipart request: its part `file` is the source."""
+    mode: Literal["modify", "explain", "pull_request"] = "modify"
+    environment: Environment = Field(default_factory=Environment)
+    checks: Checks = Field(default_factory=Checks)
+    engine: Literal["builtin", "command"] = "builtin"
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    command: str | None = Field(default=None, min_length=1, max_length=262_144)
+    """The bash script of engine `command`."""
+    requirements: Requirements = Field(default_factory=Requirements)
+    clarify: Literal["ask", "assume", "never"] = "ask"
+    answer_within_seconds: int = Field(default=86_400, ge=60, le=2_592_000)
+    limits: Limits = Field(default_factory=Limits)
+    priority: int = Field(default=5, ge=0, le=9)
+    labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field(
+        default_factory=dict, max_length=32
+    )
+
+
+class RetryTask(Body):
+    """What may be other than in the task that is retried."""
+
+    limits: Limits | None = None
+
+
+class CreateShare(Body):
+    """A new share link."""
+
+    expires_in: int = Field(default=604_800, ge=60, le=7_776_000)
+    parts: list[Part] = Field(
+        default_factory=lambda: list(DEFAULT_PARTS), min_length=1, max_length=6
+    )
+
+
+class CreateKey(Body):
+    """A new key."""
+
+    name: str = Field(min_length=1, max_length=100)
+
+
+_LATER = ("deliver", "webhook", "reuse", "attempts_in_parallel")
+
+
+def refuse_later(given: Mapping[str, Any]) -> None:
+    """Refuse what has its name already and comes later: never ignored."""
+    found = [f"/{name}" for name in _LATER if name in given]
+    source = given.get("source")
+    if isinstance(source, dict):
+        if "zip" in source:
+            found.append("/source/zip")
+        if isinstance(source.get("git"), dict) and "credential" in source["git"]:
+            found.append("/source/git/credential")
+    if isinstance(given.get("environment"), str):
+        found.append("/environment")
+    if found:
+        fields = [FieldError(pointer, "This is not available yet.") for pointer in found]
+        raise Invalid(f"{found[0]} is not available yet.", code="not_available_yet", fields=fields)
+    if given.get("mode") == "pull_request":
+        field = FieldError("/mode", "No forge is configured; use modify and take the diff.")
+        raise Invalid(
+            "No forge is configured for pull requests.", code="forge_not_configured", fields=[field]
+        )
+
+
+def read(model: type[M], raw: bytes | str) -> M:
+    """Read a JSON text as a model."""
+    try:
+        given = from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise Invalid(f"The body is not JSON: {error}", code="bad_json") from error
+    if model is CreateTask and isinstance(given, dict):
+        refuse_later(given)
+    try:
+        return model.model_validate(given, strict=True)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+async def read_json(request: Request, model: type[M]) -> M:
+    """Read a request's body; an empty one is an empty object."""
+    raw = b"".join([piece async for piece in capped(request, JSON_BYTES)])
+    if raw and media_type(request) != "application/json":
+        raise Invalid("Send application/json.", code="media_type")
+    return read(model, raw or b"{}")
+
+
+def media_type(request: Request) -> str:
+    """Return the body's media type without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def capped(request: Request, most: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body; raise `TooLarge` as soon as it is known to be more than it may be."""
+    refusal = TooLarge(f"The body is larger than {most:,} bytes.")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > most:
+        raise refusal
+    seen = 0
+    async for piece in request.stream():
+        seen += len(piece)
+        if seen > most:
+            raise refusal
+        yield piece
+
+
+@asynccontextmanager
+async def read_form(request: Request, most: int) -> AsyncIterator[FormData]:
+    """Read a form; a file in it is on disk, without a name, until the block ends."""
+    if media_type(request) == "multipart/form-data":
+        form = await _multipart(request, most)
+    elif media_type(request) == "application/x-www-form-urlencoded":
+        form = await FormParser(request.headers, capped(request, JSON_BYTES)).parse()
+    else:
+        raise Invalid("Send multipart/form-data.", code="media_type")
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+async def _multipart(request: Request, most: int) -> FormData:
+    body = capped(request, most + JSON_BYTES)
+    parser = MultiPartParser(
+        request.headers, body, max_files=1, max_fields=64, max_part_size=JSON_BYTES
+    )
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        raise Invalid(
+            f"The multipart body cannot be read: {error.message}", code="bad_multipart"
+        ) from error

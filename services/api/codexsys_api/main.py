@@ -1,0 +1,81 @@
+"""The API as a service."""
+
+import asyncio
+
+import uvicorn
+from fastapi import FastAPI
+
+from codexsys_api.app import create_app
+from codexsys_wiring.health import QuietServer
+from codexsys_wiring.platform import Platform, open_platform
+from codexsys_wiring.service import serve
+from codexsys_wiring.settings import Settings, load_settings
+from codexsys_wiring.telemetry import configure_telemetry
+
+GRACE_SECONDS = 10
+
+
+class Api:
+    """Serves the API and the pages until stopped."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._settings = platform.settings
+        self.app: FastAPI = create_app(platform)
+        config = uvicorn.Config(
+            self.app,
+            host=self._settings.api_host,
+            port=self._settings.api_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        self._server = QuietServer(config)
+        self._serving = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """Return where people reach it; the real port is known once it serves."""
+        base: str = self.app.state.base_url
+        return base
+
+    async def run(self) -> None:
+        """Serve until stopped."""
+        watching = asyncio.create_task(self._started())
+        try:
+            await self._server.serve()
+        finally:
+            watching.cancel()
+            await self.app.state.submitter.close()
+
+    def stop(self) -> None:
+        """End streams and take no more requests."""
+        self.app.state.streams.close()
+        self._server.should_exit = True
+
+    async def serving(self) -> None:
+        """Return when requests are answered."""
+        await self._serving.wait()
+
+    async def _started(self) -> None:
+        while not self._server.started:
+            await asyncio.sleep(0.01)
+        if not self._settings.public_url:
+            port = self._server.servers[0].sockets[0].getsockname()[1]
+            self.app.state.base_url = f"http://{self._settings.api_host}:{port}"
+        self._serving.set()
+
+
+async def run(settings: Settings) -> None:
+    """Serve the API alone."""
+    settings.refuse_memory("api")
+    async with open_platform(settings) as platform:
+        await serve(Api(platform))
+
+
+def main() -> None:
+    """Start the API alone."""
+    settings = load_settings()
+    configure_telemetry(settings, service="api")
+    asyncio.run(run(settings))

@@ -1,0 +1,66 @@
+"""What every request gets: an id, a log context, metrics, safe headers, and an answer when code fails."""
+
+import re
+import time
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from codexsys_api.problems import unexpected
+from codexsys_core.ids import Ids
+
+REQUESTS = Counter("codexsys_http_requests", "Requests answered.", ["method", "route", "status"])
+SECONDS = Histogram(
+    "codexsys_http_request_seconds", "Time to the end of the answer.", ["method", "route"]
+)
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Observe:
+    """Pure ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, *, ids: Ids) -> None:
+        self._app = app
+        self._ids = ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and note how it ended."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        given = request.headers.get("x-request-id", "")
+        scope["request_id"] = given if _GIVEN_ID.fullmatch(given) else self._ids.new("req")
+        status = 0
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = scope["request_id"]
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        began = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]):
+            try:
+                await self._app(scope, receive, note)
+            except Exception:
+                structlog.get_logger().exception("request failed", path=scope["path"])
+                if status:
+                    raise  # half an answer is out: only a broken connection can still say so
+                await unexpected(request)(scope, receive, note)
+            finally:
+                _count(scope, status, time.perf_counter() - began)
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    route = getattr(scope.get("route"), "path", "none")
+    REQUESTS.labels(method, route, status).inc()
+    SECONDS.labels(method, route).observe(seconds)

@@ -1,0 +1,41 @@
+"""Parameters that many addresses share."""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import Depends, Path
+from pydantic import BaseModel
+
+from codexsys_api.bodies import CreateKey, CreateShare, CreateTask, RetryTask
+from codexsys_core.errors import NotFound
+
+_ID = re.compile(r"[a-z]{2,8}_[0-9a-z]{26}")
+BODIES: tuple[type[BaseModel], ...] = (CreateTask, RetryTask, CreateShare, CreateKey)
+
+
+def known_form(text: str, what: str) -> str:
+    """Return an id that can be one; what cannot be an id is not there."""
+    if not _ID.fullmatch(text):
+        raise NotFound(f"There is no such {what}.", code=f"{what}_not_found")
+    return text
+
+
+def _task_id(task_id: Annotated[str, Path()]) -> str:
+    return known_form(task_id, "task")
+
+
+TaskId = Annotated[str, Depends(_task_id)]
+
+
+def takes(model: type[BaseModel], *, multipart: bool = False) -> dict[str, Any]:
+    """Describe a body that we read ourselves."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if multipart:
+        parts = {"task": schema, "file": {"type": "string", "format": "binary"}}
+        form = {"type": "object", "properties": parts, "required": ["task", "file"]}
+        content["multipart/form-data"] = {
+            "schema": form,
+            "encoding": {"task": {"contentType": "application/json"}},
+        }
+    return {"requestBody": {"content": content}}

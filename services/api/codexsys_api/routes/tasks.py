@@ -1,0 +1,279 @@
+"""Tasks: make, list, show, cancel, retry, attempts."""
+
+import base64
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from starlette.datastructures import UploadFile
+from starlette.responses import JSONResponse, Response
+
+from codexsys_api.auth import Caller
+from codexsys_api.bodies import (
+    CreateTask,
+    RetryTask,
+    media_type,
+    read,
+    read_form,
+    read_json,
+)
+from codexsys_api.context import Address, Open, Opened
+from codexsys_api.routes.params import TaskId, known_form, takes
+from codexsys_api.serialize import AttemptBody, TaskBody, TaskList, attempt_body, task_body
+from codexsys_api.stream import listening
+from codexsys_api.submit import Submitter, Upload, received
+from codexsys_core.errors import FieldError, Invalid
+from codexsys_core.moves import TaskStatus
+from codexsys_core.principal import Principal
+from codexsys_core.task import Task, TaskQuery
+from codexsys_wiring.platform import Platform
+
+router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
+RETRY_AFTER = "2"
+
+
+@router.post(
+    "",
+    operation_id="createTask",
+    status_code=202,
+    response_model=TaskBody,
+    openapi_extra=takes(CreateTask, multipart=True),
+)
+async def create(
+    request: Request,
+    caller: Caller,
+    platform: Opened,
+    base: Address,
+    check: Annotated[bool, Query(description="Try the source, make nothing.")] = False,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Make a task from JSON, or from multipart with the parts `task` (JSON) and `file` (a zip)."""
+    submitter: Submitter = request.app.state.submitter
+    async with submission(request, platform) as (body, upload):
+        if check:
+            return JSONResponse(await submitter.check(caller, body, upload=upload))
+        task = await submitter.create(caller, body, upload=upload, key=idempotency_key)
+    return await accepted(task, platform, base)
+
+
+@asynccontextmanager
+async def submission(
+    request: Request, platform: Platform
+) -> AsyncIterator[tuple[CreateTask, Upload | None]]:
+    """Read a create request; an upload's file is gone when the block ends."""
+    if media_type(request) != "multipart/form-data":
+        yield await read_json(request, CreateTask), None
+        return
+    most = platform.settings.max_upload_mb << 20
+    async with read_form(request, most) as form:
+        task, file = form.get("task"), form.get("file")
+        odd = sorted(set(form) - {"task", "file"})
+        if odd:
+            raise _part(odd[0], "There is no such part.")
+        if isinstance(task, UploadFile):
+            task = (await task.read()).decode(errors="replace")
+        if not task:
+            raise _part("task", "This part is required: the task as JSON.")
+        body = read(CreateTask, task)
+        if not isinstance(file, UploadFile):
+            raise _part("file", "This part is required: the zip, as a file.")
+        async with received(file, folder=platform.settings.data_dir / "tmp", most=most) as upload:
+            yield body, upload
+
+
+def _part(name: str, detail: str) -> Invalid:
+    return Invalid(detail, fields=[FieldError(f"/{name}", detail)])
+
+
+async def accepted(task: Task, platform: Platform, base: str) -> Response:
+    """Answer that a task was taken."""
+    body = await shown(task, platform, base)
+    headers = {"Location": f"/api/v1/tasks/{task.id}", "Retry-After": RETRY_AFTER}
+    return JSONResponse(body, status_code=202, headers=headers)
+
+
+async def shown(task: Task, platform: Platform, base: str) -> dict[str, Any]:
+    """Return a task's body, with its place in the queue."""
+    waits = task.status is TaskStatus.QUEUED
+    position = await platform.tasks.queue_position(task) if waits else None
+    return task_body(task, base_url=base, queue_position=position)
+
+
+@router.get("", operation_id="listTasks", response_model=TaskList)
+async def find(
+    request: Request,
+    caller: Caller,
+    platform: Opened,
+    base: Address,
+    status: TaskStatus | None = None,
+    label: Annotated[str | None, Query(description="name=value")] = None,
+    source_url: Annotated[str | None, Query(max_length=2048)] = None,
+    created_after: datetime | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(max_length=100)] = None,
+) -> Response:
+    """List tasks, newest first."""
+    query = TaskQuery(
+        tenant_id=caller.tenant_id,
+        status=status,
+        label=_label(label),
+        source_url=source_url,
+        created_after=_aware(created_after),
+        limit=limit,
+        before=_before(cursor),
+    )
+    items, more = await page(platform, query, base)
+    headers = (
+        {
+            "Link": f'<{request.url.include_query_params(cursor=more).replace(scheme="", netloc="")}>; rel="next"'
+        }
+        if more
+        else None
+    )
+    return JSONResponse({"items": items, "next_cursor": more}, headers=headers)
+
+
+async def page(
+    platform: Platform, query: TaskQuery, base: str
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return one page of tasks and the cursor of the next."""
+    tasks = await platform.tasks.find(query.model_copy(update={"limit": query.limit + 1}))
+    kept = tasks[: query.limit]
+    more = _cursor(kept[-1].id) if len(tasks) > query.limit else None
+    return [task_body(task, base_url=base) for task in kept], more
+
+
+def query_of(
+    principal: Principal,
+    *,
+    status: str = "",
+    label: str = "",
+    source_url: str = "",
+    cursor: str = "",
+) -> TaskQuery:
+    """Return a query from a page's filters."""
+    known = status in {each.value for each in TaskStatus}
+    return TaskQuery(
+        tenant_id=principal.tenant_id,
+        status=TaskStatus(status) if known else None,
+        label=_label(label or None),
+        source_url=source_url or None,
+        before=_before(cursor or None),
+    )
+
+
+def _label(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    name, equals, value = text.partition("=")
+    if not equals or not name or not name.isascii():
+        raise _query("label", "Give a label as name=value.")
+    return name, value
+
+
+def _cursor(task_id: str) -> str:
+    return base64.urlsafe_b64encode(task_id.encode()).decode().rstrip("=")
+
+
+def _before(cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        return known_form(text, "task")
+    except Exception as error:
+        raise _query("cursor", "This cursor is not one of ours; start without it.") from error
+
+
+def _query(name: str, detail: str) -> Invalid:
+    return Invalid(detail, fields=[FieldError(f"/{name}", detail)])
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+@router.get("/{task_id}", operation_id="getTask", response_model=TaskBody)
+async def show(
+    task_id: TaskId,
+    caller: Caller,
+    platform: Opened,
+    base: Address,
+    streams: Open,
+    wait: Annotated[int, Query(ge=0, le=60, description="Seconds to hold until it changes.")] = 0,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Show a task."""
+    task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
+    body = await shown(task, platform, base)
+    known = if_none_match or (etag(body) if wait else None)
+    if wait and not task.status.terminal and _same(known, body):
+        deadline = platform.clock.monotonic() + wait
+        async with listening(platform, streams, task_id) as bell:
+            while _same(known, body) and not bell.closing:
+                left = deadline - platform.clock.monotonic()
+                if left <= 0:
+                    break
+                await bell.wait(min(1.0, left))
+                task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
+                body = await shown(task, platform, base)
+    headers = {"ETag": etag(body), "Cache-Control": "private, no-cache"}
+    if not task.status.terminal:
+        headers["Retry-After"] = RETRY_AFTER
+    if if_none_match and _same(if_none_match, body):
+        return Response(status_code=304, headers=headers)
+    return JSONResponse(body, headers=headers)
+
+
+def etag(body: dict[str, Any]) -> str:
+    """Return the tag of a body."""
+    return '"' + hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:32] + '"'
+
+
+def _same(tags: str | None, body: dict[str, Any]) -> bool:
+    given = {tag.strip().removeprefix("W/") for tag in (tags or "").split(",")}
+    return "*" in given or etag(body) in given
+
+
+@router.post("/{task_id}/cancel", operation_id="cancelTask", response_model=TaskBody)
+async def cancel(task_id: TaskId, caller: Caller, platform: Opened, base: Address) -> Response:
+    """Cancel a task, in whatever state it is; one that is over stays as it is."""
+    task = await cancelled(task_id, caller, platform)
+    return JSONResponse(await shown(task, platform, base))
+
+
+async def cancelled(task_id: str, principal: Principal, platform: Platform) -> Task:
+    """Cancel, and tell whoever works on it."""
+    task = await platform.tasks.cancel(task_id, tenant_id=principal.tenant_id)
+    await platform.hints.tell("cancel", task_id)
+    await platform.hints.tell(f"task:{task_id}")
+    return task
+
+
+@router.post(
+    "/{task_id}/retry",
+    operation_id="retryTask",
+    status_code=202,
+    response_model=TaskBody,
+    openapi_extra=takes(RetryTask),
+)
+async def retry(
+    request: Request, task_id: TaskId, caller: Caller, platform: Opened, base: Address
+) -> Response:
+    """Make a new task that carries on from a terminal one's last checkpoint."""
+    body = await read_json(request, RetryTask)
+    submitter: Submitter = request.app.state.submitter
+    task = await submitter.retry(caller, task_id, body.limits)
+    return await accepted(task, platform, base)
+
+
+@router.get("/{task_id}/attempts", operation_id="listAttempts", response_model=list[AttemptBody])
+async def attempts(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
+    """List the tries at a task."""
+    await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
+    found = await platform.attempts.of_task(task_id, tenant_id=caller.tenant_id)
+    return JSONResponse({"items": [attempt_body(each) for each in found], "next_cursor": None})

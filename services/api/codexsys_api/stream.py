@@ -1,0 +1,171 @@
+"""Events and logs as they come: from the store to its tail, woken by hints, never by hints alone."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from starlette.responses import StreamingResponse
+
+from codexsys_api.context import Streams
+from codexsys_api.serialize import event_body
+from codexsys_core.errors import Unavailable
+from codexsys_core.event import Event, EventType
+from codexsys_core.task import Task
+from codexsys_wiring.platform import Platform
+
+POLL_SECONDS = 1.0
+PING_SECONDS = 10.0
+_PAGE = 500
+_ENDS = frozenset(
+    {
+        EventType.TASK_SUCCEEDED,
+        EventType.TASK_FAILED,
+        EventType.TASK_CANCELLED,
+        EventType.TASK_TIMED_OUT,
+    }
+)
+
+
+class Bell:
+    """Says when to look again: at a hint, at the latest after the poll's time."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self.rung = asyncio.Event()
+
+    @property
+    def closing(self) -> bool:
+        """Say whether the service stops."""
+        return self._streams.closing
+
+    async def wait(self, seconds: float = POLL_SECONDS) -> None:
+        """Return when there may be more."""
+        with suppress(TimeoutError):  # the poll
+            await asyncio.wait_for(self.rung.wait(), seconds)
+        if not self.closing:
+            self.rung.clear()
+
+
+@asynccontextmanager
+async def listening(platform: Platform, streams: Streams, task_id: str) -> AsyncIterator[Bell]:
+    """Listen to hints of a task; without them the poll remains."""
+    bell = Bell(streams)
+
+    async def pump() -> None:
+        with suppress(Unavailable):  # lossy by contract: the poll finds it
+            async with platform.hints.listen(f"task:{task_id}") as hints:
+                async for _ in hints:
+                    bell.rung.set()
+
+    streams.add(bell.rung)
+    if streams.closing:
+        bell.rung.set()
+    pumping = asyncio.create_task(pump())
+    try:
+        yield bell
+    finally:
+        streams.discard(bell.rung)
+        pumping.cancel()
+        await asyncio.gather(pumping, return_exceptions=True)
+
+
+async def follow_events(
+    platform: Platform, streams: Streams, task: Task, after: int
+) -> AsyncGenerator[bytes, None]:
+    """Yield a task's events as server-sent ones; the last one is `done`."""
+    over = task.status.terminal
+    async with listening(platform, streams, task.id) as bell:
+        quiet = _Quiet(platform)
+        while not bell.closing:
+            events = await platform.events.after(task.id, after, limit=_PAGE)
+            for event in events:
+                yield _event(event)
+                after, over = event.id, over or event.type in _ENDS
+            if over and len(events) < _PAGE:
+                yield _done(after)
+                return
+            if events:
+                quiet.reset()
+            else:
+                await bell.wait()
+            if quiet.too_long():
+                yield b": ping\n\n"
+
+
+async def follow_log(
+    platform: Platform, streams: Streams, task: Task, stream: str, after: int
+) -> AsyncGenerator[bytes, None]:
+    """Yield a log as server-sent events; `id` is the offset after each chunk."""
+    async with listening(platform, streams, task.id) as bell:
+        quiet = _Quiet(platform)
+        while not bell.closing:
+            if not task.status.terminal:
+                task = await platform.tasks.get(task.id, tenant_id=task.tenant_id)
+            chunks = await platform.logs.read(task.id, stream, after)
+            for chunk in chunks:
+                data = {"offset": chunk.offset, "text": chunk.text.decode(errors="replace")}
+                yield message(data, number=chunk.end, name="log")
+                after = chunk.end
+            if chunks:
+                quiet.reset()
+                continue
+            if task.status.terminal:
+                yield _done(after)
+                return
+            await bell.wait()
+            if quiet.too_long():
+                yield b": ping\n\n"
+
+
+async def read_log(
+    platform: Platform, task_id: str, stream: str, after: int
+) -> AsyncGenerator[bytes, None]:
+    """Yield what a log holds now, as plain text."""
+    size = await platform.logs.size(task_id, stream)
+    while after < size:
+        chunks = await platform.logs.read(task_id, stream, after)
+        if not chunks:
+            return
+        for chunk in chunks:
+            yield chunk.text
+            after = chunk.end
+
+
+def message(data: dict[str, Any], *, number: int, name: str) -> bytes:
+    """Return one server-sent event."""
+    return (
+        f"id: {number}\nevent: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+    )
+
+
+def sse(content: AsyncGenerator[bytes, None]) -> StreamingResponse:
+    """Send a stream that no proxy holds back."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(content, media_type="text/event-stream", headers=headers)
+
+
+def _event(event: Event) -> bytes:
+    return message(event_body(event), number=event.id, name=event.type.value)
+
+
+def _done(after: int) -> bytes:
+    return message({}, number=after, name="done")
+
+
+class _Quiet:
+    """Knows how long nothing was sent."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._clock = platform.clock
+        self._since = self._clock.monotonic()
+
+    def reset(self) -> None:
+        self._since = self._clock.monotonic()
+
+    def too_long(self) -> bool:
+        if self._clock.monotonic() - self._since < PING_SECONDS:
+            return False
+        self.reset()
+        return True

@@ -1,0 +1,272 @@
+"""From a request to a stored task: checks, the upload's way, and the announcement in the background."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+import structlog
+from pydantic import BaseModel
+from starlette.datastructures import UploadFile
+
+from codexsys_api.bodies import CreateTask
+from codexsys_core.announcement import TaskRecord
+from codexsys_core.artifact import CODE_BUCKET
+from codexsys_core.attempt import Attempt
+from codexsys_core.errors import Conflict, FieldError, Invalid, NotFound, PlatformError, TooLarge
+from codexsys_core.limits import Limits
+from codexsys_core.principal import Principal
+from codexsys_core.source import GitSource, Source, SourceFailure, TaskSource, ZipSource
+from codexsys_core.task import Idempotency, Task, TaskSpec
+from codexsys_wiring.platform import Platform
+
+PIECE = 1 << 20
+_KEY_MOST = 255
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A zip on this host's disk."""
+
+    path: Path
+    size: int
+    sha256: str
+    filename: str
+
+
+class Submitter:
+    """Makes tasks. `close` waits a moment for announcements under way; the relay makes up for others."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._announcing: set[asyncio.Task[None]] = set()
+
+    async def create(
+        self,
+        principal: Principal,
+        body: CreateTask,
+        *,
+        upload: Upload | None = None,
+        key: str | None = None,
+    ) -> Task:
+        """Store a task, or return the one that was made with the same key."""
+        _check(body, upload)
+        idempotency = _idempotency(key, body, upload)
+        if idempotency and (
+            known := await self._platform.tasks.known(principal.tenant_id, idempotency)
+        ):
+            return known
+        if upload is not None:
+            await self._platform.zips.vet(upload.path)
+            return await self._create_zip(principal, body, upload, idempotency)
+        source = await self._source(principal, body)
+        task = self._task(principal, _spec(body, source))
+        return await self._add(task, idempotency)
+
+    async def check(
+        self, principal: Principal, body: CreateTask, *, upload: Upload | None = None
+    ) -> dict[str, Any]:
+        """Try the source and make nothing."""
+        _check(body, upload)
+        if upload is not None:
+            await self._platform.zips.vet(upload.path)
+            return {"ok": True, "source": {"sha256": upload.sha256, "size": upload.size}}
+        source = await self._source(principal, body)
+        if not isinstance(source, GitSource):
+            return {"ok": True, "source": {"task": source.task_id}}
+        try:
+            commit = await self._platform.git.resolve(source, tenant=principal.tenant_id)
+        except SourceFailure as failure:
+            pointer = "/source/git/ref" if failure.reason == "ref_not_found" else "/source/git/url"
+            fields = [FieldError(pointer, failure.detail)]
+            raise Invalid(failure.detail, code=str(failure.reason), fields=fields) from failure
+        return {"ok": True, "source": {"url": source.url, "commit": commit}}
+
+    async def retry(self, principal: Principal, task_id: str, limits: Limits | None) -> Task:
+        """Make a new task of a terminal one; it starts from the last checkpoint, with limits of its own."""
+        old = await self._platform.tasks.get(task_id, tenant_id=principal.tenant_id)
+        if not old.status.terminal:
+            raise Conflict("This task is not over yet; cancel it first.", code="task_not_over")
+        spec = old.spec if limits is None else old.spec.model_copy(update={"limits": limits})
+        return await self._add(self._task(principal, spec, retry_of=old.id), None)
+
+    async def close(self) -> None:
+        """Wait for announcements under way, at most 2 seconds."""
+        if self._announcing:
+            _, late = await asyncio.wait(self._announcing, timeout=2)
+            for task in late:
+                task.cancel()
+
+    async def _create_zip(
+        self,
+        principal: Principal,
+        body: CreateTask,
+        upload: Upload,
+        idempotency: Idempotency | None,
+    ) -> Task:
+        task_id = self._platform.ids.new("task")
+        name = f"{CODE_BUCKET}/tmp_zips/{task_id}/code.zip"
+        source = ZipSource(
+            object=name, sha256=upload.sha256, size=upload.size, filename=upload.filename
+        )
+        task = self._task(principal, _spec(body, source), task_id=task_id)
+        kept = False
+        try:
+            await self._platform.objects.put(name, upload.path, content_type="application/zip")
+            stored = await self._add(task, idempotency)
+            kept = stored.id == task_id
+        finally:
+            if not kept:
+                await asyncio.shield(self._platform.objects.delete(name))
+        return stored
+
+    async def _source(self, principal: Principal, body: CreateTask) -> GitSource | TaskSource:
+        given = body.source
+        if given is not None and given.git is not None:
+            git = given.git
+            return GitSource(url=self._vet(git.url), ref=git.ref, submodules=git.submodules)
+        task_id = given.task if given is not None else None
+        try:
+            earlier = await self._platform.tasks.get(task_id or "", tenant_id=principal.tenant_id)
+        except NotFound as error:
+            raise _wrong(
+                "/source/task", "There is no such task.", code="source_task_not_found"
+            ) from error
+        if not earlier.status.terminal:
+            raise _wrong("/source/task", "This task is not over yet.", code="source_task_not_over")
+        return TaskSource(task_id=earlier.id)
+
+    def _vet(self, url: str) -> str:
+        try:
+            return self._platform.git.vet(url)
+        except Invalid as error:
+            raise _wrong("/source/git/url", error.message, code=error.code) from error
+
+    def _task(
+        self,
+        principal: Principal,
+        spec: TaskSpec,
+        *,
+        task_id: str | None = None,
+        retry_of: str | None = None,
+    ) -> Task:
+        return Task(
+            id=task_id or self._platform.ids.new("task"),
+            tenant_id=principal.tenant_id,
+            created_by=principal.key_id,
+            spec=spec,
+            retry_of=retry_of,
+            created_at=self._platform.clock.now(),
+        )
+
+    async def _add(self, task: Task, idempotency: Idempotency | None) -> Task:
+        attempt = Attempt(
+            id=self._platform.ids.new("att"), task_id=task.id, tenant_id=task.tenant_id
+        )
+        stored = await self._platform.tasks.add(task, attempt, idempotency)
+        if stored.id == task.id:
+            self._later(self._announce(_record(stored)))
+        return stored
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._announcing.add(task)
+        task.add_done_callback(self._announcing.discard)
+
+    async def _announce(self, record: TaskRecord) -> None:
+        try:
+            await self._platform.queue.publish_task(record)
+            await self._platform.outbox.task_published(record.task_id, record.attempt)
+        except PlatformError as error:
+            structlog.get_logger().warning(
+                "left to the relay", task_id=record.task_id, error=str(error)
+            )
+
+
+@asynccontextmanager
+async def received(part: UploadFile, *, folder: Path, most: int) -> AsyncIterator[Upload]:
+    """Give an uploaded file a name on disk until the block ends."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with TemporaryDirectory(dir=folder, prefix="upload-") as place:
+        path = Path(place) / "code.zip"
+        size, sha256 = await asyncio.to_thread(_copy, part.file, path)
+        if size == 0:
+            raise _wrong("/file", "The zip is empty: it has 0 bytes.", code="zip_refused")
+        if size > most:
+            raise TooLarge(f"The zip is larger than {most:,} bytes.")
+        filename = (part.filename or "code.zip").replace("\\", "/").rpartition("/")[2][:200]
+        yield Upload(path=path, size=size, sha256=sha256, filename=filename or "code.zip")
+
+
+def _copy(source: BinaryIO, path: Path) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with path.open("xb") as file:
+        while piece := source.read(PIECE):
+            file.write(piece)
+            digest.update(piece)
+            size += len(piece)
+    return size, digest.hexdigest()
+
+
+def _check(body: CreateTask, upload: Upload | None) -> None:
+    given = body.source
+    if upload is not None and given is not None:
+        raise _wrong("/source", "The part `file` is the source; leave this out.")
+    named = [given.git, given.task] if given is not None else []
+    if upload is None and sum(each is not None for each in named) != 1:
+        raise _wrong(
+            "/source", "Say where the code is: exactly one of git and task, or send a zip."
+        )
+    if body.engine == "command" and not (body.command or "").strip():
+        raise _wrong("/command", "The engine `command` needs its script here.")
+    if body.engine != "command" and body.command is not None:
+        raise _wrong("/command", "Only the engine `command` takes a script.")
+
+
+def _spec(body: CreateTask, source: Source) -> TaskSpec:
+    # Each field is a validated noun already.
+    fields = {name: getattr(body, name) for name in CreateTask.model_fields if name != "source"}
+    return TaskSpec(source=source, **fields)
+
+
+def _idempotency(key: str | None, body: CreateTask, upload: Upload | None) -> Idempotency | None:
+    if key is None:
+        return None
+    if not 1 <= len(key) <= _KEY_MOST or not (key.isascii() and key.isprintable()):
+        raise Invalid(
+            "An Idempotency-Key has 1 to 255 printable ASCII characters.", code="idempotency_key"
+        )
+    return Idempotency(key=key, fingerprint=fingerprint(body, upload.sha256 if upload else ""))
+
+
+def fingerprint(body: BaseModel, file_sha256: str) -> str:
+    """Return the sha256 of the canonical JSON and the file."""
+    canonical = json.dumps(body.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{canonical}\n{file_sha256}".encode()).hexdigest()
+
+
+def _record(task: Task) -> TaskRecord:
+    return TaskRecord(
+        task_id=task.id,
+        attempt=task.attempt,
+        tenant_id=task.tenant_id,
+        mode=task.spec.mode,
+        source=_announced(task.spec.source),
+        enqueued_at=task.created_at,
+        priority=task.spec.priority,
+    )
+
+
+def _announced(source: Source) -> dict[str, Any]:
+    if isinstance(source, GitSource):
+        return {"git": {"url": source.url, "ref": source.ref}}
+    return {"object": source.object} if isinstance(source, ZipSource) else {"task": source.task_id}
+
+
+def _wrong(pointer: str, detail: str, *, code: str = "invalid") -> Invalid:
+    return Invalid(detail, code=code, fields=[FieldError(pointer, detail)])
