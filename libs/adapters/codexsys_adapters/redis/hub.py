@@ -74,7 +74,11 @@ class Hub:
         while True:
             try:
                 async with self._client.pubsub() as pubsub:
-                    await pubsub.subscribe(OWN_CHANNEL, *self._listeners)
+                    asked = {OWN_CHANNEL}
+                    await pubsub.subscribe(OWN_CHANNEL)
+                    while missing := set(self._listeners) - asked:  # they may grow meanwhile
+                        asked |= missing
+                        await pubsub.subscribe(*missing)
                     self._pubsub = pubsub
                     await self._read(pubsub)
             except (RedisError, OSError) as error:
