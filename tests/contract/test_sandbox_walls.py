@@ -15,6 +15,7 @@ import pytest
 from typing_extensions import override
 
 from codexsys_adapters.local.backend import LocalBackend
+from codexsys_adapters.local.probe import probe
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxLimits, SandboxRole, SandboxSpec
 
@@ -33,6 +34,8 @@ class Gateway(ThreadingHTTPServer):
     def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
         super().__init__((address, port), Answer)
         self.go_on = threading.Event()
+        self.revoked = threading.Event()
+        self.polled: list[str] = []
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
@@ -51,6 +54,13 @@ class Gateway(ThreadingHTTPServer):
 class Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Gateway
+
+    def do_GET(self) -> None:
+        """Answer a supervisor that asks whether its sandbox may live on."""
+        self.server.polled.append(self.headers["Authorization"])
+        self.send_response(401 if self.server.revoked.wait(1) else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -302,6 +312,22 @@ async def test_the_door_holds_while_the_gateway_restarts(
         assert end == PhaseEnd(exit_code=0), text.decode()
     finally:
         again.stop()
+
+
+async def test_a_revoked_token_ends_the_sandbox(sandbox: Sandbox, gateway: Gateway) -> None:
+    phase = PhaseSpec(name="agent", argv=("sleep", "60"), seconds=60, network="door")
+    await sandbox.backend.start(sandbox.id, phase)
+    gateway.revoked.set()
+    end = await asyncio.wait_for(sandbox.backend.wait(sandbox.id, "agent"), 20)
+    assert end == PhaseEnd(reason="signalled")
+    assert set(gateway.polled) == {f"Bearer {TOKEN}"}
+
+
+async def test_the_host_says_what_works() -> None:
+    findings = {finding.name: finding for finding in await probe()}
+    broken = [finding for finding in findings.values() if not finding.works]
+    assert broken == []
+    assert all(finding.hint for finding in findings.values())
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from codexsys_adapters.local.usage import DiskWatch
 
 _GRACE_SECONDS = 5.0
 _START_SECONDS = 30.0
+_MOST_PROCESSES = 4096
 _TICK_MILLISECONDS = 250
 _LAUNCH = Path(__file__).with_name("launch.py")
 
@@ -134,7 +135,8 @@ class Phase:
     def _rlimits(self) -> dict[str, int]:
         size = self._setup["limits"]["disk_mb"] * 1024 * 1024
         rlimits = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": size, "RLIMIT_NOFILE": 65_536}
-        if not self._group:
+        if not self._group:  # coarse, and shared with what else this user runs, but an end to it
+            rlimits["RLIMIT_NPROC"] = _MOST_PROCESSES
             rlimits["RLIMIT_AS"] = self._setup["limits"]["memory_mb"] * 1024 * 1024 * 4
         return rlimits
 

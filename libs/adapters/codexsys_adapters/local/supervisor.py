@@ -44,7 +44,8 @@ class Supervisor:
 
     def serve(self, listener: socket.socket) -> None:
         """Run what is asked for until the end is asked for, or has come."""
-        threading.Thread(target=self._listen, args=(listener,), daemon=True).start()
+        for work in (lambda: self._listen(listener), self._follow):
+            threading.Thread(target=work, daemon=True).start()
         while not self._ending:
             with contextlib.suppress(queue.Empty):
                 phase = self._asked.get(timeout=max(0.0, self._setup["ends_at"] - time.time()))
@@ -62,6 +63,14 @@ class Supervisor:
             for phase in self._phases.values():
                 phase.ask("kill")
         self._asked.put(None)
+
+    def _follow(self) -> None:
+        """Let a gateway end us; only an agent's sandbox has a token to ask with."""
+        token = (self._folder / "token").read_text()
+        if token and self._setup["gateways"]:
+            from codexsys_adapters.local.control import follow  # noqa: PLC0415 - slow to import
+
+            follow(self._setup["gateways"], token, self.end)
 
     def _listen(self, listener: socket.socket) -> None:
         while True:
