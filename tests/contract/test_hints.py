@@ -5,10 +5,10 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.contract.servers import REDIS, adapters, must_have
 
 from codexsys_adapters.redis import RedisHints, open_redis
 from codexsys_core.errors import Unavailable
-from tests.contract.servers import REDIS, adapters, must_have
 
 
 @pytest.fixture(params=adapters("memory", "redis", REDIS))

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
 
 from codexsys_adapters.files import FileObjects
 from codexsys_adapters.s3 import S3Objects
 from codexsys_core.artifact import ObjectStore
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Invalid, NotFound, Unavailable
-from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
 
 NAME = "codexsys-logs/logs/task_contract/a1-f1/agent.log"
 

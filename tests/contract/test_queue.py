@@ -2,19 +2,21 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import pytest
+from tests.contract.servers import KAFKA, adapters, must_have
 
 from codexsys_adapters.kafka import KafkaQueue
 from codexsys_adapters.memory import MemoryQueue
 from codexsys_core.announcement import Queue, ResultRecord, TaskRecord
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Unavailable
-from tests.contract.servers import KAFKA, adapters, must_have
 
+Record = TypeVar("Record")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
 
 
@@ -60,11 +62,11 @@ def result(number: int) -> ResultRecord:
     )
 
 
-async def taken(batches: AsyncIterator[object], count: int) -> list[object]:
-    found: list[object] = []
+async def taken(batches: AsyncIterator[Sequence[Record]], count: int) -> list[Record]:
+    found: list[Record] = []
     async with asyncio.timeout(60):
         while len(found) < count:
-            found.extend(await anext(batches))  # type: ignore[call-overload]
+            found.extend(await anext(batches))
     return found
 
 
@@ -87,7 +89,7 @@ async def test_each_group_sees_all_results(queue: Queue) -> None:
     for group in ("one", "two"):
         async with aclosing(queue.results(group=group)) as batches:  # type: ignore[type-var]
             found = await taken(batches, 5)
-        assert {record.seq for record in found} == set(range(5))  # type: ignore[attr-defined]
+        assert {record.seq for record in found} == set(range(5))
 
 
 async def test_dead_letters_are_taken(queue: Queue) -> None:
