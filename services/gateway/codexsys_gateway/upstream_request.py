@@ -5,6 +5,7 @@ from typing import Any
 
 from codexsys_gateway.refusals import not_allowed
 
+_EFFORTS = ("none", "minimal", "low", "medium", "high")
 _NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
 _OPTIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
     **{name: lambda body, name=name: isinstance(body[name], int | float) for name in _NUMBERS},  # type: ignore[misc]
@@ -18,7 +19,6 @@ _OPTIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
     ),
 }
 """What may be passed on as it is, and when."""
-_EFFORTS = ("none", "minimal", "low", "medium", "high")
 _DROPPED = frozenset(
     {
         "model",

@@ -1,0 +1,123 @@
+"""The rule for a verdict: what is needed for `verified`, and what a cheat ends as."""
+
+from codexsys_core.judgement import Findings, judge
+from codexsys_core.verdict import CheckRun, Checks, TestReport, Verdict
+
+PYTEST = Checks(command="pytest -q")
+
+
+def run(
+    passed: set[str], failed: set[str] | None = None, *, planted: bool = True, exit_code: int = 1
+) -> CheckRun:
+    report = TestReport(passed=frozenset(passed), failed=frozenset(failed or set()))
+    return CheckRun(exit_code=exit_code, report=report, planted_failed=planted)
+
+
+BEFORE = run({"a", "b"}, {"c"})
+
+
+def verdict_of(findings: Findings, checks: Checks = PYTEST) -> Verdict:
+    return judge(checks, findings).verdict
+
+
+def test_all_pass_and_the_planted_test_fails() -> None:
+    evidence = judge(PYTEST, Findings(baseline=BEFORE, result=run({"a", "b", "c"})))
+    assert evidence.verdict is Verdict.VERIFIED
+    assert evidence.before == {"passed": 2, "failed": 1}
+    assert evidence.after == {"passed": 3, "failed": 0}
+    assert evidence.fixed == ["c"]
+
+
+def test_a_test_that_passed_before_fails() -> None:
+    evidence = judge(PYTEST, Findings(baseline=BEFORE, result=run({"a", "c"}, {"b"})))
+    assert evidence.verdict is Verdict.TESTS_FAILED
+    assert evidence.broken == ["b"]
+    assert evidence.sentences == ["1 tests fail that did not fail before: b."]
+
+
+def test_a_test_that_passed_before_does_not_run() -> None:
+    evidence = judge(PYTEST, Findings(baseline=BEFORE, result=run({"a", "c"})))
+    assert evidence.verdict is Verdict.TESTS_FAILED
+    assert evidence.missing == ["b"]
+
+
+def test_a_new_test_that_fails_is_a_failure() -> None:
+    assert (
+        verdict_of(Findings(baseline=BEFORE, result=run({"a", "b", "c"}, {"new"})))
+        is Verdict.TESTS_FAILED
+    )
+
+
+def test_a_report_without_the_planted_failure_is_not_believed() -> None:
+    after = run({"a", "b", "c"}, planted=False, exit_code=0)
+    assert verdict_of(Findings(baseline=BEFORE, result=after)) is Verdict.UNVERIFIED
+
+
+def test_what_failed_before_and_still_fails_leaves_it_unverified() -> None:
+    assert (
+        verdict_of(Findings(baseline=BEFORE, result=run({"a", "b"}, {"c"}))) is Verdict.UNVERIFIED
+    )
+
+
+def test_exit_status_alone_is_at_most_unverified() -> None:
+    assert verdict_of(Findings(baseline=BEFORE, result=CheckRun(exit_code=0))) is Verdict.UNVERIFIED
+    assert (
+        verdict_of(Findings(baseline=BEFORE, result=CheckRun(exit_code=2))) is Verdict.TESTS_FAILED
+    )
+
+
+def test_no_report_before_the_change_is_at_most_unverified() -> None:
+    assert verdict_of(Findings(result=run({"a"}))) is Verdict.UNVERIFIED
+
+
+def test_no_test_at_all_is_at_most_unverified() -> None:
+    assert verdict_of(Findings(baseline=run(set()), result=run(set()))) is Verdict.UNVERIFIED
+
+
+def test_incremental_and_skip_are_at_most_unverified() -> None:
+    findings = Findings(baseline=BEFORE, result=run({"a", "b", "c"}))
+    for strategy in ("incremental", "skip"):
+        checks = Checks.model_validate({"command": "pytest -q", "strategy": strategy})
+        assert verdict_of(findings, checks) is Verdict.UNVERIFIED
+
+
+def test_passing_only_with_changed_tests_is_tampering() -> None:
+    after = run({"a", "b", "c"})
+    guarded = run({"a"}, {"b", "c"})
+    assert (
+        verdict_of(Findings(baseline=BEFORE, result=after, guarded=guarded))
+        is Verdict.TESTS_TAMPERED
+    )
+
+
+def test_a_silent_report_with_the_old_tests_is_tampering() -> None:
+    after = run({"a", "b", "c"})
+    for guarded in (CheckRun(exit_code=0), run({"a", "b"}, planted=False)):
+        assert (
+            verdict_of(Findings(baseline=BEFORE, result=after, guarded=guarded))
+            is Verdict.TESTS_TAMPERED
+        )
+
+
+def test_honest_changes_of_tests_are_verified() -> None:
+    findings = Findings(
+        baseline=BEFORE, result=run({"a", "b", "c", "new"}), guarded=run({"a", "b"}, {"c"})
+    )
+    assert verdict_of(findings) is Verdict.VERIFIED
+
+
+def test_writing_what_setup_made_is_tampering() -> None:
+    findings = Findings(
+        baseline=BEFORE, result=run({"a", "b", "c"}), setup_paths_touched=(".venv/bin/pytest",)
+    )
+    assert verdict_of(findings) is Verdict.TESTS_TAMPERED
+
+
+def test_a_package_from_elsewhere_is_unverified() -> None:
+    findings = Findings(baseline=BEFORE, result=run({"a", "b", "c"}), foreign_packages=("shop",))
+    assert verdict_of(findings) is Verdict.UNVERIFIED
+
+
+def test_checks_that_a_limit_ended_have_failed() -> None:
+    ended = CheckRun(exit_code=None, reason="out_of_memory")
+    assert verdict_of(Findings(baseline=BEFORE, result=ended)) is Verdict.TESTS_FAILED
