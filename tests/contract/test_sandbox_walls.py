@@ -156,7 +156,7 @@ async def test_nothing_of_the_platform_is_inside(sandbox: Sandbox, root: Path) -
     report = await sandbox.probe("agent", {"see": see}, env={"OWN": "1"})
     assert report["visible"] == []
     assert report["environ"].keys() <= {
-        *("HOME", "PATH", "LANG", "TMPDIR", "USER", "CI", "OWN", "PWD", "LC_CTYPE"),
+        *("HOME", "PATH", "LANG", "TMPDIR", "USER", "CI", "OWN", "PWD", "PIP_CERT", "LC_CTYPE"),
         *("PIP_BREAK_SYSTEM_PACKAGES", "PIP_DISABLE_PIP_VERSION_CHECK", "PYTHONDONTWRITEBYTECODE"),
     }
     assert report["environ_1"] == ""

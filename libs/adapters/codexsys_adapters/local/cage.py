@@ -11,8 +11,9 @@ _STAGE = "/tmp"  # noqa: S108 - where launch.py binds things, in a mount namespa
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = (
     "alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
-    "mime.types", "python3", "python3.11", "python3.12", "python3.13", "ssl/certs",
+    "mime.types", "python3", "python3.11", "python3.12", "python3.13", "ssl/certs", "ssl/openssl.cnf",
 )  # fmt: skip
+_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # with what the operator added
 _AGENT = "/opt/codexsys/agent"
 _RUN_MODULE = (
     f"import sys,runpy; sys.path.insert(0,{_AGENT!r}); del sys.argv[0]; "
@@ -122,6 +123,7 @@ def _environment(own: dict[str, str], *, wheels: bool) -> list[str]:
         "PIP_BREAK_SYSTEM_PACKAGES": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        **({"PIP_CERT": _AUTHORITIES} if Path(_AUTHORITIES).exists() else {}),
         **({"PIP_FIND_LINKS": "/opt/codexsys/wheels"} if wheels else {}),
         **own,
     }

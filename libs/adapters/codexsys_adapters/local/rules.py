@@ -24,7 +24,7 @@ class Allowed:
     def parse(cls, text: str) -> "Allowed | None":
         """Read `cidr:port`; None for IPv6, which sandboxes do not have."""
         network, _, port = text.rpartition(":")
-        parsed = ipaddress.ip_network(network.strip("[]"), strict=False)
+        parsed = ipaddress.ip_network(network.replace("[", "").replace("]", ""), strict=False)
         return cls(parsed, int(port)) if isinstance(parsed, ipaddress.IPv4Network) else None
 
     def within(self, other: "Allowed") -> bool:

@@ -22,6 +22,7 @@ from codexsys_adapters.local.phase import Phase
 
 SOCKET = "s"
 LOCK = "lock"
+_LOOK_SECONDS = 1.0
 
 
 class Supervisor:
@@ -46,13 +47,11 @@ class Supervisor:
         """Run what is asked for until the end is asked for, or has come."""
         for work in (lambda: self._listen(listener), self._follow):
             threading.Thread(target=work, daemon=True).start()
-        while not self._ending:
+        while not self._ending and self._wanted():
             with contextlib.suppress(queue.Empty):
-                phase = self._asked.get(timeout=max(0.0, self._setup["ends_at"] - time.time()))
+                phase = self._asked.get(timeout=_LOOK_SECONDS)
                 if phase is not None and not self._ending:
                     phase.run(lambda inside, told: connect(self._setup, self._folder, inside, told))
-                continue
-            break
         if self._group:
             self._group.remove()
 
@@ -63,6 +62,10 @@ class Supervisor:
             for phase in self._phases.values():
                 phase.ask("kill")
         self._asked.put(None)
+
+    def _wanted(self) -> bool:
+        """Say whether our time has not come and nobody took the folder away."""
+        return time.time() < self._setup["ends_at"] and (self._folder / "spec.json").exists()
 
     def _follow(self) -> None:
         """Let a gateway end us; only an agent's sandbox has a token to ask with."""
