@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# Tests run `python` and `pytest` as a user's checks would; a bare Debian has neither on its path.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON := .venv/bin/python
 STACK := tests/stack/stack
 # What to hand on to pytest: make test ARGS="-k claim -x"
