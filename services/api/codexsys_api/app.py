@@ -5,23 +5,53 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from typing_extensions import override
 
 from codexsys_api import problems
 from codexsys_api.auth import Sessions
 from codexsys_api.context import Streams
 from codexsys_api.observe import Observe
 from codexsys_api.pages import Pages
-from codexsys_api.routes import artifacts, follow, health, tasks
+from codexsys_api.routes import (
+    artifacts,
+    browser,
+    docs,
+    follow,
+    health,
+    keys,
+    later,
+    objects,
+    pages,
+    shares,
+    sign_in,
+    tasks,
+)
 from codexsys_api.routes.params import BODIES
 from codexsys_api.submit import Submitter
 from codexsys_wiring.platform import Platform
 
-_ROUTERS = (health.router, tasks.router, follow.router, artifacts.router)
+_ROUTERS = tuple(
+    each.router
+    for each in (
+        health,
+        tasks,
+        follow,
+        artifacts,
+        shares,
+        keys,
+        later,
+        objects,
+        docs,
+        sign_in,
+        pages,
+    )
+)
 
 
 class Described(FastAPI):
     """An application whose description has the bodies that we read ourselves."""
 
+    @override
     def openapi(self) -> dict[str, Any]:
         """Describe the API as OpenAPI 3.1."""
         if self.openapi_schema is None:
@@ -54,6 +84,7 @@ def create_app(platform: Platform) -> FastAPI:
     app.state.sessions = Sessions(platform)
     app.state.pages = Pages(clock=platform.clock, version=app.version)
     problems.install(app)
+    browser.install(app)
     app.add_middleware(Observe, ids=platform.ids)
     for router in _ROUTERS:
         app.include_router(router)

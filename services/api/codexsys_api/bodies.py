@@ -128,18 +128,22 @@ def refuse_later(given: Mapping[str, Any]) -> None:
         )
 
 
-def read(model: type[M], raw: bytes | str) -> M:
-    """Read a JSON text as a model."""
-    try:
-        given = from_json(raw, allow_inf_nan=False)
-    except ValueError as error:
-        raise Invalid(f"The body is not JSON: {error}", code="bad_json") from error
+def read(model: type[M], raw: bytes | str | Mapping[str, Any]) -> M:
+    """Read a JSON text, or what was one, as a model."""
+    given = raw if isinstance(raw, Mapping) else _parse(raw)
     if model is CreateTask and isinstance(given, dict):
         refuse_later(given)
     try:
         return model.model_validate(given, strict=True)
     except ValidationError as error:
         raise invalid(error) from error
+
+
+def _parse(raw: bytes | str) -> Any:
+    try:
+        return from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise Invalid(f"The body is not JSON: {error}", code="bad_json") from error
 
 
 async def read_json(request: Request, model: type[M]) -> M:

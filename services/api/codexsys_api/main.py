@@ -59,7 +59,7 @@ class Api:
         await self._serving.wait()
 
     async def _started(self) -> None:
-        while not self._server.started:
+        while not self._server.started:  # noqa: ASYNC110 - uvicorn has a flag, no event
             await asyncio.sleep(0.01)
         if not self._settings.public_url:
             port = self._server.servers[0].sockets[0].getsockname()[1]

@@ -256,14 +256,13 @@ def attempt_body(attempt: Attempt) -> dict[str, Any]:
 
 def artifact_body(artifact: Artifact, link: Link | str) -> dict[str, Any]:
     """Return an artifact with a presigned link, or with a lasting address of the API's own."""
-    presigned = isinstance(link, Link)
     return ArtifactBody(
         name=artifact.name,
         size=artifact.size,
         sha256=artifact.sha256,
         content_type=artifact.content_type,
         url=link.url if isinstance(link, Link) else link,
-        expires_at=link.expires_at if presigned else None,
+        expires_at=link.expires_at if isinstance(link, Link) else None,
     ).model_dump(mode="json")
 
 

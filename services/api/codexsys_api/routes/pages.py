@@ -1,0 +1,213 @@
+"""The pages for people: tasks, the form, one task, its shares, and the shared page."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.responses import RedirectResponse, Response
+
+from codexsys_api.bodies import CreateShare, CreateTask, read
+from codexsys_api.context import Address, Opened
+from codexsys_api.pages import shareable
+from codexsys_api.pages.forms import LIMITS, errors_by_field, to_create_body
+from codexsys_api.problems import of_error
+from codexsys_api.routes.artifacts import artifact_named, link_to
+from codexsys_api.routes.browser import Signed, Visitor, go, html, text
+from codexsys_api.routes.objects import attachment
+from codexsys_api.routes.params import TaskId, known_form
+from codexsys_api.routes.shares import new_share, share_of_token
+from codexsys_api.routes.shown import live_shares, shared_data, tab_data
+from codexsys_api.routes.tasks import cancelled, page, query_of, shown
+from codexsys_api.submit import Submitter, received
+from codexsys_core.errors import Invalid, NotFound, PlatformError
+from codexsys_core.limits import Limits
+from codexsys_core.task import Task
+from codexsys_wiring.platform import Platform
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/tasks")
+async def tasks(
+    visitor: Signed,
+    platform: Opened,
+    base: Address,
+    status: str = "",
+    label: str = "",
+    source_url: str = "",
+    cursor: str = "",
+) -> Response:
+    """List tasks."""
+    filters = {"status": status, "label": label, "source_url": source_url, "cursor": cursor}
+    items, more = await page(platform, query_of(visitor.principal, **filters), base)
+    return html(visitor.pages.tasks(items, more, filters, visitor.context))
+
+
+@router.get("/submit")
+async def ask(visitor: Signed, platform: Opened, task: str = "") -> Response:
+    """Ask for a task."""
+    form = {"task": task, "source": "task"} if task else {}
+    return html(visitor.pages.submit(form, {}, visitor.context, _options(platform)))
+
+
+def _options(platform: Platform) -> dict[str, Any]:
+    limits = Limits().model_dump()
+    return {
+        "engines": ["builtin"],
+        "models": [platform.settings.model],
+        "limits": {name: limits[name] for name in LIMITS},
+        "max_zip": f"{platform.settings.max_upload_mb} MiB",
+    }
+
+
+@router.post("/submit")
+async def submit(request: Request, visitor: Signed, platform: Opened) -> Response:
+    """Make a task, or show what was typed with what is wrong about it."""
+    most = platform.settings.max_upload_mb << 20
+    async with visitor.form(request, most) as form:
+        typed = {name: value for name, value in form.items() if isinstance(value, str)}
+        try:
+            task = await _made(request, visitor, platform, form, typed, most)
+        except PlatformError as error:
+            problem = of_error(request, error)
+            if problem["status"] >= 500:
+                raise
+            found = visitor.pages.submit(
+                typed, errors_by_field(problem), visitor.context, _options(platform)
+            )
+            return html(found, problem["status"])
+    if isinstance(task, Task):
+        return go(f"/tasks/{task.id}")
+    return html(visitor.pages.submit(typed, task, visitor.context, _options(platform)), 422)
+
+
+async def _made(
+    request: Request,
+    visitor: Visitor,
+    platform: Platform,
+    form: FormData,
+    typed: dict[str, str],
+    most: int,
+) -> Task | dict[str, str]:
+    """Return the new task, or errors by field."""
+    submitter: Submitter = request.app.state.submitter
+    given, errors = to_create_body(typed)
+    file = form.get("file")
+    zipped = typed.get("source") == "zip"
+    if zipped and not (isinstance(file, UploadFile) and file.filename):
+        errors["file"] = "Choose a zip file."
+    if errors:
+        return errors
+    body = read(CreateTask, given)
+    if not (zipped and isinstance(file, UploadFile)):
+        return await submitter.create(visitor.principal, body)
+    async with received(file, folder=platform.settings.data_dir / "tmp", most=most) as upload:
+        return await submitter.create(visitor.principal, body, upload=upload)
+
+
+@router.get("/tasks/{task_id}")
+async def task(
+    task_id: TaskId,
+    visitor: Signed,
+    platform: Opened,
+    base: Address,
+    tab: str | None = None,
+    stream: str | None = None,
+    live: str = "1",
+) -> Response:
+    """Show one task."""
+    found = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
+    body = await shown(found, platform, base)
+    data = await tab_data(platform, found, body, tab, stream)
+    render = partial(
+        visitor.pages.task,
+        body,
+        tab,
+        visitor.context,
+        log_stream=stream,
+        live=live != "0",
+        **data,
+    )
+    return html(await asyncio.to_thread(render))
+
+
+@router.get("/tasks/{task_id}/artifacts/{name}")
+async def artifact(task_id: TaskId, name: str, visitor: Signed, platform: Opened) -> Response:
+    """Go to a fresh presigned link."""
+    await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
+    link = await link_to(platform, task_id, await artifact_named(platform, task_id, name))
+    return RedirectResponse(link.url, status_code=302, headers={"Cache-Control": "no-store"})
+
+
+@router.post("/tasks/{task_id}/cancel")
+async def cancel(request: Request, task_id: TaskId, visitor: Signed, platform: Opened) -> Response:
+    """Cancel a task."""
+    async with visitor.form(request):
+        await cancelled(task_id, visitor.principal, platform)
+    return go(f"/tasks/{task_id}")
+
+
+@router.post("/tasks/{task_id}/retry")
+async def retry(request: Request, task_id: TaskId, visitor: Signed) -> Response:
+    """Make a new task of a terminal one."""
+    submitter: Submitter = request.app.state.submitter
+    async with visitor.form(request):
+        again = await submitter.retry(visitor.principal, task_id, None)
+    return go(f"/tasks/{again.id}")
+
+
+@router.post("/tasks/{task_id}/shares")
+async def share(
+    request: Request, task_id: TaskId, visitor: Signed, platform: Opened, base: Address
+) -> Response:
+    """Make a link and show it, once."""
+    async with visitor.form(request) as form:
+        wanted = {"expires_in": _number(text(form, "expires_in")), "parts": form.getlist("parts")}
+    _, token = await new_share(platform, visitor.principal, task_id, read(CreateShare, wanted))
+    found = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
+    body = await shown(found, platform, base)
+    links = await live_shares(platform, found)
+    url = f"{base}/s/{token}"
+    return html(visitor.pages.task(body, "share", visitor.context, shares=links, new_share_url=url))
+
+
+def _number(given: str) -> int:
+    if not (given.isascii() and given.isdecimal() and len(given) < 10):
+        raise Invalid("Say in how many seconds the link expires.")
+    return int(given)
+
+
+@router.post("/shares/{share_id}/revoke")
+async def revoke(request: Request, share_id: str, visitor: Signed, platform: Opened) -> Response:
+    """End a link at once."""
+    share_id = known_form(share_id, "share")
+    async with visitor.form(request) as form:
+        task_id = known_form(text(form, "task"), "task")
+    await platform.shares.revoke(share_id, tenant_id=visitor.principal.tenant_id)
+    return go(f"/tasks/{task_id}?tab=share")
+
+
+@router.get("/s/{token}")
+async def shared(request: Request, token: str, platform: Opened, base: Address) -> Response:
+    """Show what a link shows, to whoever has it."""
+    link = await share_of_token(platform, token)
+    found = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
+    body = await shown(found, platform, base)
+    if "prompt" not in link.parts:
+        body["prompt"] = ""
+    data = await shared_data(platform, link, body, below=f"/s/{token}")
+    render = partial(request.app.state.pages.share, body, link.parts, **data)
+    return html(await asyncio.to_thread(render))
+
+
+@router.get("/s/{token}/artifacts/{name}")
+async def shared_artifact(token: str, name: str, platform: Opened) -> Response:
+    """Stream a file through the API, so that revoking the link works at once."""
+    link = await share_of_token(platform, token)
+    if not shareable(name, link.parts):
+        raise NotFound("This link does not show that.", code="artifact_not_found")
+    found = await artifact_named(platform, link.task_id, name)
+    pieces = platform.objects.stream(found.object)
+    return await attachment(pieces, f"{link.task_id}-{name}", found.content_type)

@@ -1,0 +1,91 @@
+"""What a task's page and a shared page load: only what the chosen tab or the link's parts show."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from codexsys_api.pages import stream_of, tab_of
+from codexsys_api.serialize import artifact_body, event_body, share_body
+from codexsys_api.stream import read_log
+from codexsys_core.artifact import Artifact
+from codexsys_core.share import Share
+from codexsys_core.task import Task
+from codexsys_wiring.platform import Platform
+
+MOST_BYTES = 4 << 20
+_MOST_EVENTS = 500
+
+
+async def tab_data(
+    platform: Platform, task: Task, body: dict[str, Any], tab: str | None, stream: str | None
+) -> dict[str, Any]:
+    """Return the keyword arguments of the task's page."""
+    chosen = tab_of(body, tab)
+    stored = await platform.artifacts.of_task(task.id)
+    found: dict[str, Any] = {
+        "artifacts": [
+            artifact_body(each, f"/tasks/{task.id}/artifacts/{each.name}") for each in stored
+        ]
+    }
+    if chosen == "diff":
+        found["patch"] = await content(platform, stored, "diff.patch")
+    elif chosen == "answer":
+        found["answer"] = (await content(platform, stored, "answer.md")).decode(errors="replace")
+    elif chosen == "log":
+        found["log_text"] = await tail(platform, task.id, stream_of(body, stream))
+    elif chosen == "checks":
+        found["verify_log"] = await tail(platform, task.id, "verify")
+    elif chosen == "details":
+        after = max(0, task.seq - _MOST_EVENTS)
+        events = await platform.events.after(task.id, after, limit=_MOST_EVENTS)
+        found["events"] = [event_body(event) for event in events]
+    elif chosen == "share":
+        found["shares"] = await live_shares(platform, task)
+    return found
+
+
+async def live_shares(platform: Platform, task: Task) -> list[dict[str, Any]]:
+    """Return the links that work now."""
+    now = platform.clock.now()
+    found = await platform.shares.of_task(task.id, tenant_id=task.tenant_id)
+    return [share_body(each) for each in found if each.revoked_at is None and each.expires_at > now]
+
+
+async def shared_data(
+    platform: Platform, share: Share, body: dict[str, Any], *, below: str
+) -> dict[str, Any]:
+    """Return the keyword arguments of the shared page: nothing that is not among its parts."""
+    stored = await platform.artifacts.of_task(share.task_id)
+    found: dict[str, Any] = {
+        "artifacts": [artifact_body(each, f"{below}/artifacts/{each.name}") for each in stored],
+        "expires_at": share.expires_at.isoformat(),
+    }
+    if "diff" in share.parts:
+        found["patch"] = await content(platform, stored, "diff.patch")
+    if "logs" in share.parts:
+        found["log_text"] = await tail(platform, share.task_id, stream_of(body, None))
+    if "report" in share.parts:
+        name = "answer.md" if body["mode"] == "explain" else "report.md"
+        found["report_md"] = (await content(platform, stored, name)).decode(errors="replace")
+    if "conversation" in share.parts:
+        said = await content(platform, stored, "llm_response.txt")
+        found["conversation"] = said.decode(errors="replace")
+    return found
+
+
+async def content(platform: Platform, stored: Sequence[Artifact], name: str) -> bytes:
+    """Return a stored file, as far as a page shows it; nothing where there is none."""
+    artifact = next((each for each in stored if each.name == name), None)
+    found = bytearray()
+    if artifact is not None:
+        async for piece in platform.objects.stream(artifact.object):
+            found += piece
+            if len(found) >= MOST_BYTES:
+                break
+    return bytes(found[:MOST_BYTES])
+
+
+async def tail(platform: Platform, task_id: str, stream: str) -> str:
+    """Return the end of a log, as far as a page shows it."""
+    after = max(0, await platform.logs.size(task_id, stream) - MOST_BYTES)
+    pieces = [piece async for piece in read_log(platform, task_id, stream, after)]
+    return b"".join(pieces).decode(errors="replace")
