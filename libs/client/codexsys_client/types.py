@@ -1,0 +1,128 @@
+"""The shapes that the API answers with."""
+
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+
+Status = Literal["queued", "running", "suspended", "succeeded", "failed", "cancelled", "timed_out"]
+Verdict = Literal["verified", "unverified", "tests_failed", "tests_tampered", "no_change"]
+TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "timed_out"})
+
+
+class EndReason(TypedDict):
+    """Why a task ended, and what to do now."""
+
+    code: str
+    category: str
+    cause: str
+    next: str
+    detail: NotRequired[str]
+
+
+class Usage(TypedDict):
+    """What the model calls came to."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_usd: float
+    limit_usd: float
+
+
+class Checks(TypedDict):
+    """What was checked, and what the platform found."""
+
+    command: str | None
+    strategy: str
+    before: dict[str, int] | None
+    after: dict[str, int] | None
+    evidence: NotRequired[dict[str, Any] | None]
+
+
+class Diff(TypedDict):
+    """Size of the change."""
+
+    files: int
+    insertions: int
+    deletions: int
+
+
+class Links(TypedDict):
+    """Where more is."""
+
+    self: str
+    html: str
+    events: str
+    logs: str
+    artifacts: str
+
+
+class Task(TypedDict):
+    """A task."""
+
+    id: str
+    status: Status
+    phase: str | None
+    progress: int
+    attempt: int
+    verdict: Verdict | None
+    prompt: str
+    mode: str
+    source: dict[str, Any]
+    engine: str
+    model: str | None
+    labels: dict[str, str]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    queue_position: int | None
+    end_reason: EndReason | None
+    usage: Usage
+    plan: list[dict[str, Any]]
+    checks: Checks
+    diff: Diff | None
+    retry_of: str | None
+    links: Links
+
+
+class TaskList(TypedDict):
+    """One page of tasks, newest first."""
+
+    items: list[Task]
+    next_cursor: str | None
+
+
+class Event(TypedDict):
+    """Something that happened to a task."""
+
+    id: int
+    type: str
+    at: str
+    attempt: int
+    data: dict[str, Any]
+
+
+class Artifact(TypedDict):
+    """A file of a task, with a link that is good for a short time."""
+
+    name: str
+    size: int
+    sha256: str
+    content_type: str
+    url: str
+    expires_at: str | None
+
+
+class Share(TypedDict):
+    """A share link; `url` is said once, when it is made."""
+
+    id: str
+    url: str
+    expires_at: str
+
+
+class LogChunk(NamedTuple):
+    """A piece of a log: where it starts, where the next one starts, and its text."""
+
+    offset: int
+    next: int
+    text: str

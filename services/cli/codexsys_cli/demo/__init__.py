@@ -1,0 +1,1 @@
+"""A whole task on a sample repository, offline, in the terminal."""

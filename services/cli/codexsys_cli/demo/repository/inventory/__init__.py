@@ -1,0 +1,6 @@
+"""What is on the shelves."""
+
+from inventory.item import Item
+from inventory.stock import Stock
+
+__all__ = ["Item", "Stock"]

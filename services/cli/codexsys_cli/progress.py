@@ -1,0 +1,129 @@
+"""Follow a task: one line that lives on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from codexsys_client import Client, Event, Task
+from codexsys_client.types import TERMINAL
+
+WAIT_SECONDS = 1
+
+
+@dataclass
+class Seen:
+    """What was seen of a task's events."""
+
+    steps: int = 0
+    last: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, events: list[Event]) -> None:
+        """Count steps and keep what is worth a line."""
+        for event in events:
+            self.last = event["id"]
+            self.steps += event["type"] == "agent.step"
+            note = _note(event)
+            if note:
+                self.notes.append(note)
+
+
+class Progress:
+    """Shows phase, elapsed time, steps and tokens."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._status: Status | None = None
+        self._phase = ""
+
+    def __enter__(self) -> Self:
+        """Start the line that lives."""
+        if self._console.is_terminal:
+            self._status = self._console.status("")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove it."""
+        if self._status is not None:
+            self._status.stop()
+
+    def show(self, task: Task, seen: Seen) -> None:
+        """Show where the task is now."""
+        for note in seen.notes:
+            self._line(f"    {note}")
+        seen.notes.clear()
+        phase = task["status"] if task["phase"] is None else f"{task['status']}: {task['phase']}"
+        if phase != self._phase:
+            self._phase = phase
+            self._line(_state(phase, task, seen, self._elapsed()))
+        if self._status is not None:
+            self._status.update(Text(_state(phase, task, seen, self._elapsed())))
+
+    def _line(self, text: str) -> None:
+        self._console.print(Text(text))
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+
+def follow(
+    client: Client, task_id: str, console: Console, *, timeout_seconds: float | None = None
+) -> Task:
+    """Show a task until it is over and return it; raises `TimeoutError`."""
+    seen = Seen()
+    end = time.monotonic() + timeout_seconds if timeout_seconds else None
+    with Progress(console) as progress:
+        for task in _states(client, task_id):
+            seen.take(client.events_now(task_id, after=seen.last))
+            progress.show(task, seen)
+            if task["status"] in TERMINAL:
+                return task
+            if end is not None and time.monotonic() > end:
+                raise TimeoutError
+    raise AssertionError("a task's states do not end before the task does")
+
+
+def _states(client: Client, task_id: str) -> Iterator[Task]:
+    yield client.task(task_id)
+    while True:
+        yield client.task(task_id, wait_seconds=WAIT_SECONDS)
+
+
+def _state(phase: str, task: Task, seen: Seen, elapsed: float) -> str:
+    usage = task["usage"]
+    tokens = usage["input_tokens"] + usage["output_tokens"]
+    return f"{elapsed:6.1f}s  {phase}  ({seen.steps} steps, {tokens:,} tokens)"
+
+
+def _note(event: Event) -> str:
+    data = event["data"]
+    if event["type"] == "agent.tool":
+        told = str(data.get("summary") or data.get("command") or data.get("path") or "")
+        return f"{data.get('tool', data.get('name', 'tool'))}: {told}".strip()[:160]
+    if event["type"] == "task.attempt_ended":
+        return f"attempt ended: {data.get('reason', '')}"
+    return ""
+
+
+@contextmanager
+def quiet_interrupt(console: Console, task_id: str) -> Iterator[None]:
+    """Say on Ctrl-C that the task goes on without us."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(Text(f"{task_id} goes on; codexsys watch {task_id} shows it again."))
+        raise

@@ -1,0 +1,76 @@
+"""The whole platform in one process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from codexsys_api.auth import sign_in_link
+from codexsys_api.main import Api
+from codexsys_cli.account import Account, ensure_account
+from codexsys_cli.output import say
+from codexsys_cli.ports import free_port
+from codexsys_gateway.main import Gateway
+from codexsys_relay.main import relay_services
+from codexsys_wiring.platform import Platform, open_backend, open_platform
+from codexsys_wiring.service import Service, serve
+from codexsys_wiring.settings import Settings
+from codexsys_worker.main import worker_services
+
+
+@dataclass(frozen=True)
+class Running:
+    """The platform while it runs, and the key of whoever started it."""
+
+    platform: Platform
+    api: Api
+    account: Account
+
+    def sign_in_link(self) -> str:
+        """Return a link that signs in as the owner of the key."""
+        return sign_in_link(self.platform, key_id=self.account.key_id, base_url=self.api.url)
+
+
+Started = Callable[[Running], None]
+Companion = Callable[[Running], Service]
+
+
+def with_free_ports(settings: Settings) -> Settings:
+    """Return the settings with ports that are free now; both addresses are fixed before anything opens."""
+    api = free_port(settings.api_host, settings.api_port)
+    gateway = free_port(settings.gateway_host, settings.gateway_port)
+    for name, wanted, got in (
+        ("API", settings.api_port, api),
+        ("gateway", settings.gateway_port, gateway),
+    ):
+        if wanted not in (0, got):
+            say(f"Port {wanted} is taken; the {name} listens on {got}.")
+    return settings.model_copy(update={"api_port": api, "gateway_port": gateway})
+
+
+async def run_whole(
+    settings: Settings, *, started: Started | None = None, companion: Companion | None = None
+) -> None:
+    """Run every service until told to stop, or until the companion ends."""
+    async with open_platform(settings) as platform:
+        api = Api(platform)
+        account = await ensure_account(platform, settings.api_url)
+        running = Running(platform=platform, api=api, account=account)
+        services = _services(platform, api)
+        if companion is not None:
+            services.append(companion(running))
+
+        async def when_serving() -> None:
+            await api.serving()
+            if started is not None:
+                started(running)
+
+        await serve(*services, started=when_serving)
+
+
+def _services(platform: Platform, api: Api) -> list[Service]:
+    backend = open_backend(platform.settings)
+    return [
+        api,
+        Gateway(platform),
+        *worker_services(platform, backend),
+        *relay_services(platform),
+    ]
