@@ -49,7 +49,7 @@ def test_what_is_a_test(path: str) -> None:
 
 
 def test_may_change_opens_paths_and_the_command_guards_what_it_names() -> None:
-    paths = ["tests/a.py", "tests/api/b.py", "check.sh", "code.py"]
+    paths = ["tests/a.py", "tests/api/b.py", "check.sh", "shop.py"]
     found = guarded(paths, command="bash 'check.sh' && true", may_change=["tests/api/**"])
     assert found == {"tests/a.py", "check.sh"}
 
