@@ -4,12 +4,13 @@ import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -91,11 +92,11 @@ class Settings(BaseSettings):
     """Port for them. 0: any free one."""
     secret_key: SecretStr = SecretStr("")
     """Signs cookies and local links. Empty: made on first start and kept in the data folder (0600)."""
-    allow_networks: list[str] = Field(default_factory=list)
+    allow_networks: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Networks (CIDR) beside public addresses that the platform may connect to: private forges, tests."""
     allow_http_git: bool = False
     """Whether Git may be fetched over plain http."""
-    setup_networks: list[str] = Field(default_factory=list)
+    setup_networks: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """`cidr:port` that the setup phase may reach beside public addresses: package mirrors, tests."""
     lease_seconds: float = Field(default=15.0, gt=0)
     """How long a worker owns an attempt without renewing; it renews three times as often."""
