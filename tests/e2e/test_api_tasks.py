@@ -1,13 +1,11 @@
 """Tasks over the API: made, listed, shown, cancelled, retried."""
 
-import io
 import json
-import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.api_service import Served, serving
+from tests.support.api_service import Served, serving, zipped
 
 GIT = {"prompt": "Fix it", "source": {"git": {"url": "https://example.org/a/b.git"}}}
 
@@ -16,14 +14,6 @@ GIT = {"prompt": "Fix it", "source": {"git": {"url": "https://example.org/a/b.gi
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     async with serving(tmp_path) as api:
         yield api
-
-
-def zipped(files: dict[str, str]) -> bytes:
-    into = io.BytesIO()
-    with zipfile.ZipFile(into, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return into.getvalue()
 
 
 async def test_a_git_task_is_taken(served: Served) -> None:

@@ -1,7 +1,9 @@
 """An API on the embedded platform, reached over real HTTP."""
 
 import asyncio
+import io
 import socket
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -52,6 +54,14 @@ async def make_key(platform: Platform, tenant: str) -> tuple[str, str]:
         )
     )
     return tenant_id, key_text(key_id, secret)
+
+
+def zipped(files: dict[str, str]) -> bytes:
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return into.getvalue()
 
 
 def client_of(url: str, key: str | None = None) -> httpx2.AsyncClient:
