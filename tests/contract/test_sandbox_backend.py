@@ -305,7 +305,14 @@ class TestLocal:
         places = "/app/code/x /app/output/x /app/home/x"
         assert (await run(backend, sandbox, bash("one", f"touch {places}"))).exit_code == 0
         script = f"ls {places} && ! touch {places} && ! touch /app/base.git/x"
-        end = await run(backend, sandbox, bash("two", script, workspace="read"))
+        end = await run(backend, sandbox, bash("two", script, workspace="sealed"))
+        assert end.exit_code == 0
+
+    async def test_reading_leaves_room_for_an_answer(
+        self, backend: SandboxBackend, sandbox: str
+    ) -> None:
+        script = "touch /app/output/answer.md /app/home/x && ! touch /app/code/x"
+        end = await run(backend, sandbox, bash("explain", script, workspace="read"))
         assert end.exit_code == 0
 
     async def test_binary_output(self, backend: SandboxBackend, sandbox: str) -> None:

@@ -125,7 +125,8 @@ class PhaseSpec(BaseModel):
     network: Literal["none", "public", "door"] = "none"
     allow: tuple[str, ...] = ()
     """`cidr:port` that network public may reach beside public addresses."""
-    workspace: Literal["write", "read"] = "write"
+    workspace: Literal["write", "read", "sealed"] = "write"
+    """read: /app/code is read-only (explain); sealed: output and home too (collecting)."""
     seconds: float
     output: Literal["text", "binary"] = "text"
     """text: stdout and stderr together; binary: stdout alone, stderr dropped after 4 KiB."""

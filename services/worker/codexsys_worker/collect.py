@@ -40,7 +40,7 @@ async def collect(
         argv=("codexsys-python", "-m", "codexsys_agent.collector"),
         env={key: value for key, value in env.items() if key.startswith("DUMMY_")},
         files={"collect.json": json.dumps(request).encode()},
-        workspace="read",
+        workspace="sealed",
         seconds=SECONDS,
         output="binary",
         output_bytes=MOST_BYTES,

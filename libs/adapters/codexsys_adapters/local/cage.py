@@ -53,7 +53,7 @@ def build(setup: dict[str, Any], phase: dict[str, Any], folder: Path) -> Cage:
         *_namespaces(),
         *_system(),
         *_etc(at["etc"], online=phase["network"] == "public"),
-        *_workspace(at, "--bind" if phase["workspace"] == "write" else "--ro-bind"),
+        *_workspace(at, phase["workspace"]),
         *("--ro-bind", at["agent"], f"{_AGENT}/codexsys_agent"),
         *(("--ro-bind", at["wheels"], "/opt/codexsys/wheels") if setup["wheels"] else ()),
         *(("--ro-bind", at["python"], setup["python"]) if own_python else ()),
@@ -96,10 +96,12 @@ def _etc(ours: str, *, online: bool) -> list[str]:
     return arguments
 
 
-def _workspace(at: dict[str, str], bind: str) -> list[str]:
+def _workspace(at: dict[str, str], access: str) -> list[str]:
+    code = "--bind" if access == "write" else "--ro-bind"
+    rest = "--ro-bind" if access == "sealed" else "--bind"
     return [
-        *(bind, at["code"], "/app/code", bind, at["output"], "/app/output"),
-        *(bind, at["home"], "/app/home"),
+        *(code, at["code"], "/app/code", rest, at["output"], "/app/output"),
+        *(rest, at["home"], "/app/home"),
         *("--ro-bind", at["base"], "/app/base.git", "--ro-bind", at["input"], "/app/input"),
     ]
 
