@@ -46,6 +46,14 @@ async def test_a_topic_can_be_left_and_entered_again(hints: RedisHints) -> None:
             assert await asyncio.wait_for(anext(heard), 10) == payload
 
 
+async def test_a_wait_that_is_given_up_does_not_end_the_listening(hints: RedisHints) -> None:
+    async with hints.listen("task:1") as heard:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(heard), 0.01)
+        await hints.tell("task:1", "later")
+        assert await asyncio.wait_for(anext(heard), 10) == "later"
+
+
 async def test_a_slow_listener_stays_bounded(hints: RedisHints) -> None:
     async with hints.listen("task:1") as heard:
         for number in range(1000):

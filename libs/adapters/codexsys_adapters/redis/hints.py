@@ -1,8 +1,9 @@
 """Hints over Redis channels."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Self
 
 from redis.exceptions import RedisError
 
@@ -36,11 +37,8 @@ class RedisHints:
             if payload is not None and not waiting.full():
                 waiting.put_nowait(payload)
 
-        async with (
-            self._hub.listening(self._prefix + topic, take),
-            aclosing(_payloads(waiting)) as payloads,
-        ):
-            yield payloads
+        async with self._hub.listening(self._prefix + topic, take):
+            yield _Payloads(waiting)
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless the server answers now."""
@@ -48,6 +46,14 @@ class RedisHints:
             await self._commands.ping()
 
 
-async def _payloads(waiting: asyncio.Queue[str]) -> AsyncGenerator[str, None]:
-    while True:
-        yield await waiting.get()
+class _Payloads:
+    """An iterator, not a generator: a wait for the next payload that is given up does not end it."""
+
+    def __init__(self, waiting: asyncio.Queue[str]) -> None:
+        self._waiting = waiting
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        return await self._waiting.get()
