@@ -13,7 +13,7 @@ STACK := tests/stack/stack
 # What to hand on to pytest: make test ARGS="-k claim -x"
 ARGS ?=
 
-.PHONY: help setup demo test test-all check lint unit e2e bench fresh stack-up stack-down lock schema clean
+.PHONY: help setup demo test test-all check lint unit e2e bench fresh stack-up stack-down lock schema docs clean
 
 help:  ## this list
 	awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,10 @@ schema: setup  ## write schema.sql anew from the tables
 	$(PYTHON) -m codexsys_adapters.sql.schema > schema.sql.new
 	mv schema.sql.new schema.sql
 	echo 'make schema: schema.sql is written'
+
+docs: setup  ## write docs/settings.md and docs/end-reasons.md anew from the code
+	$(PYTHON) -m codexsys_wiring.reference docs
+	echo 'make docs: the generated pages are written'
 
 clean:  ## remove .venv and caches of tools
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -155,6 +155,12 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         )
 
 
+async def upgrade_database(settings: Settings) -> None:
+    """Bring the tables up to date; raises `Unavailable`."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await upgrade(settings.database)
+
+
 def secret_key(settings: Settings) -> bytes:
     """Return the signing key, made on first start and kept for this user alone."""
     given = settings.secret_key.get_secret_value()

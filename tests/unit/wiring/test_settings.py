@@ -1,0 +1,57 @@
+"""Settings: every problem at once, the nearest name, secrets from files."""
+
+from pathlib import Path
+
+import pytest
+
+from codexsys_wiring.settings import ConfigurationError, load_settings
+
+
+def test_an_unknown_variable_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODEXSYS_DATABSE_URL", "x")
+    with pytest.raises(ConfigurationError, match="did you mean CODEXSYS_DATABASE_URL"):
+        load_settings()
+
+
+def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODEXSYS_WORKER_SLOTS", "none")
+    monkeypatch.setenv("CODEXSYS_SANDBOX", "chroot")
+    monkeypatch.setenv("CODEXSYS_NONSENSE", "1")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert len(caught.value.problems) == 3
+
+
+def test_a_secret_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-1\n")
+    monkeypatch.setenv("CODEXSYS_MODEL_KEY_FILE", str(tmp_path / "key"))
+    settings = load_settings()
+    assert settings.model_key.get_secret_value() == "sk-1"
+    assert "sk-1" not in repr(settings)
+
+
+def test_a_missing_secret_file_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CODEXSYS_STORE_SECRET_FILE", str(tmp_path / "none"))
+    with pytest.raises(ConfigurationError, match="CODEXSYS_STORE_SECRET_FILE"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CODEXSYS_API_SERVICE_HOST",
+        "CODEXSYS_API_PORT_8080_TCP_ADDR",
+        "CODEXSYS_TEST_X",
+        "CODEXSYS_REQUIRE",
+    ],
+)
+def test_what_others_inject_is_passed_over(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "tcp://10.0.0.1:80")
+    load_settings()
+
+
+def test_a_service_alone_refuses_memory_parts() -> None:
+    with pytest.raises(ConfigurationError, match="CODEXSYS_QUEUE_URL"):
+        load_settings().refuse_memory("worker")
