@@ -1,0 +1,252 @@
+"""The platform as separate processes on real servers, each service by its own entry point."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx2
+from minio import Minio
+from redis.asyncio import Redis
+from sqlalchemy import make_url, text
+
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.migrations import upgrade
+
+T = TypeVar("T")
+_ENTRY = "from codexsys_{0}.main import main; main()"
+_GONE = (ConnectionError, httpx2.TransportError)
+
+
+async def eventually(
+    look: Callable[[], Awaitable[T | None]], *, seconds: float, what: str, every: float = 0.1
+) -> T:
+    """Look until there is something to see; fail when there is nothing in time."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while (found := await look()) is None:
+        assert loop.time() < deadline, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(every)
+    return found
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def required(name: str) -> str:
+    """Return the address of a real server; these tests are nothing without it."""
+    value = os.environ.get(name, "")
+    assert value, f"{name} is not set; run `make e2e`, which starts the servers and names them"
+    return value
+
+
+@dataclass
+class Servers:
+    """A database, buckets and a Redis number of our own on the shared servers."""
+
+    redis_number: int
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+    def __post_init__(self) -> None:
+        server = make_url(required("CODEXSYS_TEST_MYSQL_URL"))
+        self._server = server.render_as_string(hide_password=False)
+        self._name = f"e2e_{self.mark}"
+        self.database = server.set(database=self._name).render_as_string(hide_password=False)
+        self.kafka = required("CODEXSYS_TEST_KAFKA")
+        redis = urlsplit(required("CODEXSYS_TEST_REDIS_URL"))
+        self.redis = redis._replace(path=f"/{self.redis_number}").geturl()
+        self.s3 = urlsplit(required("CODEXSYS_TEST_S3_URL"))
+        self.s3_key = required("CODEXSYS_TEST_S3_KEY")
+        self.s3_secret = required("CODEXSYS_TEST_S3_SECRET")
+        self.suffix = f"-e2e-{self.mark}"
+
+    async def make(self) -> None:
+        """Make the database with its tables, and empty the Redis number."""
+        async with Database(self._server) as server, server.write() as connection:
+            await connection.execute(text(f"CREATE DATABASE {self._name} CHARACTER SET utf8mb4"))
+        await upgrade(self.database)
+        await self._flush()
+
+    async def remove(self) -> None:
+        """Leave nothing on the servers but what Kafka keeps."""
+        async with Database(self._server) as server, server.write() as connection:
+            await connection.execute(text(f"DROP DATABASE {self._name}"))
+        await self._flush()
+        await asyncio.to_thread(self._remove_buckets)
+
+    async def _flush(self) -> None:
+        async with Redis.from_url(self.redis) as redis:
+            await redis.flushdb()
+
+    def _remove_buckets(self) -> None:
+        store = Minio(
+            self.s3.netloc,
+            access_key=self.s3_key,
+            secret_key=self.s3_secret,
+            secure=self.s3.scheme == "https",
+        )
+        for bucket in store.list_buckets():
+            if bucket.name.endswith(self.suffix):
+                for item in store.list_objects(bucket.name, recursive=True):
+                    store.remove_object(bucket.name, str(item.object_name))
+                store.remove_bucket(bucket.name)
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings that name these servers."""
+        return {
+            "CODEXSYS_DATABASE_URL": self.database,
+            "CODEXSYS_QUEUE_URL": f"kafka://{self.kafka}",
+            "CODEXSYS_REDIS_URL": self.redis,
+            "CODEXSYS_STORE_URL": f"s3://{self.s3.netloc}",
+            "CODEXSYS_STORE_KEY": self.s3_key,
+            "CODEXSYS_STORE_SECRET": self.s3_secret,
+            "CODEXSYS_STORE_BUCKET_SUFFIX": self.suffix,
+        }
+
+
+@dataclass
+class Running:
+    """One service's process."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    url: str
+    log: Path
+    data: Path
+
+    def kill(self) -> None:
+        """kill -9, of this process alone."""
+        self.process.kill()
+        self.process.wait()
+
+    async def stop(self) -> None:
+        """SIGTERM; a service that does not end by itself in time is a fault."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.to_thread(self.process.wait, 40)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not stop:\n{self.said()}") from None
+
+    def said(self, most: int = 4000) -> str:
+        """Return the end of what it logged."""
+        return self.log.read_text(errors="replace")[-most:]
+
+
+class Fleet:
+    """Services as separate processes, on servers of their own."""
+
+    def __init__(self, *, folder: Path, redis_number: int, settings: dict[str, str]) -> None:
+        self.servers = Servers(redis_number)
+        self.folder = folder
+        self.running: list[Running] = []
+        self._settings = settings
+        self._gateway_ports = (free_port(), free_port())
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the whole environment of one process."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "CODEXSYS_SECRET_KEY": f"for-tests-{self.servers.mark}-{self.servers.mark}",
+            "CODEXSYS_DATA_DIR": str(self.folder / name),
+            "CODEXSYS_GATEWAY_URL": ",".join(
+                f"http://127.0.0.1:{port}" for port in self._gateway_ports
+            ),
+            "CODEXSYS_LOG_FORMAT": "json",
+            **self.servers.environment(),
+            **self._settings,
+        }
+
+    async def start(self, service: str, number: int, **settings: str) -> Running:
+        """Start one service and wait until all of its parts answer."""
+        name = f"{service}-{number}"
+        port = self._gateway_ports[number - 1] if service == "gateway" else free_port()
+        kind = service if service in ("api", "gateway") else "health"
+        environment = self.environment(name) | {f"CODEXSYS_{kind.upper()}_PORT": str(port)}
+        log = self.folder / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _ENTRY.format(service)],
+                cwd=self.folder,
+                env=environment | settings,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        running = Running(name, process, f"http://127.0.0.1:{port}", log, self.folder / name)
+        self.running.append(running)
+        await self._wait_ready(running)
+        return running
+
+    async def _wait_ready(self, running: Running) -> None:
+        async with httpx2.AsyncClient(trust_env=False, timeout=10) as client:
+
+            async def ready() -> bool | None:
+                assert running.process.poll() is None, f"{running.name} ended:\n{running.said()}"
+                with contextlib.suppress(*_GONE):  # it does not listen yet
+                    return True if (await client.get(f"{running.url}/readyz")).is_success else None
+                return None
+
+            await eventually(ready, seconds=60, what=f"{running.name} is ready")
+
+    def named(self, service: str) -> list[Running]:
+        """Return the living processes of one service."""
+        return [
+            each
+            for each in self.running
+            if each.name.startswith(service) and each.process.poll() is None
+        ]
+
+    async def __aenter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        await self.servers.make()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Ask all to stop, at the same time, and remove what is theirs."""
+        try:
+            ends = await asyncio.gather(
+                *(each.stop() for each in self.running), return_exceptions=True
+            )
+            for end in ends:
+                if isinstance(end, BaseException):
+                    raise end
+        finally:
+            await self.servers.remove()
+            await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def whole_fleet(
+    folder: Path, *, redis_number: int, settings: dict[str, str]
+) -> AsyncIterator[Fleet]:
+    """2 APIs, 2 workers, 2 gateways and a relay."""
+    fleet = Fleet(folder=folder, redis_number=redis_number, settings=settings)
+    async with fleet:
+        for service, count in (("gateway", 2), ("relay", 1), ("worker", 2), ("api", 2)):
+            await asyncio.gather(*(fleet.start(service, n) for n in range(1, count + 1)))
+        yield fleet
+
+
+def in_turn(items: list[T]) -> Iterator[T]:
+    """Yield items over and over."""
+    while True:
+        yield from items
