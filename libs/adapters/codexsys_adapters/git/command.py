@@ -136,6 +136,7 @@ class Git:
     ) -> tuple[bytes, bytes]:
         if process.stdout is None or process.stderr is None:
             raise GitFailed("no pipes")
+        failed: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(_watch(watch, watch_bytes))
@@ -147,7 +148,9 @@ class Git:
                     await process.wait()
                 watcher.cancel()
         except* GitFailed as problems:
-            raise problems.exceptions[0] from None
+            failed = problems.exceptions[0]  # raised in here, Python 3.11.2 would wrap it in a group
+        if failed is not None:
+            raise failed from None
         return out.result(), err.result()
 
 
