@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.support.api_service import Served, client_of, make_key, serving, zipped
+from tests.support.api_service import Served, client_of, make_key, multipart, serving, zipped
 
 GIT = {"prompt": "Fix it", "source": {"git": {"url": "https://example.org/a/b.git"}}}
 NOBODY = "task_00000000000000000000000000"
@@ -108,7 +107,7 @@ async def test_a_large_json_body_is_refused(served: Served) -> None:
     ids=["empty", "no zip", "escape", "git folder", "bomb"],
 )
 async def test_a_bad_zip_is_refused(served: Served, content: bytes, said: str) -> None:
-    files = {"task": (None, '{"prompt": "x"}'), "file": ("a.zip", content)}
+    files = multipart('{"prompt": "x"}', content)
     answer = await served.client.post("/api/v1/tasks", files=files)
     assert (answer.status_code, answer.json()["code"]) == (422, "zip_refused"), answer.text
     assert said in answer.json()["detail"]

@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.support.api_service import Served, client_of, multipart, serving, zipped
 
 from codexsys_api.auth import sign_in_link
 from codexsys_core.event import EventType
 from codexsys_core.principal import parse_key
-from tests.support.api_service import Served, client_of, serving, zipped
 
 GIT = {"prompt": "Fix it", "source": {"git": {"url": "https://example.org/a/b.git"}}}
 DEADLINE = 20
@@ -121,7 +121,7 @@ async def test_the_same_zip_is_stored_once(served: Served) -> None:
     content = zipped({"a.py": "1\n"})
 
     async def post() -> str:
-        files = {"task": (None, '{"prompt": "x"}'), "file": ("a.zip", content)}
+        files = multipart('{"prompt": "x"}', content)
         headers = {"idempotency-key": "z"}
         answer = await served.client.post("/api/v1/tasks", files=files, headers=headers)
         return str(answer.json()["id"])
@@ -159,8 +159,12 @@ async def test_retry_is_a_new_task_of_a_terminal_one(served: Served) -> None:
 async def test_health_metrics_and_description(served: Served) -> None:
     async with client_of(served.url) as anyone:
         assert (await anyone.get("/healthz")).text == "ok\n"
+        await anyone.get("/api/v1/tasks/task_1")
         assert (await anyone.get("/readyz")).json() == {"ready": True, "problems": {}}
-        assert 'route="/healthz"' in (await anyone.get("/metrics")).text
+        counted = (await anyone.get("/metrics")).text
+        assert 'route="/healthz"' in counted
+        assert 'route="/api/v1/tasks/{task_id}"' in counted
+        assert "task_1" not in counted
         described = (await anyone.get("/api/v1/openapi.json")).json()
         assert "/api/v1/tasks" in described["paths"]
         assert "CreateTask" in described["components"]["schemas"]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.api_service import Served, serving, zipped
+from tests.support.api_service import Served, multipart, serving, zipped
 
 GIT = {"prompt": "Fix it", "source": {"git": {"url": "https://example.org/a/b.git"}}}
 
@@ -29,10 +29,7 @@ async def test_a_git_task_is_taken(served: Served) -> None:
 
 
 async def test_a_zip_task_is_taken_and_its_zip_stored(served: Served) -> None:
-    files = {
-        "task": (None, json.dumps({"prompt": "Fix it"}), "application/json"),
-        "file": ("my.zip", zipped({"a.py": "1\n"})),
-    }
+    files = multipart(json.dumps({"prompt": "Fix it"}), zipped({"a.py": "1"}), "my.zip")
     answer = await served.client.post("/api/v1/tasks", files=files)
     assert answer.status_code == 202, answer.text
     task = answer.json()

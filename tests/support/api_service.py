@@ -64,6 +64,13 @@ def zipped(files: dict[str, str]) -> bytes:
     return into.getvalue()
 
 
+def multipart(
+    task: str, content: bytes, filename: str = "a.zip"
+) -> list[tuple[str, tuple[str | None, bytes]]]:
+    """Return the parts of a create request with a zip."""
+    return [("task", (None, task.encode())), ("file", (filename, content))]
+
+
 def client_of(url: str, key: str | None = None) -> httpx2.AsyncClient:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return httpx2.AsyncClient(base_url=url, headers=headers, timeout=30, trust_env=False)

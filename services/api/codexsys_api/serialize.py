@@ -123,6 +123,13 @@ class AttemptBody(BaseModel):
     end_reason: EndReasonBody | None
 
 
+class AttemptList(BaseModel):
+    """All tries at a task, in order."""
+
+    items: list[AttemptBody]
+    next_cursor: None
+
+
 class ArtifactBody(BaseModel):
     """A file, with a link that is good for a short time."""
 

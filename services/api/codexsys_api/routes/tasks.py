@@ -23,7 +23,7 @@ from codexsys_api.bodies import (
 )
 from codexsys_api.context import Address, Open, Opened
 from codexsys_api.routes.params import TaskId, known_form, takes
-from codexsys_api.serialize import AttemptBody, TaskBody, TaskList, attempt_body, task_body
+from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body, task_body
 from codexsys_api.stream import listening
 from codexsys_api.submit import Submitter, Upload, received
 from codexsys_core.errors import FieldError, Invalid
@@ -271,7 +271,7 @@ async def retry(
     return await accepted(task, platform, base)
 
 
-@router.get("/{task_id}/attempts", operation_id="listAttempts", response_model=list[AttemptBody])
+@router.get("/{task_id}/attempts", operation_id="listAttempts", response_model=AttemptList)
 async def attempts(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
     """List the tries at a task."""
     await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
