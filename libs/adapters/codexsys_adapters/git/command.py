@@ -136,7 +136,6 @@ class Git:
     ) -> tuple[bytes, bytes]:
         if process.stdout is None or process.stderr is None:
             raise GitFailed("no pipes")
-        failed: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(_watch(watch, watch_bytes))
@@ -147,10 +146,9 @@ class Git:
                 if out.done() and err.done():
                     await process.wait()
                 watcher.cancel()
-        except* GitFailed as problems:
-            failed = problems.exceptions[0]  # raised in here, Python 3.11.2 would wrap it in a group
-        if failed is not None:
-            raise failed from None
+        except ExceptionGroup as problems:  # with except*, Python 3.11.2 would wrap what is raised
+            ours = problems.subgroup(GitFailed)
+            raise (ours or problems).exceptions[0] from None
         return out.result(), err.result()
 
 
