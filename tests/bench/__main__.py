@@ -1,0 +1,56 @@
+"""Measure on real servers, against what one would write instead; print and keep a report."""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from codexsys_core.principal import ApiKey, Tenant, hash_secret, key_text, new_secret
+from codexsys_wiring.platform import open_platform
+from codexsys_wiring.settings import Settings
+from tests.bench.place import Place, opened
+from tests.bench.processes import ROOT
+from tests.bench.throughput import Contest
+
+REPORT = ROOT / "build/bench"
+
+
+async def make_key(place: Place) -> str:
+    """Make a tenant and return its key."""
+    settings = Settings(
+        data_dir=place.folder / "bench",
+        database_url=place.mysql_url,
+        store_url=f"file://{place.folder / 'objects'}",
+    )
+    async with open_platform(settings) as platform:
+        now, secret = platform.clock.now(), new_secret()
+        tenant = Tenant(id=platform.ids.new("ten"), name="bench", created_at=now)
+        key = ApiKey(
+            id=platform.ids.new("key"),
+            tenant_id=tenant.id,
+            name="bench",
+            secret_hash=hash_secret(secret),
+            created_at=now,
+        )
+        await platform.keys.add_tenant(tenant)
+        await platform.keys.add_key(key)
+        return key_text(key.id, secret)
+
+
+async def main(options: argparse.Namespace) -> None:
+    async with opened() as place:
+        key = await make_key(place)
+        contest = Contest(connections=options.connections, seconds=options.seconds)
+        throughput = await contest.run(place, key, options.rounds)
+    print(throughput.model_dump_json(indent=1))
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench ARGS=…")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--connections", type=int, default=16)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(read_options()))
