@@ -60,9 +60,9 @@ def _default(name: str, field: FieldInfo) -> str:
         return "the user's data folder"
     value: Any = field.get_default(call_default_factory=True)
     if value is PydanticUndefined or value is None or value in ("", []):
-        return "–"
+        return "none"
     if isinstance(value, SecretStr):
-        return "–"
+        return "none"
     return f"`{value}`".replace("|", "\\|")
 
 
