@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from codexsys_cli import commands_operations, commands_tasks
 from codexsys_cli.output import Exit, say
 
 app = typer.Typer(
@@ -44,16 +45,20 @@ def demo(
     raise typer.Exit(run(settings, keep=keep, console=out()))
 
 
+commands_tasks.register(app)
+commands_operations.register(app)
+
+
 def main() -> None:
     """Run one command; every error is one clear line."""
-    from codexsys_cli.errors import explained
-
     try:
         app(prog_name="codexsys")
     except KeyboardInterrupt:
         say("codexsys: interrupted")
         sys.exit(Exit.INTERRUPTED)
     except Exception as error:
+        from codexsys_cli.errors import explained
+
         line, code = explained(error)
         if line is None:
             raise

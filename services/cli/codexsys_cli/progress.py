@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.status import Status
 from rich.text import Text
 
 from codexsys_client import Client, Event, Task
 from codexsys_client.types import TERMINAL
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 WAIT_SECONDS = 1
 

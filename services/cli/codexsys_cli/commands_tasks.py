@@ -1,0 +1,309 @@
+"""The client's commands: tasks of a platform."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from codexsys_cli.output import Exit, emit, err, fail, out, say
+
+if TYPE_CHECKING:
+    from codexsys_client import Client, Task
+
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="Id of a task.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else.")]
+Verified = Annotated[bool, typer.Option("--require-verified", help="Exit 3 unless it is verified.")]
+Timeout = Annotated[float | None, typer.Option(help="Give up waiting after so many seconds.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (submit, logs, diff, artifacts, cancel, retry, share, watch, status):
+        app.command()(command)
+    app.command("list")(find)
+
+
+def submit(
+    source: Annotated[str, typer.Argument(help="Git URL, folder or zip.")],
+    prompt: Annotated[str, typer.Argument(help="What is wanted; - reads it from standard input.")],
+    ref: Annotated[str | None, typer.Option(help="Branch, tag or commit (Git URL only).")] = None,
+    mode: Annotated[str, typer.Option(help="modify or explain.")] = "modify",
+    checks: Annotated[str | None, typer.Option(help="Command that checks the result.")] = None,
+    setup: Annotated[Path | None, typer.Option(help="Script that prepares the sandbox.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model, if not the platform's.")] = None,
+    engine: Annotated[str, typer.Option(help="builtin or command.")] = "builtin",
+    command: Annotated[Path | None, typer.Option(help="Script for the engine `command`.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="name=value; may be repeated.")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="Same key: same task.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it until it is over.")] = False,
+    require_verified: Verified = False,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Hand in a Git repository, a folder or a zip."""
+    from codexsys_cli.connection import connect
+    from codexsys_cli.submission import Wishes, hand_in
+
+    wishes = Wishes(
+        source=source,
+        prompt=sys.stdin.read() if prompt == "-" else prompt,
+        ref=ref,
+        mode=mode,
+        checks=checks,
+        setup=setup.read_text() if setup else None,
+        model=model,
+        engine="command" if command else engine,
+        command=command.read_text() if command else None,
+        labels=_labels(label or []),
+    )
+    with connect() as client:
+        task = hand_in(client, wishes, idempotency_key=idempotency_key)
+        if wait:
+            _watch(
+                client, task["id"], timeout=timeout, json=json, require_verified=require_verified
+            )
+        elif json:
+            emit(task)
+        else:
+            print(task["id"])
+            say(f"See it at {task['links']['html']}, or: codexsys watch {task['id']}")
+
+
+def find(
+    status: Annotated[str | None, typer.Option(help="Only tasks with this status.")] = None,
+    label: Annotated[str | None, typer.Option(help="name=value")] = None,
+    source_url: Annotated[str | None, typer.Option(help="Only tasks of this Git URL.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
+    json: Json = False,
+) -> None:
+    """List tasks, newest first."""
+    from codexsys_cli.connection import connect
+
+    with connect() as client:
+        found = client.tasks(status=status, label=label, source_url=source_url, limit=limit)
+    if json:
+        for task in found["items"]:
+            emit(task)
+        return
+    _table(found["items"])
+
+
+def status(task: TaskId, json: Json = False) -> None:
+    """Show a task."""
+    from codexsys_cli.connection import connect
+    from codexsys_cli.verdict import show
+    from codexsys_client.types import TERMINAL
+
+    with connect() as client:
+        found = client.task(task)
+    if json:
+        emit(found)
+    elif found["status"] in TERMINAL:
+        show(out(), found)
+        print(f"  {found['links']['html']}")
+    else:
+        print(f"{found['id']}: {found['status']} {found['phase'] or ''}".rstrip())
+        print(f"  {found['links']['html']}")
+
+
+def watch(
+    task: TaskId, require_verified: Verified = False, timeout: Timeout = None, json: Json = False
+) -> None:
+    """Follow a task until it is over."""
+    from codexsys_cli.connection import connect
+
+    with connect() as client:
+        _watch(client, task, timeout=timeout, json=json, require_verified=require_verified)
+
+
+def logs(
+    task: TaskId,
+    stream: Annotated[str, typer.Option(help="setup, agent or verify.")] = "agent",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
+    after: Annotated[int, typer.Option(min=0, help="Byte offset to start from.")] = 0,
+    json: Json = False,
+) -> None:
+    """Show a log."""
+    from codexsys_cli.connection import connect
+
+    with connect() as client:
+        if json or follow:
+            chunks = client.follow_log(task, stream, after=after) if follow else None
+            if chunks is None:
+                emit(
+                    {
+                        "stream": stream,
+                        "after": after,
+                        "text": client.log(task, stream, after=after),
+                    }
+                )
+                return
+            for chunk in chunks:
+                if json:
+                    emit(
+                        {
+                            "stream": stream,
+                            "offset": chunk.offset,
+                            "next": chunk.next,
+                            "text": chunk.text,
+                        }
+                    )
+                else:
+                    sys.stdout.write(chunk.text)
+                    sys.stdout.flush()
+        else:
+            sys.stdout.write(client.log(task, stream, after=after))
+
+
+def diff(task: TaskId) -> None:
+    """Show the change; what is written elsewhere than to a terminal applies with `git apply`."""
+    from codexsys_cli.connection import connect
+    from codexsys_cli.verdict import show_diff
+
+    with connect() as client:
+        patch = client.artifact(task, "diff.patch")
+    console = out()
+    if console.is_terminal:
+        show_diff(console, patch.decode(errors="replace"))
+    else:
+        sys.stdout.buffer.write(patch)
+
+
+def artifacts(
+    task: TaskId,
+    download: Annotated[Path | None, typer.Option(help="Write all files to this folder.")] = None,
+    json: Json = False,
+) -> None:
+    """List a task's files."""
+    from codexsys_cli.connection import connect
+
+    with connect() as client:
+        found = client.artifacts(task)
+        for artifact in found:
+            if json:
+                emit(artifact)
+            else:
+                print(f"{artifact['size']:>12,}  {artifact['sha256'][:12]}  {artifact['name']}")
+            if download is not None:
+                client.download(task, artifact["name"], _inside(download, artifact["name"]))
+
+
+def cancel(task: TaskId, json: Json = False) -> None:
+    """Cancel a task, in whatever state it is."""
+    from codexsys_cli.connection import connect
+
+    with connect() as client:
+        found = client.cancel(task)
+    if json:
+        emit(found)
+    else:
+        over = found["status"] in {"succeeded", "failed", "cancelled", "timed_out"}
+        print(f"{task}: {found['status'] if over else 'cancelling'}")
+
+
+def retry(
+    task: TaskId,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it until it is over.")] = False,
+    require_verified: Verified = False,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Make a new task that carries on where a finished one ended."""
+    from codexsys_cli.connection import connect
+
+    with connect() as client:
+        made = client.retry(task)
+        if wait:
+            _watch(
+                client, made["id"], timeout=timeout, json=json, require_verified=require_verified
+            )
+        elif json:
+            emit(made)
+        else:
+            print(made["id"])
+
+
+def share(
+    task: TaskId,
+    expires_in: Annotated[int | None, typer.Option(min=60, help="Seconds until it ends.")] = None,
+    part: Annotated[list[str] | None, typer.Option(help="What it shows; may be repeated.")] = None,
+    revoke: Annotated[str | None, typer.Option(metavar="SHARE", help="End this link.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a link that shows one task to whoever has it, or revoke one."""
+    from codexsys_cli.connection import connect
+
+    with connect() as client:
+        if revoke is not None:
+            client.revoke_share(revoke)
+            say(f"{revoke} no longer works.")
+            return
+        made = client.share(task, expires_in=expires_in, parts=part or ())
+    if json:
+        emit(made)
+    else:
+        print(made["url"])
+        say(f"Until {made['expires_at']}. End it with: codexsys share {task} --revoke {made['id']}")
+
+
+def _watch(
+    client: "Client", task_id: str, *, timeout: float | None, json: bool, require_verified: bool
+) -> None:
+    from codexsys_cli.progress import follow, quiet_interrupt
+    from codexsys_cli.verdict import show
+
+    console = err()
+    try:
+        with quiet_interrupt(console, task_id):
+            task = follow(client, task_id, console, timeout_seconds=timeout)
+    except TimeoutError:
+        fail(
+            f"{task_id} is not over after {timeout:g} seconds",
+            "it goes on",
+            exit_code=Exit.TIMED_OUT,
+        )
+    if json:
+        emit(task)
+    else:
+        show(out(), task)
+        print(f"  {task['links']['html']}")
+    if not _good(task, require_verified=require_verified):
+        raise typer.Exit(Exit.NOT_SUCCEEDED)
+
+
+def _good(task: "Task", *, require_verified: bool) -> bool:
+    return task["verdict"] == "verified" if require_verified else task["status"] == "succeeded"
+
+
+def _table(tasks: "list[Task]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("id", "status", "verdict", "created", "prompt"):
+        table.add_column(name, no_wrap=True)
+    for task in tasks:
+        prompt = " ".join(task["prompt"].split())[:60]
+        row = (task["id"], task["status"], task["verdict"] or "", task["created_at"][:19], prompt)
+        table.add_row(*(Text(cell) for cell in row))
+    out().print(table)
+
+
+def _labels(given: list[str]) -> dict[str, str]:
+    found = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            fail(f"--label {each}", "write it as name=value", exit_code=Exit.USAGE)
+        found[name] = value
+    return found
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Return where a file goes; a name that leads out of the folder is refused."""
+    target = (folder / name).resolve()
+    if not target.is_relative_to(folder.resolve()):
+        fail(f"The platform named a file {name!r} that would land outside {folder}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
