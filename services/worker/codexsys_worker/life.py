@@ -67,16 +67,25 @@ class Life:
         try:
             return await self._work(work)
         except Cancelled:
-            return Result(Outcome(reason=EndReason.CANCELLED))
+            return await self._salvaged(work, Outcome(reason=EndReason.CANCELLED))
         except SourceFailure as failure:
             return Result(Outcome(reason=EndReason(failure.reason), detail=failure.detail))
         except StageFailed as failure:
-            return Result(failure.outcome)
+            return await self._salvaged(work, failure.outcome)
         except SandboxError as error:
-            reason = (
-                EndReason.SANDBOX_LOST if error.code == "sandbox_lost" else EndReason.SANDBOX_FAILED
-            )
-            return Result(Outcome(reason=reason, detail=error.message))
+            lost = error.code == "sandbox_lost"
+            reason = EndReason.SANDBOX_LOST if lost else EndReason.SANDBOX_FAILED
+            return await self._salvaged(work, Outcome(reason=reason, detail=error.message))
+
+    async def _salvaged(self, work: Work, outcome: Outcome) -> Result:
+        """Hand out what the agent had done by its last checkpoint."""
+        patch = await self._preparer.last_patch(work)
+        if not patch or not work.base_dir.exists():
+            return Result(outcome)
+        try:
+            return Result(outcome, patch=await self._bench.apply(work.base_dir, patch))
+        except PatchRefused:
+            return Result(outcome)
 
     async def _work(self, work: Work) -> Result:
         if not await self._attempts.move(work.hold, Phase.CLONING):

@@ -58,6 +58,11 @@ class Preparer:
         setup = await self._bench.read(work.base_dir, base.tree, "setup.sh")
         return Prepared(base=base, has_setup=setup is not None)
 
+    async def last_patch(self, work: Work) -> bytes:
+        """Return the patch of the task's last checkpoint, empty when there is none."""
+        checkpoint = await self._checkpoints.last(work.task.id)
+        return await self._objects.get(f"{checkpoint.object}/patch") if checkpoint else b""
+
     async def _found(self, work: Work) -> Base:
         base = await self._fetch(work)
         archive = work.folder / "base.tar.gz"
