@@ -24,6 +24,7 @@ from codexsys_core.sandbox import (
 )
 from codexsys_worker.work import Lost, Work
 
+_PAUSE_SECONDS = 0.05
 SPARE_SECONDS = 120.0
 """Beyond its phases' limits a sandbox may live this long for collecting and clearing away."""
 
@@ -178,6 +179,8 @@ class Room:
                 held = await self._lines(stream, held + piece)
                 if over and not piece:
                     break
+                if not piece:  # over already, but its end is still to be read: let that happen
+                    await asyncio.wait({ended}, timeout=_PAUSE_SECONDS)
             if held:
                 await self._append(stream, held + b"\n")
         finally:
