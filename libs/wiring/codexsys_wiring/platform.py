@@ -12,7 +12,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from codexsys_adapters.files import FileObjects
-from codexsys_adapters.git import GitFetcher, GitPatchBench
+from codexsys_adapters.git import FetchLimits, GitFetcher, GitPatchBench
 from codexsys_adapters.memory import MemoryQueue
 from codexsys_adapters.outbound import Outbound
 from codexsys_adapters.redis import RedisHints, RedisReadySet, open_redis
@@ -29,7 +29,7 @@ from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.shares import SqlShares
 from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_adapters.sql.wallets import SqlWallet
-from codexsys_adapters.zips import Zips
+from codexsys_adapters.zips import ZipLimits, Zips
 from codexsys_core import source
 from codexsys_core.announcement import Outbox, Queue
 from codexsys_core.artifact import ArtifactStore, ObjectStore
@@ -148,8 +148,12 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             objects=objects,
             local_objects=local,
             outbound=outbound,
-            git=GitFetcher(outbound=outbound, data_dir=settings.data_dir),
-            zips=Zips(),
+            git=GitFetcher(
+                outbound=outbound,
+                data_dir=settings.data_dir,
+                limits=FetchLimits(tree_bytes=settings.max_source_mb << 20),
+            ),
+            zips=Zips(limits=ZipLimits(total_bytes=settings.max_source_mb << 20)),
             bench=GitPatchBench(),
             database=database,
         )
