@@ -7,6 +7,8 @@ from typing import Any
 
 NAME = "scripted-demo"
 _BLOCK = re.compile(r"```scripted\s*\n(.*?)\n```", re.DOTALL)
+_QUOTED = re.compile(r"^> ?", re.MULTILINE)
+"""The agent shows the task's text as a quotation."""
 _SAID = "(scripted demo model, no real model is at work) "
 _CHECK = {
     "say": "I run the tests first.",
@@ -104,7 +106,7 @@ def _step(messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _script(prompt: str) -> list[dict[str, Any]]:
-    block = _BLOCK.search(prompt)
+    block = _BLOCK.search(_QUOTED.sub("", prompt))
     if block is None:
         return DEMO if "inventory" in prompt else [_LOST]
     try:
