@@ -50,7 +50,7 @@ e2e: setup  ## the end-to-end tests alone, on real servers started here
 	$(STACK) with $(PYTHON) -m pytest tests/e2e -m 'not browser' $(ARGS)
 
 bench: setup  ## measure, on real servers started here, against what one would use instead; prints a report
-	$(STACK) with $(PYTHON) -m tests.bench
+	$(STACK) with $(PYTHON) -m tests.bench $(ARGS)
 
 fresh:  ## both README commands on a bare Debian 12 of its own (root; downloads some 2 GB the first time)
 	tests/fresh/run

@@ -2,15 +2,19 @@
 
 import argparse
 import asyncio
-from pathlib import Path
+
+from tests.bench.dispatch import measure
+from tests.bench.place import Place, opened
+from tests.bench.processes import ROOT
+from tests.bench.report import Report
+from tests.bench.throughput import Contest
 
 from codexsys_core.principal import ApiKey, Tenant, hash_secret, key_text, new_secret
 from codexsys_wiring.platform import open_platform
 from codexsys_wiring.settings import Settings
-from tests.bench.place import Place, opened
-from tests.bench.processes import ROOT
-from tests.bench.throughput import Contest
 
+SLOW_RATE = 1.0
+"""Where tasks are not in each other's way."""
 REPORT = ROOT / "build/bench"
 
 
@@ -41,14 +45,27 @@ async def main(options: argparse.Namespace) -> None:
         key = await make_key(place)
         contest = Contest(connections=options.connections, seconds=options.seconds)
         throughput = await contest.run(place, key, options.rounds)
-    print(throughput.model_dump_json(indent=1))
+        rates = [(rate, options.dispatch_seconds) for rate in (SLOW_RATE, options.rate)]
+        report = Report(
+            connections=options.connections,
+            seconds=options.seconds,
+            throughput=throughput,
+            dispatch=await measure(place, key, rates),
+        )
+    REPORT.mkdir(parents=True, exist_ok=True)
+    (REPORT / "report.json").write_text(report.model_dump_json(indent=1))
+    (REPORT / "report.md").write_text(report.text())
+    print(report.text())
+    print("make bench: measured; the report is in build/bench/report.md and report.json")
 
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=20.0, help="submits per second for dispatch")
+    parser.add_argument("--dispatch-seconds", type=float, default=10.0)
     return parser.parse_args()
 
 

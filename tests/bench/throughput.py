@@ -4,7 +4,6 @@ import json
 from contextlib import AsyncExitStack
 
 from pydantic import BaseModel
-
 from tests.bench.load import Measured, Plan
 from tests.bench.place import Place
 from tests.bench.processes import Server, our_api, plain_api, send
@@ -34,7 +33,8 @@ class Round(BaseModel):
     what: str
     number: int
     requests: int
-    wrong: list[str]
+    wrong: int
+    examples: list[str]
     per_second: float
     cpu_us: float
     """CPU time of the server's process for each request, in microseconds."""
@@ -151,7 +151,8 @@ def _round(
         what=what,
         number=number,
         requests=len(times),
-        wrong=measured.wrong[:3],
+        wrong=len(measured.wrong),
+        examples=measured.wrong[:3],
         per_second=measured.rate,
         cpu_us=used / len(times) * 1e6,
         p50_ms=percentile(times, 0.50),
