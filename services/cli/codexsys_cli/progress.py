@@ -113,6 +113,8 @@ def _state(phase: str, task: Task, seen: Seen, elapsed: float) -> str:
 
 def _note(event: Event) -> str:
     data = event["data"]
+    if event["type"] == "task.phase":
+        return f"-- {data.get('phase', '')}"
     if event["type"] == "agent.tool":
         told = str(data.get("summary") or data.get("command") or data.get("path") or "")
         return f"{data.get('tool', data.get('name', 'tool'))}: {told}".strip()[:160]
