@@ -38,7 +38,7 @@ from codexsys_core.checkpoint import CheckpointStore
 from codexsys_core.clock import Clock, SystemClock
 from codexsys_core.event import EventStore
 from codexsys_core.ids import Ids, TimeOrderedIds
-from codexsys_core.log import LogStore
+from codexsys_core.log import LogStore, Redactor
 from codexsys_core.model import Models
 from codexsys_core.patch import PatchBench
 from codexsys_core.principal import KeyStore
@@ -86,6 +86,7 @@ class Platform:
     git: source.GitFetcher
     zips: source.ZipReader
     bench: PatchBench
+    redactor: Redactor
     database: Database
 
     async def check(self) -> dict[str, str]:
@@ -155,6 +156,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             ),
             zips=Zips(limits=ZipLimits(total_bytes=settings.max_source_mb << 20)),
             bench=GitPatchBench(),
+            redactor=redactor,
             database=database,
         )
 

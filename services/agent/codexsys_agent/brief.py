@@ -69,6 +69,10 @@ class Brief:
     checkpoint_seconds: float = 30
     resume: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    first_number: int = 1
+    """Of events and checkpoints: an earlier run in the same sandbox had the numbers before it."""
+    made_by_setup: tuple[tuple[str, str | None, str | None], ...] | None = None
+    """Path, mode and blob of what is setup's; None when the run is to look for itself."""
 
 
 def read_brief(path: Path) -> Brief:
@@ -100,6 +104,8 @@ def _brief(section: "_Section") -> Brief:
         checkpoint_seconds=section.number("checkpoint_seconds", 30),
         resume=section.optional_object("resume"),
         notes=section.texts("notes"),
+        first_number=int(section.number("first_number", 1)),
+        made_by_setup=section.changes("made_by_setup"),
     )
     if brief.engine == "command" and not brief.command:
         raise BriefError("command: the command engine needs a script")
@@ -169,6 +175,15 @@ class _Section:
     def texts(self, name: str) -> tuple[str, ...]:
         items = self._get(name, list, "a list", [])
         return tuple(item if isinstance(item, str) else json.dumps(item) for item in items)
+
+    def changes(self, name: str) -> tuple[tuple[str, str | None, str | None], ...] | None:
+        items = self._get(name, list, "a list or null", None)
+        if items is None:
+            return None
+        try:
+            return tuple((item["path"], item["mode"], item["blob"]) for item in items)
+        except (KeyError, TypeError) as error:
+            raise BriefError(f"{self._prefix}{name}: objects of a change are expected") from error
 
     def optional_object(self, name: str) -> dict[str, Any] | None:
         return cast("dict[str, Any] | None", self._get(name, dict, "an object or null", None))

@@ -9,6 +9,7 @@ from typing import Any
 from codexsys_agent.door import Door
 from codexsys_agent.errors import DoorAnswered, DoorRefused, StreamBroken
 
+_UNFIT = ("context_length_exceeded", "model_refused")
 _REFUSALS = {
     "budget_exhausted",
     "calls_exhausted",
@@ -104,7 +105,7 @@ def _error(error: dict[str, Any]) -> DoorAnswered:
     code, message = str(error.get("code") or ""), str(error.get("message") or error)
     if code in _REFUSALS:
         return DoorRefused(401, code, message, None)
-    return DoorAnswered(502, code, message, None)
+    return DoorAnswered(400 if code in _UNFIT else 502, code, message, None)
 
 
 def _add(reply: Reply, chunk: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import base64
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from codexsys_agent.changes import changes
@@ -29,6 +29,7 @@ class Checkpoints:
         worktree: Callable[[], Worktree] | None,
         every_seconds: float,
         close_seconds: float,
+        first_number: int = 1,
     ) -> None:
         self._close_seconds = close_seconds
         self._door = door
@@ -40,12 +41,16 @@ class Checkpoints:
         self._step = 0
         self._state: dict[str, Any] = {}
         self._closing = False
-        self._number = 0
+        self._number = first_number - 1
         self._last: tuple[int, bytes] | None = None
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
 
-    def start(self, earlier: dict[str, Any] | None) -> None:
-        """Look at the tree before the engine does; what differs already is setup's.
+    def start(
+        self,
+        earlier: dict[str, Any] | None,
+        made_by_setup: Collection[tuple[str, str | None, str | None]] | None = None,
+    ) -> None:
+        """Look at the tree before the engine does; unless told, what differs already is setup's.
 
         On a resume the platform has applied the earlier patch: its paths are not setup's.
         """
@@ -53,8 +58,10 @@ class Checkpoints:
         try:
             if self._make_worktree:
                 self._worktree = self._make_worktree()
-                found = changes(self._worktree.base, self._worktree.scan().entries)
-                self._made_by_setup = {c.key for c in found if c.path not in mine}
+                if made_by_setup is None:
+                    found = changes(self._worktree.base, self._worktree.scan().entries)
+                    made_by_setup = {c.key for c in found if c.path not in mine}
+                self._made_by_setup = set(made_by_setup)
         except (GitFailed, OSError) as error:
             self._worktree = None
             say(f"checkpoint: none will be made: {error}")

@@ -29,3 +29,5 @@ class Ending:
     summary: str = ""
     criteria: tuple[str, ...] = ()
     detail: str = ""
+    code: str = ""
+    """The platform's end reason where the exit code leaves a choice."""

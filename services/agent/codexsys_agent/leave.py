@@ -19,6 +19,7 @@ def leave_outputs(folder: Path, brief: Brief, session: Session, ending: Ending) 
         "criteria": list(ending.criteria),
         "exit": int(ending.exit),
         "detail": ending.detail,
+        "code": ending.code,
         "steps": session.steps,
         "prompt_tokens": session.prompt_tokens,
         "completion_tokens": session.completion_tokens,

@@ -21,15 +21,15 @@ class Budget:
         """Until the wall."""
         return self._started + self._limits.wall_seconds - time.monotonic()
 
-    def exceeded(self, session: Session) -> str:
-        """Which limit is reached, or nothing."""
+    def exceeded(self, session: Session) -> tuple[str, str] | None:
+        """Which limit is reached, as its end reason and in words, or none."""
         if session.steps >= self._limits.steps:
-            return f"{self._limits.steps} steps"
+            return "steps_exhausted", f"{self._limits.steps} steps"
         if session.tokens >= self._limits.tokens:
-            return f"{self._limits.tokens} tokens"
+            return "tokens_exhausted", f"{self._limits.tokens} tokens"
         if self.remaining_seconds <= 0:
-            return f"{self._limits.wall_seconds:.0f} seconds"
-        return ""
+            return "deadline", f"{self._limits.wall_seconds:.0f} seconds"
+        return None
 
     def reminder(self, session: Session) -> str:
         """Once, when most of a limit is used up."""

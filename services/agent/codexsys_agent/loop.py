@@ -92,7 +92,10 @@ class Loop:
         if self._stop.requested:
             return Ending(Exit.CANCELLED, "cancelled", detail=self._stop.reason)
         limit = self._budget.exceeded(self._session)
-        return Ending(Exit.LIMIT, "limit", detail=f"reached {limit}") if limit else None
+        if limit is None:
+            return None
+        code, words = limit
+        return Ending(Exit.LIMIT, "limit", detail=f"reached {words}", code=code)
 
     def _note(self, text: str) -> None:
         if text:

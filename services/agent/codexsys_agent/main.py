@@ -62,12 +62,13 @@ def _worked(
 ) -> Ending:
     door = Door(brief.door, stop=stop, patience=pace.patience_seconds)
     control = Control(door, stop)
-    events = Events(door, close_seconds=pace.close_seconds)
+    events = Events(door, close_seconds=pace.close_seconds, first_number=brief.first_number)
     checkpoints = Checkpoints(
         door=door,
         worktree=_worktree_of(brief, places, scratch),
         every_seconds=brief.checkpoint_seconds,
         close_seconds=pace.close_seconds,
+        first_number=brief.first_number,
     )
     run = Run(
         brief=brief,
@@ -81,7 +82,7 @@ def _worked(
         inbox=control.take_notes,
         on_step=lambda session: checkpoints.offer(session.steps, session.state()),
     )
-    checkpoints.start(brief.resume)
+    checkpoints.start(brief.resume, brief.made_by_setup)
     control.start()
     ending = _ENGINES[brief.engine](run)
     _close(run, ending, checkpoints)

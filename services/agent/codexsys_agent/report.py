@@ -25,7 +25,8 @@ def show(data: bytes) -> None:
 class Events:
     """Posts events in order from a thread of its own; a lost one never harms the run."""
 
-    def __init__(self, door: Door, *, close_seconds: float) -> None:
+    def __init__(self, door: Door, *, close_seconds: float, first_number: int = 1) -> None:
+        self._first_number = first_number
         self._close_seconds = close_seconds
         self._given_up = False
         self._door = door
@@ -50,7 +51,7 @@ class Events:
         self._given_up = True
 
     def _post_all(self) -> None:
-        number = 0
+        number = self._first_number - 1
         while (item := self._queue.get()) and not self._given_up:
             number += 1
             kind, data = item

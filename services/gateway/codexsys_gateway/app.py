@@ -80,7 +80,7 @@ class Routes:
         body = await _json(request)
         call = await self._calls.open(sandbox, body)
         if body.get("stream"):
-            return StreamingResponse(self._calls.stream(call), media_type="text/event-stream")
+            return StreamingResponse(await self._calls.stream(call), media_type="text/event-stream")
         return JSONResponse(await self._calls.complete(call))
 
     async def _event(self, sandbox: Sandbox, request: Request) -> Response:

@@ -1,7 +1,9 @@
 """Model calls: reserved, built, made, recorded and settled."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +101,14 @@ class Calls:
         return answer
 
     async def stream(self, call: Call) -> AsyncIterator[bytes]:
-        """Make a call and pass its chunks on as server-sent events."""
+        """Make a call and return its chunks as server-sent events.
+
+        An upstream that fails before its first chunk is `Refused` with a status of its own.
+        """
+        events = self._passed_on(call)
+        return _joined(await anext(events), events)
+
+    async def _passed_on(self, call: Call) -> AsyncGenerator[bytes, None]:
         transcript = Transcript()
         try:
             async for chunk in self._models.stream(call.request):
@@ -107,9 +116,12 @@ class Calls:
                 yield _event(chunk)
             yield b"data: [DONE]\n\n"
         except ModelError as error:
+            if not transcript.heard:
+                raise _refused(error) from error
             yield _event(_refused(error).body)
         finally:
-            await self._settle(call, transcript)
+            # A reader that went away cancels this task; the call is settled all the same.
+            await asyncio.shield(self._settle(call, transcript))
 
     async def _settle(self, call: Call, transcript: Transcript) -> None:
         """Settle from the upstream's own count; without one in full, for the call may have been made."""
@@ -132,6 +144,13 @@ class Calls:
         }
         await self._events.append(task_id, EventType.MODEL_CALL, data, attempt=call.sandbox.attempt)
         await self._hints.tell(f"task:{task_id}")
+
+
+async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece
 
 
 def _refused(error: ModelError) -> Refused:

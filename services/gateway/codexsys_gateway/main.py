@@ -62,6 +62,7 @@ def _routes(platform: Platform) -> Routes:
         hints=platform.hints,
         clock=platform.clock,
         ids=platform.ids,
+        redactor=platform.redactor,
     )
     control = Control(
         attempts=platform.attempts, sandboxes=platform.sandboxes, hints=platform.hints

@@ -11,7 +11,7 @@ from codexsys_core.checkpoint import Checkpoint, CheckpointStore
 from codexsys_core.clock import Clock
 from codexsys_core.event import AGENT_TYPES, EventStore, EventType
 from codexsys_core.ids import Ids
-from codexsys_core.log import LogStore
+from codexsys_core.log import LogStore, Redactor
 from codexsys_core.ready import Hints
 from codexsys_core.sandbox import Sandbox
 from codexsys_gateway.refusals import STOPS, Refused, not_allowed
@@ -33,6 +33,7 @@ class Reports:
         hints: Hints,
         clock: Clock,
         ids: Ids,
+        redactor: Redactor,
     ) -> None:
         self._events = events
         self._logs = logs
@@ -41,6 +42,7 @@ class Reports:
         self._hints = hints
         self._clock = clock
         self._ids = ids
+        self._redactor = redactor
 
     async def event(self, sandbox: Sandbox, body: dict[str, Any]) -> dict[str, Any]:
         """Add an event of the agent's own."""
@@ -50,6 +52,7 @@ class Reports:
         if len(json.dumps(data)) > MOST_EVENT_BYTES:
             raise Refused(413, "too_large", "data is larger than 64 KiB.")
         kind = EventType(body["type"])
+        data = _redacted(data, self._redactor)
         seq = await self._events.append(
             sandbox.task_id, kind, data, attempt=sandbox.attempt, sender=(sandbox.id, number)
         )
@@ -107,6 +110,17 @@ class Reports:
         place = f"codexsys-code/outputs/{sandbox.task_id}/{sandbox.id}/{name}"
         size, sha256 = await self._objects.put(place, data)
         return {"size": size, "sha256": sha256}
+
+
+def _redacted(value: Any, redactor: Redactor) -> Any:
+    """Redact text by text, so that what is left is the same JSON."""
+    if isinstance(value, str):
+        return redactor.redact(value.encode(errors="replace")).decode(errors="replace")
+    if isinstance(value, list):
+        return [_redacted(item, redactor) for item in value]
+    if isinstance(value, dict):
+        return {_redacted(key, redactor): _redacted(item, redactor) for key, item in value.items()}
+    return value
 
 
 def _number(body: dict[str, Any]) -> int:

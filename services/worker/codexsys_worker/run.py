@@ -17,6 +17,8 @@ from codexsys_worker.work import Lost, Prepared, Work
 
 OWN_ENDING_SECONDS = 30.0
 """The agent stops itself this long before its deadline, to leave a last checkpoint."""
+NUMBERS_PER_ROUND = 1_000_000
+"""Events and checkpoints are numbered on from round to round of the same sandbox."""
 _EXITS = {
     2: EndReason.AGENT_GAVE_UP,
     3: EndReason.STEPS_EXHAUSTED,
@@ -120,6 +122,8 @@ class AgentRun:
             "checkpoint_seconds": 30,
             "resume": json.loads(state) if state else None,
             "notes": notes,
+            "first_number": 1 + (self._rounds - 1) * NUMBERS_PER_ROUND,
+            "made_by_setup": self._skip,
         }
 
 
@@ -148,7 +152,9 @@ def _outcome(end: PhaseEnd, collected: Collected) -> Outcome:
         EndReason.STEPS_EXHAUSTED,
     ):
         reason = EndReason(code)
-    return Outcome(reason=reason, detail=str(result.get("summary", ""))[:2000])
+    return Outcome(
+        reason=reason, detail=str(result.get("summary") or result.get("detail", ""))[:2000]
+    )
 
 
 def _result(collected: Collected) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def drive(run: Run) -> Ending:
     run.begin(session)
     ending = _ended(loop, run)
     if ending.exit is not Exit.FINISHED and budget.remaining_seconds <= 0:
-        return Ending(Exit.LIMIT, "limit", detail="reached the wall clock limit")
+        return Ending(Exit.LIMIT, "limit", detail="reached the wall clock limit", code="deadline")
     return ending
 
 
@@ -58,12 +58,14 @@ def _ended(loop: Loop, run: Run) -> Ending:
     except DoorRefused as error:
         if error.code in _CANCELLED:
             return Ending(Exit.CANCELLED, "cancelled", detail=str(error))
-        return Ending(Exit.MODEL_REFUSED, "model_refused", detail=str(error))
+        return Ending(Exit.MODEL_REFUSED, "model_refused", detail=str(error), code=error.code)
     except DoorUnreachable as error:
         return Ending(Exit.NO_DOOR, "door_unreachable", detail=str(error))
     except (DoorAnswered, StreamBroken, Stopped) as error:
         if run.stop.requested:
             return Ending(Exit.CANCELLED, "cancelled", detail=run.stop.reason)
+        if isinstance(error, DoorAnswered) and error.code == "model_refused":
+            return Ending(Exit.MODEL_REFUSED, "model_refused", detail=str(error), code=error.code)
         return Ending(Exit.MODEL_UNAVAILABLE, "model_unavailable", detail=str(error))
 
 

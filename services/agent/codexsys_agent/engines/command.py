@@ -27,7 +27,7 @@ def drive(run: Run) -> Ending:
     if run.stop.requested:
         return Ending(Exit.CANCELLED, "cancelled", detail=run.stop.reason)
     if finished.code == _TIMEOUT_CODE and finished.seconds >= wall:
-        return Ending(Exit.LIMIT, "limit", detail=f"reached {wall:.0f} seconds")
+        return Ending(Exit.LIMIT, "limit", detail=f"reached {wall:.0f} seconds", code="deadline")
     if finished.code != 0:
         detail = f"the script ended with exit code {finished.code}"
         return Ending(Exit.COMMAND_FAILED, "command_failed", detail=detail)
