@@ -101,7 +101,7 @@ async def test_a_folder_is_sent_followed_and_read(terminal: Terminal, tmp_path: 
     task = done.json()
     task_id = task["id"]
     assert (task["verdict"], task["prompt"]) == ("verified", "Fix this inventory")
-    assert "-- coding" in done.err
+    assert "-- testing" in done.err
 
     listed = await terminal.run("list", "--label", "team=web", "--json")
     assert [json.loads(line)["id"] for line in listed.out.splitlines()] == [task_id]

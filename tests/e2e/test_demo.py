@@ -33,7 +33,7 @@ async def test_the_demo_is_verified_and_shows_everything(tmp_path: Path) -> None
     assert code == 0, said
     for expected in (
         "scripted",
-        "-- coding",
+        "-- testing",
         "step 1: bash",
         "+        return sum(item.price * item.quantity for item in self.items)",
         "before: 8 passed, 1 failed",
