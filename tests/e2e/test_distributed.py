@@ -143,7 +143,8 @@ async def sixty(
 
     taken = await asyncio.gather(*(submit(number) for number in range(TASKS)))
     following = {
-        id: asyncio.create_task(followed(who, f"/tasks/{id}/events")) for _, who, id in taken[::6]
+        task_id: asyncio.create_task(followed(who, f"/tasks/{task_id}/events"))
+        for _, who, task_id in taken[::6]
     }
     done = []
     for wanted, who, task_id in taken:
@@ -192,7 +193,7 @@ async def test_artifacts_come_by_plain_curl_and_patches_apply(
     for each in sixty[0]:
         assert set(SHOWS) <= set(each.artifacts), each.artifacts.keys()
         folder = tmp_path / each.id
-        await download(each.artifacts, folder)
+        await asyncio.to_thread(download, each.artifacts, folder)
         base = tmp_path / f"{each.id}-base"
         if each.wish.zip:
             make_repository(base, FILES)

@@ -1,5 +1,6 @@
 """The main job on real input: this project's own repository, changed and verified by its own tests."""
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ pytestmark = [
 
 MODULE = "libs/core/codexsys_core/junit.py"
 COMMON = {
-    "checks": {"command": "python3 -m pytest -q tests/unit/core"},
+    "checks": {"command": "python3 -m pytest -q tests/unit/core", "may_change": ["tests/**"]},
     "environment": {"setup": SETUP, "variables": {"PYTHONPATH": "libs/core"}},
 }
 RENAME = r"grep -rlw read_junit --include='*.py' . | xargs sed -i 's/\bread_junit\b/parse_junit/g'"
@@ -84,7 +85,7 @@ async def _changed(own: Own, ada: User, body: dict[str, Any], folder: Path) -> b
             (await ada.log(task_id, "verify"))[-4000:],
         )
         assert evidence["after"]["passed"] > 0
-        await download(await ada.artifacts(task_id), folder / task_id)
+        await asyncio.to_thread(download, await ada.artifacts(task_id), folder / task_id)
         diffs.append(folder / task_id / "diff.patch")
     git(folder, "clone", "--quiet", str(own.bare), "base")
     git(folder / "base", "checkout", "--quiet", own.commit)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeVar
@@ -181,20 +181,25 @@ class Fleet:
         kind = service if service in ("api", "gateway") else "health"
         environment = self.environment(name) | {f"CODEXSYS_{kind.upper()}_PORT": str(port)}
         log = self.folder / f"{name}.log"
+        process = self._spawn(service, environment | settings, log)
+        running = Running(name, process, f"http://127.0.0.1:{port}", log, self.folder / name)
+        self.running.append(running)
+        await self._wait_ready(running)
+        return running
+
+    def _spawn(
+        self, service: str, environment: dict[str, str], log: Path
+    ) -> "subprocess.Popen[bytes]":
         with log.open("ab") as output:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-c", _ENTRY.format(service)],
                 cwd=self.folder,
-                env=environment | settings,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-        running = Running(name, process, f"http://127.0.0.1:{port}", log, self.folder / name)
-        self.running.append(running)
-        await self._wait_ready(running)
-        return running
 
     async def _wait_ready(self, running: Running) -> None:
         async with httpx2.AsyncClient(trust_env=False, timeout=10) as client:
@@ -244,9 +249,3 @@ async def whole_fleet(
         for service, count in (("gateway", 2), ("relay", 1), ("worker", 2), ("api", 2)):
             await asyncio.gather(*(fleet.start(service, n) for n in range(1, count + 1)))
         yield fleet
-
-
-def in_turn(items: list[T]) -> Iterator[T]:
-    """Yield items over and over."""
-    while True:
-        yield from items

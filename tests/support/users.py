@@ -60,7 +60,7 @@ class User:
         if archive is None:
             answer = await self.client.post("/api/v1/tasks", json=body)
         else:
-            parts = {
+            parts: dict[str, tuple[str | None, str | bytes, str]] = {
                 "task": (None, json.dumps(body), "application/json"),
                 "file": ("code.zip", archive, "application/zip"),
             }

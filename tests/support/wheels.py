@@ -8,10 +8,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _WANTED = frozenset(
-    (
-        "annotated-types iniconfig packaging pluggy pydantic pydantic-core pygments pytest "
-        "pytest-asyncio pytest-timeout typing-extensions typing-inspection"
-    ).split()
+    [
+        "annotated-types",
+        "iniconfig",
+        "packaging",
+        "pluggy",
+        "pydantic",
+        "pydantic-core",
+        "pygments",
+        "pytest",
+        "pytest-asyncio",
+        "pytest-timeout",
+        "typing-extensions",
+        "typing-inspection",
+    ]
 )
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"

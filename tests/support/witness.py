@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -84,22 +85,20 @@ async def log_is_whole(user: User, task_id: str, stream: str) -> str:
     return text
 
 
-async def download(artifacts: dict[str, dict[str, Any]], folder: Path) -> None:
+def download(artifacts: dict[str, dict[str, Any]], folder: Path) -> None:
     """Fetch each artifact by plain curl from its link; compare size and sha256."""
     folder.mkdir(parents=True)
     arguments: list[str] = []
     for name, item in artifacts.items():
         arguments += ["-o", str(folder / name), item["url"]]
-    curl = await asyncio.create_subprocess_exec(
-        "curl",
-        "-fsS",
-        *arguments,
+    curl = subprocess.run(
+        ["curl", "-fsS", *arguments],
         env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
     )
-    _, said = await curl.communicate()
-    assert curl.returncode == 0, said.decode()
+    assert curl.returncode == 0, curl.stderr.decode()
     for name, item in artifacts.items():
         data = (folder / name).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (item["size"], item["sha256"])
@@ -110,17 +109,18 @@ async def announced(
 ) -> dict[str, list[dict[str, Any]]]:
     """Read codex-results from its beginning until each task was seen; return all its copies."""
     seen: dict[str, list[dict[str, Any]]] = {}
-    async with KafkaQueue(bootstrap=kafka, clock=SystemClock()) as queue:
-        async with aclosing(queue.results(group=f"e2e-{mark}")) as batches:  # type: ignore[type-var]
-            async with asyncio.timeout(seconds):
-                async for batch in batches:
-                    for record in batch:
-                        if record.task_id in task_ids:
-                            seen.setdefault(record.task_id, []).append(
-                                record.model_dump(mode="json")
-                            )
-                    if seen.keys() == task_ids:
-                        break
+    async with (
+        KafkaQueue(bootstrap=kafka, clock=SystemClock()) as queue,
+        aclosing(queue.results(group=f"e2e-{mark}")) as batches,  # type: ignore[type-var]
+        asyncio.timeout(seconds),
+    ):
+        async for batch in batches:
+            for record in batch:
+                if record.task_id in task_ids:
+                    copy = record.model_dump(mode="json")
+                    seen.setdefault(record.task_id, []).append(copy)
+            if seen.keys() == task_ids:
+                break
     return seen
 
 

@@ -13,10 +13,11 @@ SHORTEST_PART = 8
 """The same for what is only a part of a secret: a line of it, or the inner part of its base64."""
 
 _SHAPES = (
-    # A key in PEM, whole or as far as this text has it. Possessive: linear on hostile text.
+    # A key in PEM, whole or as far as this text has it. Atomic: linear on hostile text. A possessive
+    # repeat would do, but in Python before 3.11.3 it does not go back over what a failed turn has read.
     (
         rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        rb"(?:[A-Za-z0-9+/=\\\s:,.()]|-(?!----))*+(?:-----END [A-Z0-9 ]{1,60}-----)?"
+        rb"(?>(?:[A-Za-z0-9+/=\\\s:,.()]++|-(?!----))*)(?:-----END [A-Z0-9 ]{1,60}-----)?"
     ),
     rb"cdx_[0-9a-z]{26}_[A-Za-z0-9_-]{32,64}",
     rb"gh[opsur]_[A-Za-z0-9]{20,255}",
