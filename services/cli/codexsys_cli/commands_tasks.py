@@ -281,8 +281,10 @@ def _table(tasks: "list[Task]") -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
+    widths = {"id": 31, "status": 9, "verdict": 14}
     for name in ("id", "status", "verdict", "created", "prompt"):
-        table.add_column(name, no_wrap=True)
+        # Whole, so that it can be copied; only the prompt gives way on a narrow terminal.
+        table.add_column(name, no_wrap=True, min_width=widths.get(name))
     for task in tasks:
         prompt = " ".join(task["prompt"].split())[:60]
         row = (task["id"], task["status"], task["verdict"] or "", task["created_at"][:19], prompt)
