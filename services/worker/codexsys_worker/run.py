@@ -28,6 +28,7 @@ _EXITS = {
     7: EndReason.CONTEXT_OVERFLOW,
     8: EndReason.COMMAND_FAILED,
     9: EndReason.SANDBOX_NETWORK_OPEN,
+    143: EndReason.CANCELLED,
 }
 
 
