@@ -16,7 +16,7 @@ from tests.bench.processes import Server, our_api, our_worker, send
 from tests.bench.throughput import percentile
 from tests.support.git_http import GitHttpServer, make_repository
 
-END_SECONDS = 120.0
+END_SECONDS = 75.0
 WARM_TASKS = 3
 _TASKS = """
 SELECT t.id, t.status, t.end_reason, a.published_at, a.started_at, s.created_at, e.at
