@@ -287,7 +287,7 @@ def _table(tasks: "list[Task]") -> None:
         table.add_column(name, no_wrap=True, min_width=widths.get(name))
     for task in tasks:
         prompt = " ".join(task["prompt"].split())[:60]
-        row = (task["id"], task["status"], task["verdict"] or "", prompt)
+        row = (task["id"], task["status"], task["verdict"] or "", task["created_at"][:19], prompt)
         table.add_row(*(Text(cell) for cell in row))
     out().print(table)
 
