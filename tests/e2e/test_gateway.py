@@ -1,0 +1,146 @@
+"""The gateway over real HTTP: who may ask, for what, and what is kept of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+from tests.support.api_service import client_of, free_port
+
+from codexsys_core.attempt import Attempt
+from codexsys_core.limits import Limits
+from codexsys_core.principal import Tenant, hash_secret
+from codexsys_core.sandbox import Sandbox, SandboxRole
+from codexsys_core.source import GitSource
+from codexsys_core.task import Task, TaskSpec
+from codexsys_gateway.main import Gateway
+from codexsys_wiring.platform import Platform, open_platform
+from codexsys_wiring.settings import Settings
+
+CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}]}
+
+
+@dataclass
+class Door:
+    """A client with the token of a live sandbox."""
+
+    platform: Platform
+    client: httpx2.AsyncClient
+    task_id: str
+    sandbox_id: str
+
+
+@pytest_asyncio.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    settings = Settings(data_dir=tmp_path, gateway_port=free_port(), model_key="the-models-key")
+    async with open_platform(settings) as platform:
+        sandbox = await _sandbox(platform, Limits(calls=2))
+        gateway = Gateway(platform)
+        running = asyncio.create_task(gateway.run())
+        url = f"http://127.0.0.1:{settings.gateway_port}"
+        async with client_of(url, "token") as client:
+            async with asyncio.timeout(10):
+                while not await _answers(client):
+                    await asyncio.sleep(0.05)
+            yield Door(platform, client, sandbox.task_id, sandbox.id)
+        gateway.stop()
+        await asyncio.wait_for(running, 15)
+
+
+async def _answers(client: httpx2.AsyncClient) -> bool:
+    try:
+        return (await client.get("/health/live")).status_code < 500
+    except httpx2.TransportError:
+        return False
+
+
+async def _sandbox(platform: Platform, limits: Limits) -> Sandbox:
+    ids, now = platform.ids, platform.clock.now()
+    await platform.keys.add_tenant(Tenant(id="tnt_doors", name="doors", created_at=now))
+    spec = TaskSpec(prompt="x", source=GitSource(url="https://example.org/a.git"), limits=limits)
+    task = Task(
+        id=ids.new("task"), tenant_id="tnt_doors", created_by="key_x", spec=spec, created_at=now
+    )
+    attempt = Attempt(id=ids.new("att"), task_id=task.id, tenant_id="tnt_doors")
+    await platform.tasks.add(task, attempt)
+    claim = await platform.attempts.claim(task.id, owner="wrk_x", lease_seconds=60)
+    assert claim is not None
+    row = Sandbox(
+        id=ids.new("sbx"),
+        task_id=task.id,
+        tenant_id="tnt_doors",
+        attempt_id=claim.hold.attempt_id,
+        attempt=claim.hold.number,
+        fence=claim.hold.fence,
+        role=SandboxRole.AGENT,
+        backend="dummy",
+        place="here",
+        token_hash=hash_secret("token"),
+        deadline=now + timedelta(hours=1),
+        created_at=now,
+    )
+    assert await platform.sandboxes.add(claim.hold, row)
+    assert await platform.sandboxes.live(row.id)
+    return row
+
+
+async def test_another_token_and_an_ended_sandbox_are_refused(door: Door) -> None:
+    other = await door.client.post(
+        "/v1/chat/completions", json=CHAT, headers={"Authorization": "Bearer other"}
+    )
+    await door.platform.sandboxes.end(door.sandbox_id, "closed")
+    ended = await door.client.get("/v1/control?wait=0")
+    assert [answer.status_code for answer in (other, ended)] == [401, 401]
+    assert ended.json()["error"]["code"] == "token_revoked"
+
+
+async def test_what_is_not_on_the_list_is_not_passed_on(door: Door) -> None:
+    answer = await door.client.post("/v1/chat/completions", json=CHAT | {"web_search": {}})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "not_allowed"
+
+
+async def test_calls_are_counted_recorded_and_end(door: Door) -> None:
+    whole = await door.client.post("/v1/chat/completions", json=CHAT)
+    stream = await door.client.post("/v1/chat/completions", json=CHAT | {"stream": True})
+    third = await door.client.post("/v1/chat/completions", json=CHAT)
+    assert whole.json()["usage"]["prompt_tokens"] > 0
+    assert stream.text.endswith("data: [DONE]\n\n")
+    assert third.status_code == 401
+    assert third.json()["error"]["code"] == "calls_exhausted"
+    replies = await door.platform.logs.read(door.task_id, "llm_response", 0)
+    assert b"".join(chunk.text for chunk in replies).count(b"== reply") == 2
+    assert await door.platform.logs.read(door.task_id, "prompt", 0)
+    task = await door.platform.tasks.get(door.task_id, tenant_id="tnt_doors")
+    assert task.usage.calls == 2
+
+
+async def test_an_event_counts_once_and_holds_no_secret(door: Door) -> None:
+    event = {"number": 1, "type": "agent.note", "data": {"text": ["it is the-models-key"]}}
+    first = await door.client.post("/v1/events", json=event)
+    again = await door.client.post("/v1/events", json=event)
+    assert first.json() == again.json()
+    events = await door.platform.events.after(door.task_id, 0)
+    notes = [event.data for event in events if event.type == "agent.note"]
+    assert notes == [{"text": ["it is [redacted]"]}]
+
+
+async def test_a_checkpoint_is_kept(door: Door) -> None:
+    body = {"number": 1, "step": 3, "patch": "cGF0Y2g=", "state": {"v": 1}}
+    answer = await door.client.put("/v1/checkpoint", json=body)
+    assert answer.status_code == 202
+    last = await door.platform.checkpoints.last(door.task_id)
+    assert last is not None
+    assert await door.platform.objects.get(f"{last.object}/patch") == b"patch"
+
+
+async def test_control_tells_of_a_cancel(door: Door) -> None:
+    asking = asyncio.create_task(door.client.get("/v1/control?after=0&wait=20"))
+    await door.platform.tasks.cancel(door.task_id, tenant_id="tnt_doors")
+    answer = await asyncio.wait_for(asking, 15)
+    assert answer.json()["items"][0]["type"] == "cancel"
