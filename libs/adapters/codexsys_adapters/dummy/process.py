@@ -15,7 +15,7 @@ from typing import Any
 _TICK_SECONDS = 0.01
 
 
-class _Terminated(Exception):  # noqa: N818 - a signal, not an error
+class _Terminated(Exception):
     """Raised when the phase is asked to stop."""
 
 
