@@ -97,13 +97,13 @@ async def test_silence_is_borne_for_its_time_only(server: ModelServer) -> None:
 async def test_a_stream_that_is_cut_says_so_and_keeps_what_came(server: ModelServer) -> None:
     heard: list[object] = []
 
-    async def listen() -> None:
+    async def listen(models: Models) -> None:
         async for chunk in models.stream(REQUEST):
             heard.append(chunk)  # noqa: PERF401 - what came before the cut is looked at
 
     async with upstream(server.url("cut")) as models:
         with pytest.raises(ModelError) as refused:
-            await listen()
+            await listen(models)
     assert refused.value.code == "model_unavailable"
     assert len(heard) == 1
     assert server.calls["cut"] == 1

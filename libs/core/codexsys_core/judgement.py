@@ -116,6 +116,9 @@ def _doubts(checks: Checks, findings: Findings, report: TestReport) -> Iterable[
         yield "The planted test that must fail was not reported as failed, so the report cannot be trusted."
     if report.failed:
         yield _names("failed before and still fail", sorted(report.failed))
+    rewritten = _passing_only_as_changed(findings, report)
+    if rewritten:
+        yield _names("pass only because they were changed", rewritten)
     if findings.foreign_packages:
         yield (
             "Imported from outside the workspace, so the change may not be what was tested: "

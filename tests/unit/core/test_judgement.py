@@ -100,10 +100,15 @@ def test_a_silent_report_with_the_old_tests_is_tampering() -> None:
 
 
 def test_honest_changes_of_tests_are_verified() -> None:
-    findings = Findings(
-        baseline=BEFORE, result=run({"a", "b", "c", "new"}), guarded=run({"a", "b"}, {"c"})
-    )
+    after = run({"a", "b", "c", "new"})
+    findings = Findings(baseline=BEFORE, result=after, guarded=run({"a", "b", "c"}))
     assert verdict_of(findings) is Verdict.VERIFIED
+
+
+def test_a_failing_test_that_was_rewritten_to_pass_is_not_verified() -> None:
+    guarded = run({"a", "b"}, {"c"})
+    findings = Findings(baseline=BEFORE, result=run({"a", "b", "c"}), guarded=guarded)
+    assert verdict_of(findings) is Verdict.UNVERIFIED
 
 
 def test_writing_what_setup_made_is_tampering() -> None:
