@@ -126,6 +126,14 @@ def _doubts(checks: Checks, findings: Findings, report: TestReport) -> Iterable[
         )
 
 
+def _passing_only_as_changed(findings: Findings, report: TestReport) -> list[str]:
+    """Return tests that failed before, pass now, and still fail as they were before the change."""
+    before, guarded = _report(findings.baseline), _report(findings.guarded)
+    if before is None or guarded is None:
+        return []
+    return sorted((before.failed & report.passed) - guarded.passed)
+
+
 def _compare(
     before: TestReport | None, after: TestReport | None
 ) -> tuple[list[str], list[str], list[str]]:
