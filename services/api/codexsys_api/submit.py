@@ -62,7 +62,7 @@ class Submitter:
         ):
             return known
         if upload is not None:
-            await self._platform.zips.vet(upload.path)
+            await self._vet_zip(upload.path)
             return await self._create_zip(principal, body, upload, idempotency)
         source = await self._source(principal, body)
         task = self._task(principal, _spec(body, source))
@@ -74,7 +74,7 @@ class Submitter:
         """Try the source and make nothing."""
         _check(body, upload)
         if upload is not None:
-            await self._platform.zips.vet(upload.path)
+            await self._vet_zip(upload.path)
             return {"ok": True, "source": {"sha256": upload.sha256, "size": upload.size}}
         source = await self._source(principal, body)
         if not isinstance(source, GitSource):
@@ -140,6 +140,12 @@ class Submitter:
         if not earlier.status.terminal:
             raise _wrong("/source/task", "This task is not over yet.", code="source_task_not_over")
         return TaskSource(task_id=earlier.id)
+
+    async def _vet_zip(self, file: Path) -> None:
+        try:
+            await self._platform.zips.vet(file)
+        except Invalid as error:
+            raise _wrong("/file", error.message, code=error.code) from error
 
     def _vet(self, url: str) -> str:
         try:

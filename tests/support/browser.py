@@ -1,0 +1,109 @@
+"""Real Chromium, watched: what its console says, and pictures of its pages."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+from playwright.async_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    async_playwright,
+)
+
+CHROMIUM = "/usr/bin/chromium"
+PICTURES = Path(__file__).parents[2] / "build" / "screenshots"
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
+_SIZES = {"desk": (1280, 800), "phone": (390, 844)}
+
+
+class Profile:
+    """A browser profile with one page, and everything that its console complained about."""
+
+    def __init__(self, *, context: BrowserContext, page: Page, base_url: str) -> None:
+        self.context = context
+        self.page = page
+        self._base_url = base_url
+        self._documents: dict[str, int] = {}
+        self._complaints: list[tuple[str, str]] = []
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self._complaints.append((page.url, str(error))))
+        page.on("response", self._answered)
+
+    async def open(self, path: str) -> int:
+        """Go to a path, or to a whole address, and return the status of the answer."""
+        answer = await self.page.goto(path if "://" in path else self._base_url + path)
+        assert answer is not None, path
+        return answer.status
+
+    async def press(self, name: str) -> int:
+        """Press the button of this name and return the status of the page that follows."""
+        async with self.page.expect_navigation() as navigation:
+            await self.page.get_by_role("button", name=name, exact=True).click()
+        answer = await navigation.value
+        assert answer is not None, name
+        return answer.status
+
+    @property
+    def path(self) -> str:
+        """Where the page is, below the platform's address."""
+        return self.page.url.removeprefix(self._base_url)
+
+    async def picture(self, name: str) -> None:
+        """Photograph the page in both themes and sizes."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        for size, (width, height) in _SIZES.items():
+            await self.page.set_viewport_size({"width": width, "height": height})
+            for scheme in _SCHEMES:
+                await self.page.emulate_media(color_scheme=scheme)
+                await self.page.screenshot(
+                    path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=True
+                )
+        await self.page.set_viewport_size({"width": 1280, "height": 800})
+        await self.page.emulate_media(color_scheme="light")
+
+    @property
+    def complaints(self) -> list[tuple[str, str]]:
+        """What the console complained about, but for pages that were refused as a test wanted."""
+        return [
+            (url, text)
+            for url, text in self._complaints
+            if not (text.startswith("Failed to load resource") and self._documents.get(url))
+        ]
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self._complaints.append((str(message.location["url"]), message.text))
+
+    def _answered(self, response: Response) -> None:
+        if response.request.is_navigation_request():
+            self._documents[response.url] = response.status
+
+
+@asynccontextmanager
+async def fresh_profile(base_url: str) -> AsyncIterator[Profile]:
+    """Start a browser that has never been anywhere; its console must stay clean."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        try:
+            context = await browser.new_context(
+                viewport={"width": 1280, "height": 800}, reduced_motion="reduce"
+            )
+            context.set_default_timeout(20_000)
+            page = await context.new_page()
+            profile = Profile(context=context, page=page, base_url=base_url)
+            yield profile
+            assert not profile.complaints
+        finally:
+            await browser.close()
