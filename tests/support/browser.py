@@ -61,10 +61,12 @@ class Profile:
         return self.page.url.removeprefix(self._base_url)
 
     async def picture(self, name: str) -> None:
-        """Photograph the page in both themes and sizes."""
+        """Photograph the page in both themes and sizes; at none may it be wider than the window."""
         PICTURES.mkdir(parents=True, exist_ok=True)
         for size, (width, height) in _SIZES.items():
             await self.page.set_viewport_size({"width": width, "height": height})
+            wide = await self.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{name} is {wide} px wide in a window of {width} px"
             for scheme in _SCHEMES:
                 await self.page.emulate_media(color_scheme=scheme)
                 await self.page.screenshot(
