@@ -7,6 +7,20 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 SetupNetwork = Literal["public", "none"] | list[str]
 
 
+class EnvironmentService(BaseModel):
+    """A server beside the sandbox, such as a database: made anew for each sandbox."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    image: str = Field(min_length=1, max_length=255)
+    variables: dict[str, str] = Field(default_factory=dict, max_length=50)
+    command: tuple[str, ...] = ()
+    """Instead of the image's own."""
+    port: int = Field(ge=1, le=65_535)
+    """On loopback; the sandbox's first phase waits until it answers."""
+
+
 class Environment(BaseModel):
     """An inline environment. Variables enter only as the sandbox's own environment."""
 

@@ -1,5 +1,6 @@
 """One isolated place: its row, and the contract of what makes it."""
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from codexsys_core.attempt import Hold
+from codexsys_core.environment import EnvironmentService
 
 
 class SandboxRole(StrEnum):
@@ -86,6 +88,7 @@ class SandboxLimits(BaseModel):
     cpus: float = 2
     memory_mb: int = 4096
     disk_mb: int = 10_240
+    inodes: int = 1_000_000
     pids: int = 512
     output_bytes: int = 64 * 1024 * 1024
     """Per phase; more ends the phase with `output_limit`."""
@@ -101,11 +104,34 @@ class SandboxSpec(BaseModel):
     tenant_id: str
     role: SandboxRole
     image: str | None = None
+    services: tuple[EnvironmentService, ...] = ()
+    """Run beside the phases, on loopback of the same network namespace."""
+    layers: tuple[str, ...] = ()
+    """Kept files to stand on (`SandboxBackend.keep`), the best first; of this tenant alone."""
     limits: SandboxLimits = Field(default_factory=SandboxLimits)
     seconds: float
     """Wall clock of the whole sandbox; it ends itself then."""
     token: SecretStr | None = None
     """Of the door, for role agent; it never enters the sandbox."""
+
+
+class Created(BaseModel):
+    """What a sandbox stands on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    layer: str | None = None
+    """The first of the wanted layers that is kept here; its files are in place already."""
+    image: str | None = None
+    """Digest of the image, where the backend has images."""
+
+
+Progress = Callable[[str], None]
+"""Is told, in lines for a person, what takes long; must not block."""
+
+
+def silent(_: str) -> None:
+    """Tell nobody."""
 
 
 class PhaseSpec(BaseModel):
@@ -155,26 +181,43 @@ class PhaseEnd(BaseModel):
         | None
     ) = None
     detail: str = ""
+    oom_killed: bool = False
+    """Some process of the phase was killed for memory, though perhaps not its program."""
 
 
 class SandboxBackend(Protocol):
     """Makes sandboxes that outlive the worker that made them.
 
-    Order: create → (start → wait)* → destroy; one phase at a time. Every call takes the row's id
-    and may come from another process than the one that created it, on the same place.
-    `create` and `destroy` are idempotent. Calls about a sandbox that is not there raise
-    `SandboxError(code="sandbox_lost")`; what cannot be made raises `SandboxError`. A phase that
-    fails is data (`PhaseEnd`).
+    Order: create → (start → wait)* → destroy; one phase at a time; keep between two phases. Every
+    call takes the row's id and may come from another process than the one that created it, on the
+    same place. Calls about different sandboxes may run at the same time. `create`, `start`, `keep`
+    and `destroy` are idempotent. Calls about a sandbox that is not there raise
+    `SandboxError(code="sandbox_lost")`; what cannot be made raises `SandboxError`
+    (`image_not_found`, `image_unusable`, else `sandbox_failed`). A phase that fails is data
+    (`PhaseEnd`).
     """
 
     @property
     def place(self) -> str:
         """Return who can reach this backend's sandboxes, e.g. the host's boot id."""
 
-    async def create(self, spec: SandboxSpec, base: Path) -> None:
+    @property
+    def unenforced(self) -> tuple[str, ...]:
+        """Return the limits that cannot be held here (fields of `SandboxLimits`); mostly none."""
+
+    async def create(
+        self, spec: SandboxSpec, base: Path, *, progress: Progress = silent
+    ) -> Created:
         """Make the sandbox; `base` (a bare git directory) is copied to /app/base.git, read-only.
 
-        /app/code, /app/output and /app/home are empty and writable.
+        /app/code, /app/output and /app/home are writable: empty, or as the layer has them.
+        """
+
+    async def keep(self, sandbox_id: str, layer: str) -> None:
+        """Keep code, output and home as they are now, for later sandboxes of the same tenant.
+
+        What a later sandbox writes never changes the layer. Old layers are forgotten when there
+        are many; keeping is best effort and raises nothing but `sandbox_lost`.
         """
 
     async def start(self, sandbox_id: str, phase: PhaseSpec) -> None:

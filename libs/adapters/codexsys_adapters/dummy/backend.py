@@ -11,7 +11,14 @@ import sys
 from pathlib import Path
 
 from codexsys_core.errors import SandboxError
-from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxSpec
+from codexsys_core.sandbox import (
+    Created,
+    PhaseEnd,
+    PhaseSpec,
+    Progress,
+    SandboxSpec,
+    silent,
+)
 
 _POLL_SECONDS = 0.02
 _PROCESS = Path(__file__).with_name("process.py")
@@ -29,11 +36,27 @@ class DummyBackend:
         """Return the host's boot id."""
         return self._place
 
-    async def create(self, spec: SandboxSpec, base: Path) -> None:
+    @property
+    def unenforced(self) -> tuple[str, ...]:
+        """Return no limit: there is nothing to limit."""
+        return ()
+
+    async def create(
+        self,
+        spec: SandboxSpec,
+        base: Path,
+        *,
+        progress: Progress = silent,  # noqa: ARG002 - nothing takes long
+    ) -> Created:
         """Make the folder; the base is looked at, not copied."""
         folder = _made(self._root / spec.id, base)
         limits = {"output_bytes": spec.limits.output_bytes, "seconds": spec.seconds}
         (folder / "spec.json").write_text(json.dumps(limits))
+        return Created()
+
+    async def keep(self, sandbox_id: str, layer: str) -> None:  # noqa: ARG002
+        """Keep nothing: there are no files."""
+        self._folder(sandbox_id)
 
     async def start(self, sandbox_id: str, phase: PhaseSpec) -> None:
         """Start the phase's process unless this name was started before."""

@@ -13,7 +13,7 @@ from codexsys_adapters.local import folder as folders
 from codexsys_adapters.local.folder import Folder
 from codexsys_core.clock import Clock, SystemClock
 from codexsys_core.errors import SandboxError
-from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxSpec
+from codexsys_core.sandbox import Created, PhaseEnd, PhaseSpec, Progress, SandboxSpec, silent
 
 _POLL_SECONDS = 0.02
 _OUTPUT_WAIT_SECONDS = 1.0
@@ -52,11 +52,22 @@ class LocalBackend:
         """Return the host's boot id."""
         return self._place
 
-    async def create(self, spec: SandboxSpec, base: Path) -> None:
+    @property
+    def unenforced(self) -> tuple[str, ...]:
+        """Return the limits that this host does not let us hold."""
+        return ()
+
+    async def create(
+        self,
+        spec: SandboxSpec,
+        base: Path,
+        *,
+        progress: Progress = silent,  # noqa: ARG002 - nothing takes long
+    ) -> Created:
         """Make the folder and start its supervisor; again is no error."""
         where = self._at(spec.id)
         if await asyncio.to_thread(where.supervised):
-            return
+            return Created()
         uid, gid = self._owner(spec.id)
         setup = self._setup | {
             "id": spec.id,
@@ -67,6 +78,11 @@ class LocalBackend:
         }
         token = spec.token.get_secret_value() if spec.token else ""
         await asyncio.to_thread(where.make, setup, base, token)
+        return Created()
+
+    async def keep(self, sandbox_id: str, layer: str) -> None:  # noqa: ARG002
+        """Keep nothing yet: every sandbox starts empty."""
+        self._found(sandbox_id)
 
     async def start(self, sandbox_id: str, phase: PhaseSpec) -> None:
         """Lay the phase's files down and have it started."""
