@@ -1,7 +1,9 @@
 """The command line."""
 
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -51,6 +53,7 @@ commands_operations.register(app)
 
 def main() -> None:
     """Run one command; every error is one clear line."""
+    signal.signal(signal.SIGTERM, _interrupt)  # so that what was begun is put away on the way out
     try:
         app(prog_name="codexsys")
     except KeyboardInterrupt:
@@ -64,3 +67,7 @@ def main() -> None:
             raise
         say(f"codexsys: {line}")
         sys.exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt

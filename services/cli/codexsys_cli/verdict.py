@@ -29,7 +29,8 @@ def summary(task: Task) -> list[str]:
     lines += [f"  broken: {name}" for name in evidence.get("broken", [])]
     diff = task["diff"]
     if diff is not None:
-        lines.append(f"Change: {diff['files']} files, +{diff['insertions']} -{diff['deletions']}")
+        files = "1 file" if diff["files"] == 1 else f"{diff['files']} files"
+        lines.append(f"Change: {files}, +{diff['insertions']} -{diff['deletions']}")
     return lines
 
 

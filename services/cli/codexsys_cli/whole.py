@@ -1,5 +1,6 @@
 """The whole platform in one process."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from codexsys_api.main import Api
 from codexsys_cli.account import Account, ensure_account
 from codexsys_cli.output import say
 from codexsys_cli.ports import free_port
+from codexsys_core.sandbox import SandboxBackend
 from codexsys_gateway.main import Gateway
 from codexsys_relay.main import relay_services
 from codexsys_wiring.platform import Platform, open_backend, open_platform
@@ -47,14 +49,22 @@ def with_free_ports(settings: Settings) -> Settings:
 
 
 async def run_whole(
-    settings: Settings, *, started: Started | None = None, companion: Companion | None = None
+    settings: Settings,
+    *,
+    started: Started | None = None,
+    companion: Companion | None = None,
+    clear: bool = False,
 ) -> None:
-    """Run every service until told to stop, or until the companion ends."""
+    """Run every service until told to stop, or until the companion ends.
+
+    `clear` destroys the sandboxes that are left then: nobody will come back for them.
+    """
     async with open_platform(settings) as platform:
         api = Api(platform)
         account = await ensure_account(platform, settings.api_url)
         running = Running(platform=platform, api=api, account=account)
-        services = _services(platform, api)
+        backend = open_backend(settings)
+        services = _services(platform, api, backend)
         if companion is not None:
             services.append(companion(running))
 
@@ -63,11 +73,14 @@ async def run_whole(
             if started is not None:
                 started(running)
 
-        await serve(*services, started=when_serving)
+        try:
+            await serve(*services, started=when_serving)
+        finally:
+            if clear:
+                await asyncio.gather(*map(backend.destroy, await backend.list()))
 
 
-def _services(platform: Platform, api: Api) -> list[Service]:
-    backend = open_backend(platform.settings)
+def _services(platform: Platform, api: Api, backend: SandboxBackend) -> list[Service]:
     return [
         api,
         Gateway(platform),

@@ -44,6 +44,10 @@ class Routes:
         self._tasks = tasks
         self._objects = objects
 
+    def close(self) -> None:
+        """Let go of every door that waits for news."""
+        self._control.close()
+
     def routes(self) -> list[Route]:
         """Return the table."""
         table: list[tuple[str, str, Handler]] = [

@@ -1,7 +1,7 @@
 """The long poll by which an agent hears that its task is cancelled."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from typing import Any
 
 from codexsys_core.attempt import AttemptStore
@@ -20,6 +20,11 @@ class Control:
         self._attempts = attempts
         self._sandboxes = sandboxes
         self._hints = hints
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """Answer every poll now, so that a shutdown need not wait for them."""
+        self._closing.set()
 
     async def poll(self, sandbox: Sandbox, *, after: int, wait: float) -> dict[str, Any]:
         """Return new items; raises `Refused` with 401 once the row has ended."""
@@ -29,13 +34,22 @@ class Control:
             while True:
                 items = [item for item in await self._items(sandbox) if item["number"] > after]
                 left = until - loop.time()
-                if items or left <= 0:
+                if items or left <= 0 or self._closing.is_set():
                     return {
                         "items": items,
                         "next": max([after, *(item["number"] for item in items)]),
                     }
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(anext(hints), min(left, LOOK_SECONDS))
+                await self._pause(hints, min(left, LOOK_SECONDS))
+
+    async def _pause(self, hints: AsyncIterator[str], seconds: float) -> None:
+        """Wait for a hint, the end of the service, or the next look."""
+        waits = [asyncio.ensure_future(anext(hints)), asyncio.create_task(self._closing.wait())]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def _items(self, sandbox: Sandbox) -> list[dict[str, Any]]:
         row = await self._sandboxes.get(sandbox.id)

@@ -22,8 +22,9 @@ class Gateway:
 
     def __init__(self, platform: Platform) -> None:
         settings = platform.settings
+        self._routes = _routes(platform)
         config = uvicorn.Config(
-            create_app(_routes(platform), health_routes(platform)),
+            create_app(self._routes, health_routes(platform)),
             host=settings.gateway_host,
             port=settings.gateway_port,
             log_config=None,
@@ -38,6 +39,7 @@ class Gateway:
 
     def stop(self) -> None:
         """Stop serving; doors hold their requests and try the next gateway."""
+        self._routes.close()
         self._server.should_exit = True
 
 

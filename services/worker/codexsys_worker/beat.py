@@ -35,6 +35,8 @@ class Beat:
             yield
         finally:
             del self._works[work.hold.attempt_id]
+            if self._stopping:
+                self._now.set()
 
     def works(self) -> list[Work]:
         """Return what is held now."""

@@ -18,7 +18,7 @@ from codexsys_cli.pack import pack
 from codexsys_cli.progress import follow
 from codexsys_cli.verdict import show, show_diff
 from codexsys_cli.whole import Running, run_whole, with_free_ports
-from codexsys_client import Client, Task
+from codexsys_client import Client, Task, Unreachable
 from codexsys_wiring.doctor import sandbox_advice
 from codexsys_wiring.platform import wheels
 from codexsys_wiring.settings import Settings
@@ -52,22 +52,24 @@ class DemoTask:
         self._folder = folder
         self._kept = kept
         self._console = console
-        self._client: Client | None = None
+        self._stopping = False
         self.task: Task | None = None
 
     async def run(self) -> None:
         """Wait until the API answers, then do it all."""
         await self._api.serving()
-        await asyncio.to_thread(self._demonstrate)
+        try:
+            await asyncio.to_thread(self._demonstrate)
+        except Unreachable:
+            if not self._stopping:
+                raise
 
     def stop(self) -> None:
-        """Break calls under way."""
-        if self._client is not None:
-            self._client.close()
+        """Expect no more answers: the API stops with us, which ends every call."""
+        self._stopping = True
 
     def _demonstrate(self) -> None:
         with Client(self._api.url, self._account.key) as client:
-            self._client = client
             submitted = self._submit(client)
             self._say(f"Task {submitted['id']}; while it runs: {submitted['links']['html']}")
             task = follow(client, submitted["id"], self._console)
@@ -127,7 +129,8 @@ def demo(settings: Settings, *, keep: Path | None, console: Console) -> Exit:
             _run(with_free_ports(settings.model_copy(update=chosen)), folder, keep, console)
         )
     if task is None:
-        return Exit.FAILURE
+        console.print(Text("Demo: interrupted; nothing of it is left."))
+        return Exit.INTERRUPTED
     verified = task["verdict"] == "verified"
     if keep is not None:
         console.print(
@@ -156,7 +159,7 @@ async def _run(
             "The model is scripted: it plays back fixed steps, and says so. Everything else is real."
         )
     )
-    await run_whole(settings, companion=companion)
+    await run_whole(settings, companion=companion, clear=True)
     return made[0].task
 
 
