@@ -31,7 +31,7 @@ async def _owned(
     return await eventually(look, seconds=seconds, what=f"{task_id} is owned")
 
 
-async def _works(user: User, task_id: str) -> None:
+async def _is_at_work(user: User, task_id: str) -> None:
     """Wait until the script is in the middle of its work."""
 
     async def look() -> bool | None:
@@ -40,17 +40,22 @@ async def _works(user: User, task_id: str) -> None:
     await eventually(look, seconds=60, what="the script runs")
 
 
+def _works(worker: Running) -> list[Path]:
+    """Return the folders of a worker's works."""
+    return list((worker.data / "work").glob("*/work-*"))
+
+
 async def _nothing_left(fleet: Fleet, worker: Running, task_id: str) -> None:
-    """Wait until the sandboxes of the dead are cleared away, in the rows and on disk."""
+    """Wait until what the dead left is cleared away, in the rows and on disk."""
     async with Database(fleet.servers.database) as database:
         rows = SqlSandboxes(database=database)
 
         async def look() -> bool | None:
-            left = list((worker.data / "sandboxes").glob("sbx_*"))
+            left = [*_works(worker), *(worker.data / "sandboxes").glob("sbx_*")]
             undone = [row for row in await rows.of_task(task_id) if row.destroyed_at is None]
             return True if not left and not undone else None
 
-        await eventually(look, seconds=40, what="the sandboxes are cleared away")
+        await eventually(look, seconds=40, what="all is cleared away")
 
 
 async def test_another_worker_carries_on_and_the_task_ends_once(tmp_path: Path) -> None:
@@ -70,9 +75,10 @@ async def test_another_worker_carries_on_and_the_task_ends_once(tmp_path: Path) 
                 archive=zipped({"a.txt": "a\n"}),
             )
             owner = (await _owned(ada, task_id, seconds=30))["owner"]
-            await _works(ada, task_id)
+            await _is_at_work(ada, task_id)
             await fleet.start("worker", 2)
             first.kill()
+            assert _works(first)
             again = await _owned(ada, task_id, not_by=owner, seconds=LEASE + 5)
             assert (again["number"], again["takeovers"]) == (1, 1)
             task = await ada.finished(task_id, seconds=90)

@@ -2,9 +2,7 @@
 
 import asyncio
 import shutil
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 
 import structlog
 
@@ -12,6 +10,7 @@ from codexsys_core.attempt import AttemptStore
 from codexsys_core.errors import Unavailable
 from codexsys_core.ready import ReadySet
 from codexsys_worker.beat import Beat
+from codexsys_worker.folders import Folders
 from codexsys_worker.life import Life
 from codexsys_worker.work import Work
 
@@ -28,7 +27,7 @@ class Claimer:
         ready: ReadySet,
         life: Life,
         beat: Beat,
-        folder: Path,
+        folders: Folders,
         slots: int,
         lease_seconds: float,
     ) -> None:
@@ -36,7 +35,7 @@ class Claimer:
         self._ready = ready
         self._life = life
         self._beat = beat
-        self._folder = folder
+        self._folders = folders
         self._lease_seconds = lease_seconds
         self._slots = slots
         self._running: set[asyncio.Task[None]] = set()
@@ -44,13 +43,14 @@ class Claimer:
 
     async def run(self) -> None:
         """Claim until stopped, then hand the attempts under way back to their leases."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(self._folders.open)
         while not self._stopping.is_set():
             if len(self._running) >= self._slots:
                 await self._slot_or_stop()
             elif not await self._take_one():
                 await self._pause()
         await self._hand_over()
+        await asyncio.to_thread(self._folders.close)
 
     def stop(self) -> None:
         """Take nothing new."""
@@ -81,8 +81,7 @@ class Claimer:
             structlog.get_logger().warning("claim waits", error=error.message)
             return False
         if claim is not None:
-            folder = Path(tempfile.mkdtemp(dir=self._folder, prefix="work-"))
-            task = asyncio.create_task(self._see(Work.of(claim, folder)))
+            task = asyncio.create_task(self._see(Work.of(claim, self._folders.new())))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return True

@@ -11,6 +11,7 @@ from codexsys_wiring.telemetry import configure_telemetry
 from codexsys_worker.beat import Beat
 from codexsys_worker.claim import Claimer
 from codexsys_worker.finish import Finisher
+from codexsys_worker.folders import Folders
 from codexsys_worker.intake import Intake
 from codexsys_worker.life import Life
 from codexsys_worker.prepare import Preparer
@@ -34,7 +35,7 @@ def worker_services(platform: Platform, backend: SandboxBackend) -> list[Service
         ready=platform.ready,
         life=_life(platform, backend),
         beat=beat,
-        folder=settings.data_dir / "work",
+        folders=Folders(settings.data_dir / "work"),
         slots=settings.worker_slots,
         lease_seconds=settings.lease_seconds,
     )

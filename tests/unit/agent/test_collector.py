@@ -4,13 +4,13 @@ import hashlib
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 from typing import Any
 
 import pytest
 from tests.unit.agent.conftest import FILES, Sandbox, git
-
-from codexsys_agent import collector
 
 
 class Collected:
@@ -27,21 +27,27 @@ class Collected:
 
 
 @pytest.fixture
-def collect(sandbox: Sandbox, capfdbinary: pytest.CaptureFixture[bytes]) -> Any:
+def collect(sandbox: Sandbox) -> Any:
     def run(**order: Any) -> Collected:
         sandbox.lay("collect.json", {"base_ref": "refs/heads/base", **order})
-        assert collector.main(_arguments(sandbox)) == 0
-        collected = Collected(capfdbinary.readouterr().out)
+        done = _run(sandbox)
+        assert done.returncode == 0, done.stderr
+        collected = Collected(done.stdout)
         assert sandbox.applies(collected.content["patch"]) == collected.meta["tree"]
         return collected
 
     return run
 
 
-def _arguments(sandbox: Sandbox) -> list[str]:
+def _run(sandbox: Sandbox) -> "subprocess.CompletedProcess[bytes]":
+    """Run the collector as a program: nothing else may write to its pipe."""
     names = ("code", "output", "input")
     folders = [word for name in names for word in (f"--{name}", str(sandbox.root / name))]
-    return [*folders, "--base", str(sandbox.base)]
+    argv = [sys.executable, "-m", "codexsys_agent.collector", *folders, "--base", str(sandbox.base)]
+    env = {"PATH": os.environ["PATH"]}
+    return subprocess.run(
+        argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60
+    )
 
 
 def test_an_untouched_tree_gives_an_empty_patch(sandbox: Sandbox, collect: Any) -> None:
@@ -194,12 +200,11 @@ def test_blobs_are_named_as_git_names_them(sandbox: Sandbox, collect: Any) -> No
     assert set(FILES) - {"calc.py"}
 
 
-def test_a_failure_is_one_line_and_exit_one(
-    sandbox: Sandbox, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert collector.main(_arguments(sandbox)) == 1
+def test_a_failure_is_one_line_and_exit_one(sandbox: Sandbox) -> None:
+    unread = _run(sandbox)
     sandbox.lay("collect.json", {"base_ref": "refs/heads/none"})
-    assert collector.main(_arguments(sandbox)) == 1
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert [line.split(":")[0] for line in err.splitlines()] == ["collector", "collector"]
+    unknown = _run(sandbox)
+    for done in (unread, unknown):
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert done.stderr.startswith(b"collector:")
+        assert done.stderr.count(b"\n") == 1
