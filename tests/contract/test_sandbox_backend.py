@@ -47,6 +47,7 @@ class Kind:
         lines: int = 0,
         delay: float = 0,
         oom: bool = False,
+        oom_child: bool = False,
         **more: Any,
     ) -> PhaseSpec:
         """Return a phase that does this."""
@@ -57,10 +58,12 @@ class Kind:
                 "DUMMY_CHATTER": str(lines),
                 "DUMMY_DELAY": str(delay),
                 "DUMMY_OOM": str(int(oom)),
+                "DUMMY_OOM_CHILD": str(int(oom_child)),
             }
             return PhaseSpec(name=name, argv=("true",), env=env, **more)
         script = f"for ((i=1; i<={lines}; i++)); do echo line $i; done; "
-        script += "tail /dev/zero; exit $?; " if oom else ""
+        script += "exec tail /dev/zero; " if oom else ""
+        script += "tail /dev/zero; " if oom_child else ""
         script += f"sleep {delay} & wait $!; exit {exit_code}"
         return PhaseSpec(name=name, argv=("bash", "-c", script), **more)
 
@@ -168,8 +171,14 @@ async def test_deadline(kind: Kind, backend: SandboxBackend, sandbox: str) -> No
 
 async def test_out_of_memory(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
     end = await run(backend, sandbox, kind.phase("agent", oom=True))
-    assert end.reason == "out_of_memory"
+    assert (end.reason, end.oom_killed) == ("out_of_memory", True)
     assert (await run(backend, sandbox, kind.phase("after"))).exit_code == 0
+
+
+async def test_a_child_out_of_memory(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
+    end = await run(backend, sandbox, kind.phase("checks", oom_child=True, exit_code=1))
+    assert end == PhaseEnd(exit_code=1, oom_killed=True)
+    assert not (await run(backend, sandbox, kind.phase("after"))).oom_killed
 
 
 async def test_output_limit(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:

@@ -68,7 +68,8 @@ def _perform(out: Path, told: dict[str, Any]) -> dict[str, Any]:
             return {"reason": "deadline"}
         time.sleep(_TICK_SECONDS)
     reason = "out_of_memory" if steer.get("OOM") == "1" else steer.get("END")
-    return {"reason": reason} if reason else {"exit_code": int(steer.get("EXIT", "0"))}
+    end = {"reason": reason} if reason else {"exit_code": int(steer.get("EXIT", "0"))}
+    return end | {"oom_killed": reason == "out_of_memory" or steer.get("OOM_CHILD") == "1"}
 
 
 def _chatter(steer: dict[str, str]) -> bytes:

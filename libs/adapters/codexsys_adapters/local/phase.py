@@ -206,21 +206,20 @@ class Phase:
         return {"reason": "sandbox_failed", "detail": capture.tail()}
 
     def _judge(self, reason: str | None, code: int, before: limits.Counts | None) -> dict[str, Any]:
+        after = self._group.counts() if self._group else None
+        if not before or not after:
+            return {"reason": reason} if reason else {"exit_code": code}
+        killed = after.oom_kills > before.oom_kills
+        refused = after.pids_refused > before.pids_refused
         if reason:
-            return {"reason": reason}
-        if self._group and before:
-            after = self._group.counts()
-            oom, refused = (
-                after.oom_kills - before.oom_kills,
-                after.pids_refused - before.pids_refused,
-            )
-            if code == 128 + signal.SIGKILL and oom > 0:
-                return {"reason": "out_of_memory"}
-            if code != 0 and refused > 0:
-                return {"reason": "too_many_processes", "detail": f"exit code {code}"}
-            if oom > 0:
-                return {"exit_code": code, "detail": "a process was killed for memory"}
-        return {"exit_code": code}
+            end: dict[str, Any] = {"reason": reason}
+        elif code == 128 + signal.SIGKILL and killed:
+            end = {"reason": "out_of_memory"}
+        elif code != 0 and refused:
+            end = {"reason": "too_many_processes", "detail": f"exit code {code}"}
+        else:
+            end = {"exit_code": code}
+        return end | {"oom_killed": killed}
 
     def _note(self) -> None:
         draft = self._folder / "phases" / f"{self._told['name']}.end~"
