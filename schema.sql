@@ -48,6 +48,7 @@ CREATE TABLE attempts (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 CREATE INDEX ix_attempts_state_due ON attempts (state, due_at);
 CREATE INDEX ix_attempts_state_lease ON attempts (state, lease_until);
+CREATE INDEX ix_attempts_tenant_queue ON attempts (tenant_id, state, due_at, id);
 
 -- Pointers to stored checkpoints.
 CREATE TABLE checkpoints (

@@ -1,6 +1,5 @@
 """Our services as they start alone, on topics of the benchmark's own."""
 
-import asyncio
 import os
 import sys
 from dataclasses import replace
@@ -8,6 +7,7 @@ from dataclasses import replace
 from codexsys_adapters.kafka import KafkaQueue
 from codexsys_api.main import Api
 from codexsys_core.clock import SystemClock
+from codexsys_wiring import service
 from codexsys_wiring.platform import open_backend, open_platform
 from codexsys_wiring.service import Service, serve
 from codexsys_wiring.settings import load_settings
@@ -32,4 +32,4 @@ async def run(name: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1]))
+    service.run(run(sys.argv[1]))

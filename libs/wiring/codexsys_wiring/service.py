@@ -2,13 +2,15 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
+import uvloop
 
 GRACE_SECONDS = 20.0
+T = TypeVar("T")
 
 
 class Service(Protocol):
@@ -19,6 +21,11 @@ class Service(Protocol):
 
     def stop(self) -> None:
         """Ask `run` to return."""
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a process's main coroutine; every service runs on the same loop, alone and in `up`."""
+    return uvloop.run(main)
 
 
 async def serve(*services: Service, started: Callable[[], Awaitable[None]] | None = None) -> None:

@@ -6,6 +6,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from codexsys_api.app import create_app
+from codexsys_wiring import service
 from codexsys_wiring.health import QuietServer
 from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.service import serve
@@ -78,4 +79,4 @@ def main() -> None:
     """Start the API alone."""
     settings = load_settings()
     configure_telemetry(settings, service="api")
-    asyncio.run(run(settings))
+    service.run(run(settings))

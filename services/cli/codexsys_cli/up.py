@@ -1,11 +1,10 @@
 """`codexsys up`: everything in one process."""
 
-import asyncio
-
 from codexsys_cli.connection import CLIENT_FILE
 from codexsys_cli.output import say
 from codexsys_cli.whole import Running, run_whole, with_free_ports
 from codexsys_wiring.doctor import sandbox_advice
+from codexsys_wiring.service import run
 from codexsys_wiring.settings import Settings
 from codexsys_wiring.telemetry import configure_telemetry
 
@@ -19,7 +18,7 @@ def up(settings: Settings) -> None:
         say(advice)
     settings = with_free_ports(settings)
 
-    asyncio.run(run_whole(settings, started=_tell))
+    run(run_whole(settings, started=_tell))
 
 
 def _tell(running: Running) -> None:

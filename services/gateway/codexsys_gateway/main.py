@@ -1,7 +1,5 @@
 """The gateway: behind every door."""
 
-import asyncio
-
 import uvicorn
 
 from codexsys_core.wallet import Prices
@@ -10,6 +8,7 @@ from codexsys_gateway.calls import Calls
 from codexsys_gateway.control import Control
 from codexsys_gateway.reports import Reports
 from codexsys_gateway.tokens import Tokens
+from codexsys_wiring import service
 from codexsys_wiring.health import QuietServer, health_routes
 from codexsys_wiring.platform import Platform, open_models, open_platform
 from codexsys_wiring.service import serve
@@ -90,4 +89,4 @@ def main() -> None:
     """Start a gateway alone."""
     settings = load_settings()
     configure_telemetry(settings, service="gateway")
-    asyncio.run(run(settings))
+    service.run(run(settings))

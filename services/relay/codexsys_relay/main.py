@@ -1,8 +1,7 @@
 """The relay: looks after rows that wait, and sends results out."""
 
-import asyncio
-
 from codexsys_relay.duties import Expired, Missing, Unpublished
+from codexsys_wiring import service
 from codexsys_wiring.health import Health
 from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.service import Repeat, Service, serve
@@ -39,4 +38,4 @@ def main() -> None:
     """Start the relay alone."""
     settings = load_settings()
     configure_telemetry(settings, service="relay")
-    asyncio.run(run(settings))
+    service.run(run(settings))

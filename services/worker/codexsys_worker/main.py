@@ -1,8 +1,7 @@
 """The worker: claims attempts and sees them through."""
 
-import asyncio
-
 from codexsys_core.sandbox import SandboxBackend
+from codexsys_wiring import service
 from codexsys_wiring.health import Health
 from codexsys_wiring.platform import Platform, open_backend, open_platform
 from codexsys_wiring.service import Repeat, Service, serve
@@ -96,4 +95,4 @@ def main() -> None:
     """Start a worker alone."""
     settings = load_settings()
     configure_telemetry(settings, service="worker")
-    asyncio.run(run(settings))
+    service.run(run(settings))

@@ -76,6 +76,7 @@ class Database:
         else:
             self._options = _mysql_options(pool_size, busy_seconds)
         self._engine: AsyncEngine | None = None
+        self._reader: AsyncEngine | None = None
         self._writer: AbstractAsyncContextManager[Any] = nullcontext()
 
     @property
@@ -86,12 +87,14 @@ class Database:
     @property
     def engine(self) -> AsyncEngine:
         """Return the engine of the open database."""
-        if self._engine is None:
-            raise Unavailable("The database is not open.", code="database_unavailable")
-        return self._engine
+        return _opened(self._engine)
 
     async def __aenter__(self) -> Self:
-        self._engine = create_async_engine(self._url, **self._options)
+        self._engine = self._reader = create_async_engine(self._url, **self._options)
+        if self.dialect == "mysql":
+            # A read is one round trip: no transaction is begun, and none has to be ended.
+            options = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+            self._reader = create_async_engine(self._url, **self._options | options)
         if self.dialect == "sqlite":
             # Writers of one process queue here, in order, instead of polling for the file's lock.
             self._writer = asyncio.Lock()
@@ -106,14 +109,16 @@ class Database:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.dispose()
+        engines = {self._engine, self._reader} - {None}
+        self._engine = self._reader = None
+        for engine in engines:
+            if engine is not None:
+                await engine.dispose()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection for statements that change nothing."""
-        async with _edge(), self.engine.connect() as connection:
+        async with _edge(), _opened(self._reader).connect() as connection:
             yield connection
 
     @asynccontextmanager
@@ -162,6 +167,12 @@ class Database:
         """Raise `Unavailable` unless the database answers now."""
         async with self.read() as connection:
             await connection.execute(text("SELECT 1"))
+
+
+def _opened(engine: AsyncEngine | None) -> AsyncEngine:
+    if engine is None:
+        raise Unavailable("The database is not open.", code="database_unavailable")
+    return engine
 
 
 def driver_url(url: str) -> URL:

@@ -139,6 +139,7 @@ class AttemptRow(SQLModel, table=True):
         UniqueConstraint("task_id", "number", name="uq_attempts_number"),
         Index("ix_attempts_state_due", "state", "due_at"),
         Index("ix_attempts_state_lease", "state", "lease_until"),
+        Index("ix_attempts_tenant_queue", "tenant_id", "state", "due_at", "id"),
     )
 
     id: str = Field(sa_column=_id(key=True))

@@ -117,21 +117,24 @@ class SqlTasks:
 
     async def queue_position(self, task: Task) -> int | None:
         """Return how many queued attempts of the tenant come first."""
-        queued = ATTEMPTS.c.state == AttemptState.QUEUED.value
-        mine = select(ATTEMPTS.c.id, ATTEMPTS.c.due_at).where(
-            ATTEMPTS.c.task_id == task.id, ATTEMPTS.c.tenant_id == task.tenant_id, queued
+        queued = AttemptState.QUEUED.value
+        mine, other = ATTEMPTS.alias("mine"), ATTEMPTS.alias("other")
+        earlier = or_(
+            other.c.due_at < mine.c.due_at,
+            (other.c.due_at == mine.c.due_at) & (other.c.id < mine.c.id),
+        )
+        before = (other.c.tenant_id == mine.c.tenant_id) & (other.c.state == queued) & earlier
+        wanted = (
+            select(func.count(other.c.id))
+            .select_from(mine.outerjoin(other, before))
+            .where(mine.c.task_id == task.id, mine.c.tenant_id == task.tenant_id)
+            .where(mine.c.state == queued)
+            .group_by(mine.c.id)
         )
 
         async def statements(connection: AsyncConnection) -> int | None:
-            row = (await connection.execute(mine)).one_or_none()
-            if row is None:
-                return None
-            due = ATTEMPTS.c.due_at
-            earlier = or_(due < row.due_at, (due == row.due_at) & (ATTEMPTS.c.id < row.id))
-            first = select(func.count()).where(
-                ATTEMPTS.c.tenant_id == task.tenant_id, queued, earlier
-            )
-            return int((await connection.execute(first)).scalar_one())
+            found = await connection.scalar(wanted)
+            return None if found is None else int(found)
 
         return await self._database.look(statements)
 

@@ -21,6 +21,7 @@ from codexsys_cli.whole import Running, run_whole, with_free_ports
 from codexsys_client import Client, Task, Unreachable
 from codexsys_wiring.doctor import sandbox_advice
 from codexsys_wiring.platform import wheels
+from codexsys_wiring.service import run as run_service
 from codexsys_wiring.settings import Settings
 
 PROMPT = (
@@ -125,7 +126,7 @@ def demo(settings: Settings, *, keep: Path | None, console: Console) -> Exit:
     with _folder(keep) as folder:
         # What was laid down for sandboxes is found by the user's settings, not by the demo's folder.
         chosen = _DEMO | {"data_dir": folder / "data", "sandbox_wheels": wheels(settings)}
-        task = asyncio.run(
+        task = run_service(
             _run(with_free_ports(settings.model_copy(update=chosen)), folder, keep, console)
         )
     if task is None:

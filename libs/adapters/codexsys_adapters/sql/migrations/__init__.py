@@ -14,8 +14,9 @@ _LOCK_SECONDS = 120
 
 async def upgrade(url: str) -> None:
     """Bring a database's tables up to date; services that start at once take turns."""
-    async with Database(url, pool_size=1) as database, database.write() as connection:
-        await connection.run_sync(_upgrade)
+    async with Database(url, pool_size=1) as database:
+        # Tried again: making a new SQLite file's journal is refused at once while another does it.
+        await database.transact(lambda connection: connection.run_sync(_upgrade), after_loss=False)
 
 
 def _upgrade(connection: Connection) -> None:
