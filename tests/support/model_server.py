@@ -1,4 +1,8 @@
-"""A small OpenAI-compatible model server on loopback; the path's first part chooses its fault."""
+"""A small OpenAI-compatible model server on loopback; the path's first part chooses its fault.
+
+At `script` the model's name chooses a script: its steps in turn, the last one again and again. A
+step is a tool call (`{"tool", "arguments"}`), a text, or the status of a fault (0: no answer).
+"""
 
 import json
 import threading
@@ -18,13 +22,18 @@ _ERRORS = {
     "500twice": (500, {"message": "oh", "code": "server_error"}),
 }
 _TIMES = {"429once": 1, "500twice": 2}
+_FAULTS = {401: "401", 404: "404", 400: "context", 500: "500twice"}
+OUTPUT_TOKENS = 20
+"""What each scripted reply takes, unless the call allows less."""
+Step = dict[str, Any] | str | int
 
 
 class ModelServer:
-    """Answers "hello" unless the URL asks for a fault; `calls` counts by fault."""
+    """Answers "hello" unless told otherwise; `calls` counts by fault, or by a script's name."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
+        self.scripts: dict[str, list[Step]] = {}
         self.release = threading.Event()
         handler = type("Handler", (_Handler,), {"models": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -64,6 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         fault = self.path.split("/")[1]
+        if fault == "script":
+            self._follow(body)
+            return
         self.models.calls[fault] += 1
         if fault == "hang":
             self.models.release.wait(30)
@@ -77,6 +89,29 @@ class _Handler(BaseHTTPRequestHandler):
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             self._json(200, _object("chat.completion") | {"choices": [choice], "usage": USAGE})
 
+    def _follow(self, body: dict[str, Any]) -> None:
+        name = body["model"]
+        steps = self.models.scripts[name]
+        step = steps[min(self.models.calls[name], len(steps) - 1)]
+        self.models.calls[name] += 1
+        if step == 0:
+            return  # the connection ends without a word
+        if isinstance(step, int):
+            status, error = _ERRORS[_FAULTS[step]]
+            self._json(status, {"error": error})
+            return
+        written = min(OUTPUT_TOKENS, body.get("max_tokens", OUTPUT_TOKENS))
+        read = len(json.dumps(body)) // 4
+        usage = {
+            "prompt_tokens": read,
+            "completion_tokens": written,
+            "total_tokens": read + written,
+        }
+        self._start_stream()
+        self._chunk({"choices": [{"index": 0, **_said(step, whole=written == OUTPUT_TOKENS)}]})
+        self._chunk({"choices": [], "usage": usage})
+        self.wfile.write(b"data: [DONE]\n\n")
+
     def _json(self, status: int, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
@@ -87,12 +122,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _stream(self, *, cut: bool) -> None:
+    def _start_stream(self, **headers: str) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
-        if cut:  # promises more than it sends
-            self.send_header("Content-Length", "100000")
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
+
+    def _stream(self, *, cut: bool) -> None:
+        self._start_stream(**({"Content-Length": "100000"} if cut else {}))  # more than is sent
         self._chunk({"choices": [{"index": 0, "delta": {"content": "hel"}}]})
         if cut:
             return
@@ -109,3 +147,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _object(kind: str) -> dict[str, Any]:
     return {"id": "one", "object": kind, "created": 1, "model": "small"}
+
+
+def _said(step: dict[str, Any] | str, *, whole: bool) -> dict[str, Any]:
+    """Return a choice's delta and how it finished; a reply that is cut has no call."""
+    if not whole:
+        return {"delta": {"content": "I was about to"}, "finish_reason": "length"}
+    if isinstance(step, str):
+        return {"delta": {"content": step}, "finish_reason": "stop"}
+    function = {"name": step["tool"], "arguments": json.dumps(step["arguments"])}
+    call = {"index": 0, "id": "call_1", "type": "function", "function": function}
+    return {"delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}

@@ -58,9 +58,9 @@ class Place:
         await self.platform.tasks.add(task, attempt)
         return task.id
 
-    async def until(self, task_id: str, *, phase: str = "") -> Task:
+    async def until(self, task_id: str, *, phase: str = "", seconds: float = 60) -> Task:
         """Wait for the task's end, or for a phase."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(seconds):
             while True:
                 task = await self.platform.tasks.get(task_id, tenant_id=self.tenant)
                 if task.status.terminal or (phase and task.phase and task.phase.value == phase):

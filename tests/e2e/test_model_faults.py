@@ -1,0 +1,158 @@
+"""Models that are down, refuse or cost too much: how tasks end, and what they leave, end to end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from tests.support.model_server import ModelServer, Step
+from tests.support.place import FINISH, Place, bash, open_place, reason
+
+from codexsys_core.end_reasons import EndReason
+from codexsys_core.sandbox import SandboxState
+from codexsys_core.task import Task
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FILES = {"README.md": "one\n"}
+EDIT = bash("echo two >> README.md")
+MORE = bash("date +%N | tee -a README.md")
+CALL_TRIES = 4 * 5
+"""Each of the agent's five tries is tried four times by the gateway."""
+BLOCKED = {"tool": "finish", "arguments": {"status": "blocked", "summary": "no", "criteria": []}}
+
+
+class Case:
+    """A model's script with limits, and what must come of it."""
+
+    def __init__(
+        self,
+        *script: Step,
+        end: EndReason,
+        calls: int | None = None,
+        attempts: int = 1,
+        added: int | None = 1,
+        limits: dict[str, Any] | None = None,
+    ) -> None:
+        self.script = list(script)
+        self.end = end
+        self.calls = calls
+        """Requests that the model's server saw."""
+        self.attempts = attempts
+        self.added = added
+        """Lines of the diff that is handed out all the same; None when it does not matter."""
+        self.limits = limits or {}
+
+
+CASES = {
+    "refuses the key": Case(EDIT, 401, end=EndReason.MODEL_AUTH, calls=2),
+    "is unknown": Case(EDIT, 404, end=EndReason.MODEL_REFUSED, calls=2),
+    "is down": Case(EDIT, 0, end=EndReason.MODEL_UNAVAILABLE, calls=1 + 2 * CALL_TRIES, attempts=2),
+    "fails, and a retry does not refill the calls": Case(
+        EDIT,
+        500,
+        end=EndReason.CALLS_EXHAUSTED,
+        calls=1 + CALL_TRIES,
+        attempts=2,
+        limits={"calls": 6},
+    ),
+    "forgets": Case(EDIT, 400, end=EndReason.CONTEXT_OVERFLOW),
+    "gives up": Case(EDIT, BLOCKED, end=EndReason.AGENT_GAVE_UP, calls=2),
+    "only talks": Case(EDIT, "Hm.", end=EndReason.AGENT_STUCK, calls=4),
+    "calls too often": Case(
+        MORE, end=EndReason.CALLS_EXHAUSTED, calls=3, added=3, limits={"calls": 3}
+    ),
+    "takes too many steps": Case(
+        MORE, end=EndReason.STEPS_EXHAUSTED, calls=3, added=3, limits={"steps": 3}
+    ),
+    "takes too many tokens": Case(
+        MORE, end=EndReason.TOKENS_EXHAUSTED, added=None, limits={"tokens": 12_000}
+    ),
+    "costs too much": Case(
+        MORE, end=EndReason.BUDGET_EXHAUSTED, added=None, limits={"cost_usd": 0.05}
+    ),
+    "is well": Case(EDIT, FINISH, end=EndReason.FINISHED, calls=2),
+}
+each_case = pytest.mark.parametrize("name", CASES)
+Ended = dict[str, Task]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ModelServer]:
+    with ModelServer() as running:
+        running.scripts = {name: case.script for name, case in CASES.items()}
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(
+    tmp_path_factory: pytest.TempPathFactory, server: ModelServer
+) -> AsyncIterator[Place]:
+    folder = tmp_path_factory.mktemp("models") / "data"
+    async with open_place(
+        folder,
+        sandbox="local",
+        worker_slots=4,
+        model_url=server.url("script"),
+        model_key="a-key",
+        model_output_usd=1000,
+    ) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ended(place: Place) -> Ended:
+    """Submit all at once, the slow ones first, and wait for their ends."""
+
+    async def see(name: str) -> Task:
+        limits = {"attempts": 2, "wall_seconds": 120} | CASES[name].limits
+        source = await place.zip_source(FILES)
+        task = await place.submit(source, engine="builtin", command=None, model=name, limits=limits)
+        return await place.until(task, seconds=200)
+
+    slow_first = sorted(CASES, key=lambda name: -CASES[name].attempts)
+    tasks = await asyncio.gather(*(see(name) for name in slow_first))
+    return dict(zip(slow_first, tasks, strict=True))
+
+
+@each_case
+async def test_each_ends_as_it_should(
+    name: str, ended: Ended, place: Place, server: ModelServer
+) -> None:
+    case, task = CASES[name], ended[name]
+    assert reason(task) is case.end, await place.text(task.id, "agent")
+    attempts = await place.platform.attempts.of_task(task.id, tenant_id=place.tenant)
+    assert len(attempts) == case.attempts
+    if case.calls is not None:
+        assert server.calls[name] == case.calls
+
+
+@each_case
+async def test_what_was_done_is_handed_out(name: str, ended: Ended, place: Place) -> None:
+    case, task = CASES[name], ended[name]
+    artifacts = {each.name: each for each in await place.platform.artifacts.of_task(task.id)}
+    assert {"prompt.txt", "agent.log", "report.json"} <= set(artifacts)
+    patch = await place.platform.objects.get(artifacts["diff.patch"].object)
+    added = sum(line.startswith(b"+") for line in patch.splitlines()) - 1
+    assert added >= 1
+    assert case.added in (None, added)
+
+
+@each_case
+async def test_limits_are_a_wall(name: str, ended: Ended, server: ModelServer) -> None:
+    limits = {"calls": 300, "tokens": 2_000_000, "cost_usd": 5.0} | CASES[name].limits
+    usage = ended[name].usage
+    assert usage.calls <= limits["calls"]
+    assert usage.input_tokens + usage.output_tokens <= limits["tokens"]
+    assert usage.cost_usd <= limits["cost_usd"]
+    assert server.calls[name] >= usage.calls
+
+
+async def test_nothing_is_left_of_any_of_them(ended: Ended, place: Place) -> None:
+    await place.clean()
+    for task in ended.values():
+        rows = await place.platform.sandboxes.of_task(task.id)
+        assert rows
+        assert {row.state for row in rows} == {SandboxState.ENDED}
+        assert all(row.destroyed_at for row in rows)
+        assert await place.platform.wallet.usage(task.id) == task.usage
