@@ -24,14 +24,14 @@ setup:  ## install what is missing: bubblewrap, slirp4netns, nftables, and .venv
 demo: setup  ## see a task solved, verified and handed out, in this terminal (no account, no Docker, no internet)
 	.venv/bin/codexsys demo
 
-test: setup  ## every test that needs no cluster and no browser, on real servers started here
+test: setup  ## every test that needs no cluster, browser or Docker, on real servers started here
 	$(STACK) with $(PYTHON) -m pytest -m 'not browser and not docker and not kubernetes and not engines' $(ARGS)
 	echo 'make test: every test passed'
 
-test-all:  ## what CI runs: the checks and every test, browser too; nothing may be missing
+test-all:  ## what CI runs: the checks and every test, browser and Docker too; nothing may be missing
 	deploy/setup browser
 	$(MAKE) lint
-	CODEXSYS_REQUIRE=all $(STACK) with $(PYTHON) -m pytest $(ARGS)
+	CODEXSYS_REQUIRE=all $(STACK) with --also docker $(PYTHON) -m pytest $(ARGS)
 	echo 'make test-all: every check and every test passed'
 
 check: lint unit  ## seconds, on each commit: format, lint, types, imports, unit tests
@@ -55,7 +55,7 @@ bench: setup  ## measure, on real servers started here, against what one would u
 fresh:  ## both README commands on a bare Debian 12 of its own (root; downloads some 2 GB the first time)
 	tests/fresh/run
 
-stack-up:  ## start MariaDB, Redis, Kafka and MinIO; `eval "$(tests/stack/stack env)"` names them
+stack-up:  ## start MariaDB, Redis, Kafka, MinIO and Docker; `eval "$(tests/stack/stack env)"` names them
 	$(STACK) up
 	$(STACK) env
 

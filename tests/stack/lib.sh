@@ -15,7 +15,7 @@ die() {
   exit 1
 }
 
-# A UNIX socket path holds at most 107 bytes.
+# A UNIX socket path holds at most 107 bytes, and containerd puts sockets below this directory.
 ((${#STACK_DIR} <= 60)) || die "CODEXSYS_STACK_DIR is longer than 60 characters: $STACK_DIR"
 [[ $STACK_DIR != *[[:space:],]* ]] || die "CODEXSYS_STACK_DIR holds a space or a comma: $STACK_DIR"
 
@@ -142,4 +142,46 @@ crash() { # NAME...: SIGKILL; the pid files stay, so that "down" still knows wha
   local name
   signal KILL "$@"
   for name; do gone "$name" 50 || die "$name does not end"; done
+}
+
+unmount_below() { # DIRECTORY
+  local target
+  while read -r target; do
+    umount -l "$target"
+  done < <(findmnt -rno TARGET | awk -v top="$1" '$0 == top || index($0, top "/") == 1' | sort -r)
+}
+
+bridge() { # NAME ADDRESS/BITS: a host interface of the stack's own
+  ip link show "$1" &>/dev/null || ip link add "$1" type bridge
+  ip address replace "$2" dev "$1"
+  ip link set "$1" up
+}
+
+unbridge() { # NAME
+  ! ip link show "$1" &>/dev/null || ip link delete "$1"
+}
+
+runtime() { # NAME DIRECTORY: a containerd of the stack's own; its socket is DIRECTORY/containerd.sock
+  mkdir -p "$2"
+  cat >"$2/containerd.toml" <<TOML
+version = 2
+root = "$2/root"
+state = "$2/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "$2/containerd.sock"
+[debug]
+  address = "$2/debug.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "$2/opt"
+TOML
+  spawn "$1" containerd --config "$2/containerd.toml"
+  await "$1" 20 ctr --address "$2/containerd.sock" version
+}
+
+unrule() { # WORD: delete the packet filter rules that name WORD
+  local table
+  for table in filter nat; do
+    iptables -t "$table" -S | sed -n "/$1/s/^-A/-D/p" | xargs -rL 1 iptables -t "$table"
+  done
 }
