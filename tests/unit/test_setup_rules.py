@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from codexsys_adapters.local.public import own_addresses
-from codexsys_adapters.local.rules import Rules, effective
+from codexsys_adapters.walls.addresses import own_addresses
+from codexsys_adapters.walls.rules import Rules, effective
 
 TRIE = """Main:
   +-- 0.0.0.0/0 3 0 5
@@ -40,7 +40,9 @@ def test_own_addresses() -> None:
 
 
 def test_allowed_comes_before_denied_before_public() -> None:
-    text = Rules.of(effective(["10.1.0.0/16:443"], []), ["8.8.4.9", "::1"]).text
+    text = Rules.of(
+        effective(["10.1.0.0/16:443"], []), ["8.8.4.9", "::1"], resolvers=["10.0.2.3"]
+    ).text
     order = ["policy drop", 'oifname "lo" accept', "10.1.0.0/16 tcp dport 443 accept"]
     order += ["@denied reject", "meta nfproto ipv4 meta l4proto { tcp, udp } accept"]
     places = [text.index(part) for part in order]
@@ -58,7 +60,7 @@ def listed(rules: Rules) -> list[dict[str, Any]]:
 
 
 def test_what_was_read_back_must_be_whole() -> None:
-    rules = Rules.of([], [])
+    rules = Rules.of([], [], resolvers=["10.0.2.3"])
     whole = listed(rules)
     assert rules.found_in({"nftables": whole})
     for gap in range(len(whole)):

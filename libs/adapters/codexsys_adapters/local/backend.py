@@ -1,7 +1,6 @@
 """The worker's side of local sandboxes: folders, supervisors, and asking them."""
 
 import asyncio
-import hashlib
 import os
 import sys
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 from codexsys_adapters.local import folder as folders
 from codexsys_adapters.local.folder import Folder
+from codexsys_adapters.walls.owner import owner
 from codexsys_core.clock import Clock, SystemClock
 from codexsys_core.errors import SandboxError
 from codexsys_core.sandbox import Created, PhaseEnd, PhaseSpec, Progress, SandboxSpec, silent
@@ -68,7 +68,7 @@ class LocalBackend:
         where = self._at(spec.id)
         if await asyncio.to_thread(where.supervised):
             return Created()
-        uid, gid = self._owner(spec.id)
+        uid, gid = owner(spec.id)
         setup = self._setup | {
             "id": spec.id,
             "uid": uid,
@@ -141,18 +141,3 @@ class LocalBackend:
         if not where.exists():
             raise SandboxError(f"sandbox {sandbox_id} is not here", code="sandbox_lost")
         return where
-
-    def _owner(self, sandbox_id: str) -> tuple[int, int]:
-        """Return a user of its own for each sandbox; ourselves, where we are not root."""
-        if not self._setup["root"]:
-            return os.geteuid(), os.getegid()
-        low, high = _user_range(Path("/proc/self/uid_map").read_text())
-        digest = hashlib.sha256(sandbox_id.encode()).digest()
-        number = low + int.from_bytes(digest[:8], "big") % (high - low)
-        return number, number
-
-
-def _user_range(uid_map: str) -> tuple[int, int]:
-    """Return the users we may give away: less where we are ourselves in a user namespace."""
-    most = max(int(start) + int(count) for start, _, count in map(str.split, uid_map.splitlines()))
-    return (100_000, 1_000_000_000) if most > 1_000_000_000 else (10_000, most)

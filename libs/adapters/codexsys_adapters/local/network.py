@@ -34,10 +34,11 @@ def connect(
 
 @contextlib.contextmanager
 def _door(setup: dict[str, Any], folder: Path, inside: int) -> Iterator[None]:
-    from codexsys_adapters.local.door import PORT, Door  # noqa: PLC0415 - slow to import, rarely needed
+    from codexsys_adapters.walls.door import PORT, Door  # noqa: PLC0415 - slow to import, rarely needed
+    from codexsys_adapters.walls.gateways import at_urls  # noqa: PLC0415
 
     token = (folder / "token").read_text()
-    door = Door(_listener_inside(inside, PORT), setup["gateways"], token)
+    door = Door(_listener_inside(inside, PORT), at_urls(setup["gateways"]), token)
     door.open()
     try:
         yield

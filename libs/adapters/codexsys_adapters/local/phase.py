@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from codexsys_adapters.local import cage, limits, seccomp
+from codexsys_adapters.local import cage, limits
 from codexsys_adapters.local.capture import Capture
 from codexsys_adapters.local.usage import DiskWatch
+from codexsys_adapters.walls import seccomp
 
 _GRACE_SECONDS = 5.0
 _START_SECONDS = 30.0

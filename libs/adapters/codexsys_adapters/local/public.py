@@ -11,34 +11,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from codexsys_adapters.local.rules import Rules, effective
+from codexsys_adapters.walls.addresses import TRIE, own_addresses
+from codexsys_adapters.walls.rules import Rules, effective
 
 _ENTER = Path(__file__).with_name("enter.py")
 _OWNER = 0xB701  # NS_GET_USERNS
 _SECONDS = 20.0
+_RESOLVER = "10.0.2.3"  # slirp4netns answers there, whatever the host's resolver is
 
 
 @contextlib.contextmanager
 def opened(setup: dict[str, Any], inside: int, asked: Sequence[str]) -> Iterator[None]:
     """Connect the namespace of a process that is still held; OSError when anything is not sure."""
-    deny = [*setup["deny"], *own_addresses(Path("/proc/net/fib_trie").read_text())]
-    rules = Rules.of(effective(setup["allow"], asked), deny)
+    deny = [*setup["deny"], *own_addresses(TRIE.read_text())]
+    rules = Rules.of(effective(setup["allow"], asked), deny, resolvers=[_RESOLVER])
     _load(inside, rules)
     with _slirp(inside, root=setup["root"]):
         _check(inside, rules)
         yield
-
-
-def own_addresses(trie: str) -> set[str]:
-    """Return every address of this host, at each of which a service of ours may listen."""
-    found, last = set(), ""
-    for line in trie.splitlines():
-        words = line.split()
-        if words[:1] == ["|--"]:
-            last = words[1]
-        elif words[-2:] == ["host", "LOCAL"]:
-            found.add(last)
-    return found
 
 
 def _load(inside: int, rules: Rules) -> None:

@@ -71,9 +71,10 @@ class Supervisor:
         """Let a gateway end us; only an agent's sandbox has a token to ask with."""
         token = (self._folder / "token").read_text()
         if token and self._setup["gateways"]:
-            from codexsys_adapters.local.control import follow  # noqa: PLC0415 - slow to import
+            from codexsys_adapters.walls.control import follow  # noqa: PLC0415 - slow to import
+            from codexsys_adapters.walls.gateways import at_urls  # noqa: PLC0415
 
-            follow(self._setup["gateways"], token, self.end)
+            follow(at_urls(self._setup["gateways"]), token, self.end)
 
     def _listen(self, listener: socket.socket) -> None:
         while True:

@@ -1,10 +1,10 @@
 """Asks a gateway whether the sandbox may live on: it ends when its token is no longer good."""
 
 import http.client
-import itertools
 import time
-import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+from codexsys_adapters.walls.gateways import Gateway, Gateways, rounds
 
 _WAIT_SECONDS = 25
 _ANSWER_SECONDS = 40.0
@@ -12,20 +12,19 @@ _PAUSE_SECONDS = 2.0
 _REVOKED = 401
 
 
-def follow(gateways: Sequence[str], token: str, end: Callable[[], None]) -> None:
+def follow(gateways: Gateways, token: str, end: Callable[[], None]) -> None:
     """Poll for as long as the sandbox lives; silence means carry on until the deadline."""
-    for url in itertools.cycle(gateways):
+    for gateway in rounds(gateways):
         asked = time.monotonic()
-        if _status(urllib.parse.urlsplit(url), token) == _REVOKED:
+        if gateway and _status(gateway, token) == _REVOKED:
             end()
             return
         time.sleep(max(0.0, _PAUSE_SECONDS - (time.monotonic() - asked)))
 
 
-def _status(gateway: urllib.parse.SplitResult, token: str) -> int | None:
-    kind = http.client.HTTPSConnection if gateway.scheme == "https" else http.client.HTTPConnection
-    connection = kind(gateway.hostname or "", gateway.port, timeout=_ANSWER_SECONDS)
-    path = f"{gateway.path.rstrip('/')}/v1/control?after=1000000000&wait={_WAIT_SECONDS}"
+def _status(gateway: Gateway, token: str) -> int | None:
+    connection = gateway.open(_ANSWER_SECONDS)
+    path = f"{gateway.prefix}/v1/control?after=1000000000&wait={_WAIT_SECONDS}"
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
         return connection.getresponse().status

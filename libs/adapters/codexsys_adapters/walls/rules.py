@@ -10,7 +10,6 @@ _NEVER = (
     "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",
     "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
 )  # fmt: skip
-_RESOLVER = "10.0.2.3"  # slirp4netns answers there, whatever the host's resolver is
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,9 @@ class Rules:
     rules: int
 
     @classmethod
-    def of(cls, allowed: Iterable[Allowed], deny: Iterable[str]) -> "Rules":
+    def of(
+        cls, allowed: Iterable[Allowed], deny: Iterable[str], *, resolvers: Iterable[str]
+    ) -> "Rules":
         """Make the table: what is denied beside the fixed ranges are the platform's own addresses."""
         addresses = (ipaddress.ip_network(text, strict=False) for text in deny)
         fixed = (ipaddress.IPv4Network(text) for text in _NEVER)
@@ -58,8 +59,11 @@ class Rules:
         denied = [str(network) for network in ipaddress.collapse_addresses([*fixed, *own])]
         rules = [
             'oifname "lo" accept',
-            f"ip daddr {_RESOLVER} udp dport 53 accept",
-            f"ip daddr {_RESOLVER} tcp dport 53 accept",
+            *(
+                f"ip daddr {ipaddress.IPv4Address(resolver)} {protocol} dport 53 accept"
+                for resolver in resolvers
+                for protocol in ("udp", "tcp")
+            ),
             *(f"ip daddr {entry.network} tcp dport {entry.port} accept" for entry in allowed),
             "ip daddr @denied meta l4proto tcp reject with tcp reset",
             "ip daddr @denied reject",

@@ -2,15 +2,14 @@
 
 import contextlib
 import http.client
-import itertools
 import json
 import socket
 import threading
 import time
-import urllib.parse
-from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from codexsys_adapters.walls.gateways import Gateways, rounds
 
 if TYPE_CHECKING:
     from typing_extensions import override
@@ -40,11 +39,11 @@ class Door(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, listener: socket.socket, gateways: Sequence[str], token: str) -> None:
+    def __init__(self, listener: socket.socket, gateways: Gateways, token: str) -> None:
         super().__init__(("127.0.0.1", 0), _Passage, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
-        self.gateways = [urllib.parse.urlsplit(url) for url in gateways]
+        self.gateways = gateways
         self.token = token
         self.closed = threading.Event()
         self.large = threading.Lock()
@@ -68,11 +67,6 @@ class Door(ThreadingHTTPServer):
     @override
     def handle_error(self, request: object, client_address: object) -> None:
         """Stay silent: the one at the other end is hostile, and its failures are its own."""
-
-
-def _connection(gateway: urllib.parse.SplitResult) -> http.client.HTTPConnection:
-    kind = http.client.HTTPSConnection if gateway.scheme == "https" else http.client.HTTPConnection
-    return kind(gateway.hostname or "", gateway.port, timeout=_ANSWER_SECONDS)
 
 
 class _Passage(BaseHTTPRequestHandler):
@@ -111,10 +105,13 @@ class _Passage(BaseHTTPRequestHandler):
     def _carry(self, body: bytes) -> None:
         """Hold the request until a gateway takes it; what may have been paid for is not repeated."""
         end = time.monotonic() + _HOLD_SECONDS
-        for gateway in itertools.cycle(self.server.gateways):
+        for gateway in rounds(self.server.gateways):
             if time.monotonic() > end or self.server.closed.is_set():
                 break
-            connection = _connection(gateway)
+            if gateway is None:
+                self.server.closed.wait(_RETRY_SECONDS)
+                continue
+            connection = gateway.open(_ANSWER_SECONDS)
             with contextlib.closing(connection):
                 try:
                     connection.connect()
@@ -122,7 +119,7 @@ class _Passage(BaseHTTPRequestHandler):
                     self.server.closed.wait(_RETRY_SECONDS)
                     continue
                 try:
-                    path = gateway.path.rstrip("/") + self.path
+                    path = gateway.prefix + self.path
                     connection.request(self.command, path, body, self._sent())
                     response = connection.getresponse()
                 except (OSError, http.client.HTTPException):
