@@ -1,0 +1,168 @@
+"""A sandbox's disk as root makes it: one sparse ext4 file, mounted, perhaps over layers."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from codexsys_adapters.disks import copies, kernel
+
+IMAGE = "image"
+FOLDERS = ("code", "output", "home")
+_ON_DISK = 10001  # who owns everything in an image; each mount maps it to a user of its own
+_BLOCK = 4096
+_INODE = 256
+_SPARE_BYTES = 4 << 20
+_MOST_INODES_PER_GROUP = 8 * _BLOCK
+_GROUP_BYTES = 8 * _BLOCK * _BLOCK
+_SECONDS = 60.0
+_MAKE = (
+    *("/usr/sbin/mkfs.ext4", "-q", "-F", "-b", str(_BLOCK), "-m", "0"),
+    *("-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard"),
+)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is left on a disk."""
+
+    bytes: int
+    inodes: int
+
+
+class Disk:
+    """The disk of one sandbox, in a folder that nobody but root may enter."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mounted = folder / "disk"
+        self._over = folder / "over"
+        self.image = folder / IMAGE
+        self.files = folder / "files"
+        """Where the sandbox's folders are, while it is mounted."""
+
+    def make(self, *, megabytes: int, inodes: int) -> None:
+        """Make the image, empty; one that was there before is replaced, never written to."""
+        size = megabytes << 20
+        wanted = min(inodes, -(-size // _GROUP_BYTES) * _MOST_INODES_PER_GROUP)
+        draft = self.image.with_suffix(".new")
+        with draft.open("wb") as file:
+            os.truncate(file.fileno(), size + wanted * _INODE + _SPARE_BYTES)
+        _run([*_MAKE, "-N", str(wanted), "--", str(draft)])
+        for place in (self._mounted, self._over, self.files):
+            place.mkdir(exist_ok=True)
+        draft.replace(self.image)
+
+    def mount(self, *, owner: int, layers: Sequence[Path] = ()) -> None:
+        """Mount it so that `files` holds code, output and home, over the layers if there are any.
+
+        The layers are images, the topmost first; FileNotFoundError when one is gone.
+        """
+        with kernel.mapping(_ON_DISK, owner) as namespace:
+            try:
+                kernel.mount_image(self.image, self._mounted, read_only=False)
+                self._lay_out(full=not layers)
+                if layers:
+                    self._mount_over(layers, namespace)
+                else:
+                    kernel.mount_mapped(self._mounted / "files", self.files, namespace)
+            except OSError:
+                self.unmount()
+                raise
+
+    def unmount(self) -> None:
+        """Undo what `mount` did; no error when there is nothing to undo."""
+        for place in (self.files, self._over, *self._folder.glob("below-*"), self._mounted):
+            kernel.unmount(place)
+
+    def room(self) -> Room:
+        """Return what is left."""
+        found = os.statvfs(self._mounted)
+        return Room(found.f_bavail * found.f_frsize, found.f_favail)
+
+    def keep(self, target: Path) -> None:
+        """Copy the image as it is now; nothing may be writing, and nothing can meanwhile."""
+        change = kernel.REMOUNT | kernel.NO_SETUID | kernel.NO_DEVICES | kernel.NO_TIMES
+        kernel.mount("none", self._mounted, flags=change | kernel.READ_ONLY)
+        try:
+            copies.sparse(self.image, target)
+        finally:
+            kernel.mount("none", self._mounted, flags=change)
+
+    def abandon(self) -> None:
+        """Write nothing more of it, since it will be removed; what is inside sees errors."""
+        kernel.abandon(self._mounted)
+
+    def remove(self) -> None:
+        """Unmount it and remove the image; no error when it is not there."""
+        if self._mounted.is_mount():
+            self.abandon()
+        self.unmount()
+        self.image.unlink(missing_ok=True)
+        for place in (self.files, self._over, *self._folder.glob("below-*"), self._mounted):
+            with contextlib.suppress(FileNotFoundError):
+                place.rmdir()
+
+    def _lay_out(self, *, full: bool) -> None:
+        """Make the folders of a new image; over layers, code, output and home are the layers'."""
+        places = [self._mounted / "files", self._mounted / "work"]
+        if full:
+            places += [self._mounted / "files" / name for name in FOLDERS]
+        for place in places:
+            with contextlib.suppress(FileExistsError):
+                place.mkdir(mode=0o755)
+                os.chown(place, _ON_DISK, _ON_DISK)
+
+    def _mount_over(self, layers: Sequence[Path], namespace: int) -> None:
+        """Lay an overlay at `files`; it holds what it is made of, which needs no place after that."""
+        folders = [self._folder / f"below-{number}" for number in range(len(layers))]
+        opened = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for image, folder in zip(layers, folders, strict=True):
+                folder.mkdir(exist_ok=True)
+                kernel.mount_image(image, folder, read_only=True)
+                kernel.mount_mapped(folder / "files", folder, namespace)
+            kernel.mount_mapped(self._mounted, self._over, namespace)
+            here = f"/proc/self/fd/{opened}"  # a folder's own name may hold commas and colons
+            lower = ":".join(f"{here}/{folder.name}" for folder in folders)
+            upper = f"upperdir={here}/over/files,workdir={here}/over/work"
+            options = f"lowerdir={lower},{upper},index=off,redirect_dir=on,metacopy=off"
+            flags = kernel.NO_SETUID | kernel.NO_DEVICES | kernel.NO_TIMES
+            kernel.mount("overlay", self.files, "overlay", flags, options)
+        finally:
+            os.close(opened)
+        for place in (self._over, *folders):
+            kernel.unmount(place)
+
+
+def problem(scratch: Path) -> str:
+    """Return why disks cannot be made here, by making one in a folder; nothing when they can.
+
+    Mounts in the caller's namespace for a moment.
+    """
+    if os.geteuid() != 0:
+        return "only root may mount disk images"
+    folder = scratch / f"try-{os.getpid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    disk = Disk(folder)
+    try:
+        disk.make(megabytes=8, inodes=64)
+        disk.mount(owner=_ON_DISK + 1)
+        works = (disk.files / "code").stat().st_uid == _ON_DISK + 1
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"a disk image cannot be mounted: {error}"
+    finally:
+        disk.remove()
+        shutil.rmtree(folder, ignore_errors=True)
+    return "" if works else "mounts cannot map owners"
+
+
+def _run(argv: list[str]) -> None:
+    done = subprocess.run(
+        argv, env={}, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS
+    )
+    if done.returncode != 0:
+        raise OSError(f"{argv[0]}: {done.stderr.decode(errors='replace').strip()[-300:]}")
