@@ -619,7 +619,7 @@ async def test_a_waiting_task_is_announced_until_it_is_noted(
     assert (record.mode, record.priority) == ("modify", 7)
     assert record.source == {"git": {"url": "https://example.org/a/b.git", "ref": None}}
     assert await outbox.unpublished_tasks(older_than_seconds=60, limit=9) == []
-    await outbox.task_published(task.id, 1)
+    await outbox.tasks_published([record])
     assert await outbox.unpublished_tasks(older_than_seconds=0, limit=9) == []
     assert await outbox.waiting(limit=9) == [record]
 

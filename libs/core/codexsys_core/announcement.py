@@ -79,8 +79,8 @@ class Outbox(Protocol):
     async def unpublished_tasks(self, *, older_than_seconds: float, limit: int) -> list[TaskRecord]:
         """Return queued attempts whose record never went out."""
 
-    async def task_published(self, task_id: str, attempt: int) -> None:
-        """Note that the record went out."""
+    async def tasks_published(self, records: Sequence[TaskRecord]) -> None:
+        """Note that these records went out."""
 
     async def unpublished_results(
         self, *, older_than_seconds: float, limit: int

@@ -1,4 +1,7 @@
-"""What routes are given: the platform, where people reach it, and the open streams."""
+"""What routes are given: the platform, where people reach it, and the open streams.
+
+They are coroutines although they wait for nothing: FastAPI runs plain functions in threads.
+"""
 
 import asyncio
 from typing import Annotated
@@ -30,19 +33,19 @@ class Streams:
             bell.set()
 
 
-def platform_of(request: Request) -> Platform:
+async def platform_of(request: Request) -> Platform:
     """Return the open platform."""
     platform: Platform = request.app.state.platform
     return platform
 
 
-def base_of(request: Request) -> str:
+async def base_of(request: Request) -> str:
     """Return the address at which people reach the API and its pages."""
     base: str = request.app.state.base_url
     return base
 
 
-def streams_of(request: Request) -> Streams:
+async def streams_of(request: Request) -> Streams:
     """Return the open streams."""
     streams: Streams = request.app.state.streams
     return streams

@@ -162,7 +162,7 @@ class KeyBody(BaseModel):
     revoked_at: datetime | None
 
 
-def task_body(task: Task, *, base_url: str, queue_position: int | None = None) -> dict[str, Any]:
+def task_body(task: Task, *, base_url: str, queue_position: int | None = None) -> TaskBody:
     """Return the Task of the REST API."""
     spec = task.spec
     return TaskBody(
@@ -193,7 +193,7 @@ def task_body(task: Task, *, base_url: str, queue_position: int | None = None) -
         pull_request=None,
         retry_of=task.retry_of,
         links=_links(task.id, base_url),
-    ).model_dump(mode="json")
+    )
 
 
 def _links(task_id: str, base_url: str) -> LinksBody:

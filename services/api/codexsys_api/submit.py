@@ -3,22 +3,22 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
-import structlog
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
+from codexsys_api.announce import Announcer
 from codexsys_api.bodies import CreateTask
 from codexsys_core.announcement import TaskRecord
 from codexsys_core.artifact import CODE_BUCKET
 from codexsys_core.attempt import Attempt
-from codexsys_core.errors import Conflict, FieldError, Invalid, NotFound, PlatformError, TooLarge
+from codexsys_core.errors import Conflict, FieldError, Invalid, NotFound, TooLarge
 from codexsys_core.limits import Limits
 from codexsys_core.principal import Principal
 from codexsys_core.source import GitSource, Source, SourceFailure, TaskSource, ZipSource
@@ -44,7 +44,7 @@ class Submitter:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._announcing: set[asyncio.Task[None]] = set()
+        self._announcer = Announcer(queue=platform.queue, outbox=platform.outbox)
 
     async def create(
         self,
@@ -96,11 +96,8 @@ class Submitter:
         return await self._add(self._task(principal, spec, retry_of=old.id), None)
 
     async def close(self) -> None:
-        """Wait for announcements under way, at most 2 seconds."""
-        if self._announcing:
-            _, late = await asyncio.wait(self._announcing, timeout=2)
-            for task in late:
-                task.cancel()
+        """Wait a moment for announcements under way."""
+        await self._announcer.close()
 
     async def _create_zip(
         self,
@@ -176,22 +173,8 @@ class Submitter:
         )
         stored = await self._platform.tasks.add(task, attempt, idempotency)
         if stored.id == task.id:
-            self._later(self._announce(_record(stored)))
+            self._announcer.announce(_record(stored))
         return stored
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._announcing.add(task)
-        task.add_done_callback(self._announcing.discard)
-
-    async def _announce(self, record: TaskRecord) -> None:
-        try:
-            await self._platform.queue.publish_task(record)
-            await self._platform.outbox.task_published(record.task_id, record.attempt)
-        except PlatformError as error:
-            structlog.get_logger().warning(
-                "left to the relay", task_id=record.task_id, error=str(error)
-            )
 
 
 @asynccontextmanager

@@ -51,7 +51,7 @@ class Unpublished:
             older_than_seconds=UNPUBLISHED_SECONDS, limit=BATCH
         ):
             await self._queue.publish_task(task)
-            await self._outbox.task_published(task.task_id, task.attempt)
+            await self._outbox.tasks_published([task])
 
 
 class Expired:

@@ -184,7 +184,7 @@ async def next_attempt(
     following = Attempt(
         id=attempt_id, task_id=hold.task_id, tenant_id=hold.tenant_id, number=hold.number + 1
     )
-    values = new_attempt(following, due_at=after_sql(delay_seconds))
+    values = new_attempt(following) | {"due_at": after_sql(delay_seconds), "created_at": now_sql()}
     await connection.execute(insert(ATTEMPTS).values(**values))
     await _requeued(connection, hold, outcome, following.number, delay_seconds)
 

@@ -1,6 +1,6 @@
 """Tenants and their keys."""
 
-from sqlalchemy import Executable, RowMapping, Select, func, insert, select, update
+from sqlalchemy import Executable, RowMapping, Select, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -9,6 +9,8 @@ from codexsys_adapters.sql.tables import KEYS, TENANTS
 from codexsys_adapters.sql.times import aware, naive, now_sql
 from codexsys_core.errors import Conflict, NotFound
 from codexsys_core.principal import ApiKey, Tenant
+
+_ONE = select(KEYS).where(KEYS.c.id == bindparam("wanted_key"))
 
 
 class SqlKeys:
@@ -60,8 +62,13 @@ class SqlKeys:
 
     async def key(self, key_id: str) -> ApiKey | None:
         """Find a key by id, revoked ones too."""
-        found = await self._keys(select(KEYS).where(KEYS.c.id == key_id))
-        return found[0] if found else None
+
+        async def statements(connection: AsyncConnection) -> ApiKey | None:
+            found = await connection.execute(_ONE, {"wanted_key": key_id})
+            row = found.mappings().one_or_none()
+            return None if row is None else _key(row)
+
+        return await self._database.look(statements)
 
     async def keys(self, tenant_id: str) -> list[ApiKey]:
         """List a tenant's keys, newest first."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, select, update
+from sqlalchemy import RowMapping, Select, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.endings import QUEUE_TIMEOUT, end_sandboxes, end_task, ended
@@ -37,10 +37,12 @@ class SqlOutbox:
             _announced().where(*missing).order_by(ATTEMPTS.c.due_at).limit(limit)
         )
 
-    async def task_published(self, task_id: str, attempt: int) -> None:
-        """Note that the record went out."""
-        row = update(ATTEMPTS).where(ATTEMPTS.c.task_id == task_id, ATTEMPTS.c.number == attempt)
-        await self._database.transact(lambda c: c.execute(row.values(published_at=now_sql())))
+    async def tasks_published(self, records: Sequence[TaskRecord]) -> None:
+        """Note that the records went out."""
+        if records:
+            named = [(record.task_id, record.attempt) for record in records]
+            rows = update(ATTEMPTS).where(tuple_(ATTEMPTS.c.task_id, ATTEMPTS.c.number).in_(named))
+            await self._database.transact(lambda c: c.execute(rows.values(published_at=now_sql())))
 
     async def unpublished_results(
         self, *, older_than_seconds: float, limit: int

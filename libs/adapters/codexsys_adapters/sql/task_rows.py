@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, select
+from sqlalchemy import RowMapping, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.tables import TASKS, WALLETS
-from codexsys_adapters.sql.times import aware, naive, now_sql
+from codexsys_adapters.sql.times import aware, naive
 from codexsys_core.attempt import Attempt
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound
@@ -43,15 +43,15 @@ def tasks_with_usage() -> Select[Any]:
     return select(TASKS, *spent).outerjoin(WALLETS, WALLETS.c.task_id == TASKS.c.id)
 
 
+_ONE = tasks_with_usage().where(TASKS.c.id == bindparam("wanted_task"))
+
+
 async def read_task(
     connection: AsyncConnection, task_id: str, *, tenant_id: str | None = None
 ) -> Task:
     """Return one task; another tenant's is not found."""
-    wanted = tasks_with_usage().where(TASKS.c.id == task_id)
-    if tenant_id is not None:
-        wanted = wanted.where(TASKS.c.tenant_id == tenant_id)
-    row = (await connection.execute(wanted)).mappings().one_or_none()
-    if row is None:
+    row = (await connection.execute(_ONE, {"wanted_task": task_id})).mappings().one_or_none()
+    if row is None or tenant_id not in (None, row["tenant_id"]):
         raise NotFound("There is no such task.", code="task_not_found")
     return to_task(row)
 
@@ -101,8 +101,8 @@ def to_attempt(row: RowMapping) -> Attempt:
     )
 
 
-def new_attempt(attempt: Attempt, *, due_at: Any) -> dict[str, Any]:
-    """Return the columns of an attempt that waits."""
+def new_attempt(attempt: Attempt) -> dict[str, Any]:
+    """Return the columns of an attempt that waits; its times are the statement's to add."""
     return {
         "id": attempt.id,
         "task_id": attempt.task_id,
@@ -111,8 +111,6 @@ def new_attempt(attempt: Attempt, *, due_at: Any) -> dict[str, Any]:
         "state": AttemptState.QUEUED.value,
         "fence": 0,
         "takeovers": 0,
-        "due_at": due_at,
-        "created_at": now_sql(),
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import Float, Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,6 +25,32 @@ from codexsys_core.moves import AttemptState
 from codexsys_core.task import Idempotency, Task, TaskQuery
 
 _KEPT_SECONDS = 24 * 3600
+# What every submit and every poll runs is built once: building costs more than running does.
+_NEW_TASK = insert(TASKS).values(queue_until=after_sql(bindparam("patience", type_=Float)))
+_NEW_ATTEMPT = insert(ATTEMPTS).values(due_at=now_sql(), created_at=now_sql())
+_NEW_WALLET = insert(WALLETS)
+_NEW_EVENT = insert(EVENTS).values(at=now_sql())
+
+
+def _position() -> Select[Any]:
+    """Count the tenant's queued attempts that come before a task's own; no row when it waits no more."""
+    queued = AttemptState.QUEUED.value
+    mine, other = ATTEMPTS.alias("mine"), ATTEMPTS.alias("other")
+    earlier = or_(
+        other.c.due_at < mine.c.due_at,
+        (other.c.due_at == mine.c.due_at) & (other.c.id < mine.c.id),
+    )
+    before = (other.c.tenant_id == mine.c.tenant_id) & (other.c.state == queued) & earlier
+    return (
+        select(func.count(other.c.id))
+        .select_from(mine.outerjoin(other, before))
+        .where(mine.c.task_id == bindparam("wanted_task"))
+        .where(mine.c.tenant_id == bindparam("wanted_tenant"), mine.c.state == queued)
+        .group_by(mine.c.id)
+    )
+
+
+_POSITION = _position()
 
 
 class SqlTasks:
@@ -117,23 +143,10 @@ class SqlTasks:
 
     async def queue_position(self, task: Task) -> int | None:
         """Return how many queued attempts of the tenant come first."""
-        queued = AttemptState.QUEUED.value
-        mine, other = ATTEMPTS.alias("mine"), ATTEMPTS.alias("other")
-        earlier = or_(
-            other.c.due_at < mine.c.due_at,
-            (other.c.due_at == mine.c.due_at) & (other.c.id < mine.c.id),
-        )
-        before = (other.c.tenant_id == mine.c.tenant_id) & (other.c.state == queued) & earlier
-        wanted = (
-            select(func.count(other.c.id))
-            .select_from(mine.outerjoin(other, before))
-            .where(mine.c.task_id == task.id, mine.c.tenant_id == task.tenant_id)
-            .where(mine.c.state == queued)
-            .group_by(mine.c.id)
-        )
+        named = {"wanted_task": task.id, "wanted_tenant": task.tenant_id}
 
         async def statements(connection: AsyncConnection) -> int | None:
-            found = await connection.scalar(wanted)
+            found = await connection.scalar(_POSITION, named)
             return None if found is None else int(found)
 
         return await self._database.look(statements)
@@ -154,21 +167,18 @@ async def _note_key(connection: AsyncConnection, task: Task, idempotency: Idempo
 
 
 async def _insert(connection: AsyncConnection, task: Task, attempt: Attempt) -> None:
-    limits = task.spec.limits
-    patience = after_sql(limits.queue_seconds)
-    await connection.execute(insert(TASKS).values(**task_values(task), queue_until=patience))
-    await connection.execute(insert(ATTEMPTS).values(**new_attempt(attempt, due_at=now_sql())))
-    await connection.execute(insert(WALLETS).values(**_full_wallet(task)))
-    await connection.execute(
-        insert(EVENTS).values(
-            task_id=task.id,
-            seq=1,
-            type=EventType.TASK_QUEUED.value,
-            attempt=attempt.number,
-            at=now_sql(),
-            data='{"status":"queued"}',
-        )
-    )
+    patience = {"patience": float(task.spec.limits.queue_seconds)}
+    await connection.execute(_NEW_TASK, task_values(task) | patience)
+    await connection.execute(_NEW_ATTEMPT, new_attempt(attempt))
+    await connection.execute(_NEW_WALLET, _full_wallet(task))
+    event = {
+        "task_id": task.id,
+        "seq": 1,
+        "type": EventType.TASK_QUEUED.value,
+        "attempt": attempt.number,
+        "data": '{"status":"queued"}',
+    }
+    await connection.execute(_NEW_EVENT, event)
     if task.spec.labels:
         labels = task.spec.labels.items()
         rows = [

@@ -41,7 +41,8 @@ async def tasks(
 ) -> Response:
     """List tasks."""
     filters = {"status": status, "label": label, "source_url": source_url, "cursor": cursor}
-    items, more = await page(platform, query_of(visitor.principal, **filters), base)
+    found, more = await page(platform, query_of(visitor.principal, **filters), base)
+    items = [each.model_dump(mode="json") for each in found]
     return html(visitor.pages.tasks(items, more, filters, visitor.context))
 
 
@@ -119,7 +120,7 @@ async def task(
 ) -> Response:
     """Show one task."""
     found = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
-    body = await shown(found, platform, base)
+    body = (await shown(found, platform, base)).model_dump(mode="json")
     data = await tab_data(platform, found, body, tab, stream)
     render = partial(
         visitor.pages.task,
@@ -167,7 +168,7 @@ async def share(
         wanted = {"expires_in": _number(text(form, "expires_in")), "parts": form.getlist("parts")}
     _, token = await new_share(platform, visitor.principal, task_id, read(CreateShare, wanted))
     found = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
-    body = await shown(found, platform, base)
+    body = (await shown(found, platform, base)).model_dump(mode="json")
     links = await live_shares(platform, found)
     url = f"{base}/s/{token}"
     return html(visitor.pages.task(body, "share", visitor.context, shares=links, new_share_url=url))
@@ -194,7 +195,7 @@ async def shared(request: Request, token: str, platform: Opened, base: Address) 
     """Show what a link shows, to whoever has it."""
     link = await share_of_token(platform, token)
     found = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
-    body = await shown(found, platform, base)
+    body = (await shown(found, platform, base)).model_dump(mode="json")
     if "prompt" not in link.parts:
         body["prompt"] = ""
     data = await shared_data(platform, link, body, below=f"/s/{token}")

@@ -20,7 +20,7 @@ def known_form(text: str, what: str) -> str:
     return text
 
 
-def _task_id(task_id: Annotated[str, Path()]) -> str:
+async def _task_id(task_id: Annotated[str, Path()]) -> str:
     return known_form(task_id, "task")
 
 

@@ -2,13 +2,13 @@
 
 import base64
 import hashlib
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
+from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
@@ -93,10 +93,10 @@ async def accepted(task: Task, platform: Platform, base: str) -> Response:
     """Answer that a task was taken."""
     body = await shown(task, platform, base)
     headers = {"Location": f"/api/v1/tasks/{task.id}", "Retry-After": RETRY_AFTER}
-    return JSONResponse(body, status_code=202, headers=headers)
+    return _json(_text(body), status_code=202, headers=headers)
 
 
-async def shown(task: Task, platform: Platform, base: str) -> dict[str, Any]:
+async def shown(task: Task, platform: Platform, base: str) -> TaskBody:
     """Return a task's body, with its place in the queue."""
     waits = task.status is TaskStatus.QUEUED
     position = await platform.tasks.queue_position(task) if waits else None
@@ -134,12 +134,12 @@ async def find(
         if more
         else None
     )
-    return JSONResponse({"items": items, "next_cursor": more}, headers=headers)
+    return _json(_text(TaskList(items=items, next_cursor=more)), headers=headers)
 
 
 async def page(
     platform: Platform, query: TaskQuery, base: str
-) -> tuple[list[dict[str, Any]], str | None]:
+) -> tuple[list[TaskBody], str | None]:
     """Return one page of tasks and the cursor of the next."""
     tasks = await platform.tasks.find(query.model_copy(update={"limit": query.limit + 1}))
     kept = tasks[: query.limit]
@@ -209,7 +209,7 @@ async def show(
 ) -> Response:
     """Show a task."""
     task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
-    body = await shown(task, platform, base)
+    body = _text(await shown(task, platform, base))
     known = if_none_match or (etag(body) if wait else None)
     if wait and not task.status.terminal and _same(known, body):
         deadline = platform.clock.monotonic() + wait
@@ -220,21 +220,31 @@ async def show(
                     break
                 await bell.wait(min(1.0, left))
                 task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
-                body = await shown(task, platform, base)
+                body = _text(await shown(task, platform, base))
     headers = {"ETag": etag(body), "Cache-Control": "private, no-cache"}
     if not task.status.terminal:
         headers["Retry-After"] = RETRY_AFTER
     if if_none_match and _same(if_none_match, body):
         return Response(status_code=304, headers=headers)
-    return JSONResponse(body, headers=headers)
+    return _json(body, headers=headers)
 
 
-def etag(body: dict[str, Any]) -> str:
+def _text(body: BaseModel) -> bytes:
+    return body.model_dump_json().encode()
+
+
+def _json(
+    body: bytes, *, status_code: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(body, status_code, headers, media_type="application/json")
+
+
+def etag(body: bytes) -> str:
     """Return the tag of a body."""
-    return '"' + hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:32] + '"'
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
-def _same(tags: str | None, body: dict[str, Any]) -> bool:
+def _same(tags: str | None, body: bytes) -> bool:
     given = {tag.strip().removeprefix("W/") for tag in (tags or "").split(",")}
     return "*" in given or etag(body) in given
 
@@ -243,7 +253,7 @@ def _same(tags: str | None, body: dict[str, Any]) -> bool:
 async def cancel(task_id: TaskId, caller: Caller, platform: Opened, base: Address) -> Response:
     """Cancel a task, in whatever state it is; one that is over stays as it is."""
     task = await cancelled(task_id, caller, platform)
-    return JSONResponse(await shown(task, platform, base))
+    return _json(_text(await shown(task, platform, base)))
 
 
 async def cancelled(task_id: str, principal: Principal, platform: Platform) -> Task:
