@@ -36,6 +36,8 @@ async def test_a_tenant_is_found_by_its_name(store: SqlKeys) -> None:
     await store.add_tenant(tenant(1, "Größe 🙂"))
     assert await store.tenant_named("Größe 🙂") == tenant(1, "Größe 🙂")
     assert await store.tenant_named("nobody") is None
+    assert await store.tenant(tenant(1, "").id) == tenant(1, "Größe 🙂")
+    assert await store.tenant(tenant(2, "").id) is None
 
 
 async def test_names_of_tenants_are_unique(store: SqlKeys) -> None:

@@ -51,6 +51,9 @@ class KeyStore(Protocol):
     async def add_tenant(self, tenant: Tenant) -> None:
         """Insert a tenant."""
 
+    async def tenant(self, tenant_id: str) -> Tenant | None:
+        """Return a tenant."""
+
     async def tenant_named(self, name: str) -> Tenant | None:
         """Find a tenant by its name."""
 

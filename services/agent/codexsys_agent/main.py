@@ -1,7 +1,6 @@
 """The agent's main: brief, network check, engine, last checkpoint, exit code."""
 
 import argparse
-import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -115,7 +114,7 @@ def _close(run: Run, ending: Ending, checkpoints: Checkpoints) -> None:
     )
     checkpoints.close()
     run.events.close()
-    say(json.dumps({"status": ending.status, "exit": int(ending.exit), "detail": ending.detail}))
+    say(f"codexsys agent: {ending.status}" + (f" ({ending.detail})" if ending.detail else ""))
 
 
 def _places(arguments: list[str]) -> Places:

@@ -33,11 +33,16 @@ class SqlKeys:
                     f"There is a tenant {tenant.name!r} already.", code="tenant_exists"
                 ) from error
 
+    async def tenant(self, tenant_id: str) -> Tenant | None:
+        """Return a tenant."""
+        return await self._tenant(select(TENANTS).where(TENANTS.c.id == tenant_id))
+
     async def tenant_named(self, name: str) -> Tenant | None:
         """Find a tenant by its name."""
+        return await self._tenant(select(TENANTS).where(TENANTS.c.name == name))
 
+    async def _tenant(self, statement: Select[tuple[object, ...]]) -> Tenant | None:
         async def statements(connection: AsyncConnection) -> Tenant | None:
-            statement = select(TENANTS).where(TENANTS.c.name == name)
             row = (await connection.execute(statement)).mappings().one_or_none()
             return (
                 None

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from codexsys_api.auth import COOKIE, SESSION_SECONDS, Sessions
 from codexsys_api.bodies import JSON_BYTES, read_form
+from codexsys_api.context import Opened
 from codexsys_api.pages import HEADERS, PageContext, Pages
 from codexsys_core.principal import Principal
 
@@ -24,6 +25,8 @@ class Visitor:
     """Who looks at a page, with what renders it."""
 
     principal: Principal
+    tenant: str
+    """Its name."""
     cookie: str
     sessions: Sessions
     pages: Pages
@@ -36,7 +39,7 @@ class Visitor:
         return PageContext(
             principal_name=who.name,
             csrf=self.sessions.csrf(self.cookie),
-            tenant=who.tenant_id,
+            tenant=self.tenant,
             path=self.path,
         )
 
@@ -48,13 +51,16 @@ class Visitor:
             yield form
 
 
-async def _visitor(request: Request) -> Visitor:
+async def _visitor(request: Request, platform: Opened) -> Visitor:
     sessions: Sessions = request.app.state.sessions
     cookie = request.cookies.get(COOKIE, "")
     principal = await sessions.principal(cookie)
     if principal is None:
         raise SignInNeeded
-    return Visitor(principal, cookie, sessions, request.app.state.pages, request.url.path)
+    tenant = await platform.keys.tenant(principal.tenant_id)
+    name = tenant.name if tenant else principal.tenant_id
+    pages: Pages = request.app.state.pages
+    return Visitor(principal, name, cookie, sessions, pages, request.url.path)
 
 
 Signed = Annotated[Visitor, Depends(_visitor)]
