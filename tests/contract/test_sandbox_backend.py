@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -36,7 +36,7 @@ LIMITS = SandboxLimits(memory_mb=192, pids=64, disk_mb=64)
 class Kind:
     """How one backend is made, and how its phases are told what to do."""
 
-    name: Literal["dummy", "local"]
+    name: str
     make: Callable[[], SandboxBackend]
 
     def phase(
@@ -68,12 +68,25 @@ class Kind:
         return PhaseSpec(name=name, argv=("bash", "-c", script), **more)
 
 
-@pytest.fixture(params=["dummy", "local"])
+def dummy(folder: Path) -> SandboxBackend:
+    return DummyBackend(folder / "sandboxes")
+
+
+def local(folder: Path) -> SandboxBackend:
+    return LocalBackend(folder / "sandboxes", gateway_urls=[], agent_code=AGENT)
+
+
+KINDS: dict[str, Callable[[Path], SandboxBackend]] = {"dummy": dummy, "local": local}
+ISOLATING = [name for name in KINDS if name != "dummy"]
+
+
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
-    root = tmp_path / "sandboxes"
-    if request.param == "dummy":
-        return Kind("dummy", lambda: DummyBackend(root))
-    return Kind("local", lambda: LocalBackend(root, gateway_urls=[], agent_code=AGENT))
+    return kind_of(request.param, tmp_path)
+
+
+def kind_of(name: str, folder: Path) -> Kind:
+    return Kind(name, lambda: KINDS[name](folder))
 
 
 @pytest.fixture
@@ -249,7 +262,7 @@ class TestDummy:
 
     @pytest.fixture
     def kind(self, tmp_path: Path) -> Kind:
-        return Kind("dummy", lambda: DummyBackend(tmp_path / "sandboxes"))
+        return kind_of("dummy", tmp_path)
 
     async def test_collects(self, backend: SandboxBackend, sandbox: str) -> None:
         env = {"DUMMY_PATCH": "--- a\n", "DUMMY_COLLECT": json.dumps({"output/answer.md": "yes"})}
@@ -289,13 +302,12 @@ def bash(name: str, script: str, **more: Any) -> PhaseSpec:
     return PhaseSpec(name=name, argv=("bash", "-c", script), **given)
 
 
-class TestLocal:
+class TestIsolating:
     """What only a sandbox that isolates can show."""
 
-    @pytest.fixture
-    def kind(self, tmp_path: Path) -> Kind:
-        root = tmp_path / "sandboxes"
-        return Kind("local", lambda: LocalBackend(root, gateway_urls=[], agent_code=AGENT))
+    @pytest.fixture(params=ISOLATING)
+    def kind(self, request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
+        return kind_of(request.param, tmp_path)
 
     async def test_fork_bomb(self, backend: SandboxBackend, sandbox: str) -> None:
         many = "import os, time\nfor _ in range(200): os.fork() or time.sleep(60)"
@@ -339,9 +351,25 @@ class TestLocal:
         assert (await run(backend, sandbox, bash("setup", script))).exit_code == 0
         assert not host_processes(mark)
 
-    async def test_disk(self, backend: SandboxBackend, sandbox: str) -> None:
-        fill = "for i in 1 2 3 4 5; do head -c 30M /dev/zero > /app/home/$i || exit; sleep 0.1; done; sleep 20"
-        assert (await run(backend, sandbox, bash("agent", fill))).reason == "disk_full"
+    @pytest.mark.parametrize(
+        "fill",
+        [
+            "for i in 1 2 3 4 5; do head -c 30M /dev/zero > /app/home/$i || exit 1; done",
+            "for i in $(seq 9000); do : > /app/code/$i || exit 1; done",
+            "mkdir d; cd d; head -c 100M /dev/zero > x || exit 1; chmod 0 .",
+        ],
+        ids=["bytes", "inodes", "hidden"],
+    )
+    async def test_a_full_disk(self, backend: SandboxBackend, base: Path, fill: str) -> None:
+        spec = spec_of(limits=LIMITS.model_copy(update={"inodes": 3000}))
+        await backend.create(spec, base)
+        assert (
+            await run(backend, spec.id, bash("agent", f"{fill}; sleep 60"))
+        ).reason == "disk_full"
+        mend = (
+            "chmod -R u+rwx /app/code && rm -rf /app/code/* /app/home/* && echo there > /app/code/x"
+        )
+        assert (await run(backend, spec.id, bash("after", mend))).exit_code == 0
 
     async def test_a_program_that_is_not_there(self, backend: SandboxBackend, sandbox: str) -> None:
         end = await run(backend, sandbox, PhaseSpec(name="x", argv=("nosuch",), seconds=5))
@@ -358,17 +386,6 @@ class TestLocal:
         seen = (await said(backend, sandbox, "b")).decode().split()
         assert interpreter not in seen or interpreter.startswith("/usr/")
         assert seen[-1] == "codexsys_agent"
-
-    async def test_supervisor_killed(
-        self, kind: Kind, backend: SandboxBackend, sandbox: str, tmp_path: Path
-    ) -> None:
-        await backend.start(sandbox, bash("agent", "echo here; sleep 300"))
-        await heard(backend, sandbox, "agent", b"here\n")
-        os.kill(int((tmp_path / "sandboxes" / sandbox / "lock").read_text()), 9)
-        assert (await kind.make().wait(sandbox, "agent")).reason == "sandbox_lost"
-        with pytest.raises(SandboxError):
-            await backend.start(sandbox, bash("more", "true"))
-        await backend.destroy(sandbox)
 
     async def test_a_deep_tree_is_removed(self, backend: SandboxBackend, sandbox: str) -> None:
         code = "import os; [(os.mkdir('d'), os.chdir('d')) for _ in range(3000)]; os.chmod('/app/code/d', 0)"
@@ -392,3 +409,152 @@ class TestLocal:
         )
         end = await run(backend, sandbox, bash("agent", f"python3 -c {shlex.quote(code)}"))
         assert end.exit_code == 0, await said(backend, sandbox, "agent")
+
+
+FILES = """
+umask 022; cd /app/code
+echo code > c; echo output > /app/output/o; mkdir -p /app/home/.local/bin; echo home > /app/home/.local/h
+ln -s /etc/passwd passwd; ln -s /app/base.git/HEAD head; mkfifo pipe; echo s > setuid; chmod 4755 setuid
+touch $'new\nline' 'a\\x09b' -- -rf; mkdir closed; echo deep > closed/file; chmod 0 closed; ln c hard
+"""
+LOOK = """
+cd /app; cat code/c output/o home/.local/h; readlink code/passwd code/head; stat -c '%F %a' code/pipe
+stat -c %u code/c; chmod 755 code/closed; cat code/closed/file; ls -A code output home
+"""
+
+
+class TestLayers:
+    """What a sandbox leaves behind for later ones, and that nothing comes back."""
+
+    @pytest.fixture(params=ISOLATING)
+    def kind(self, request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
+        return kind_of(request.param, tmp_path)
+
+    async def on(
+        self, backend: SandboxBackend, base: Path, *layers: str, **more: Any
+    ) -> tuple[str, str | None]:
+        """Make a sandbox that wants these layers; return it and what it stands on."""
+        spec = spec_of(layers=layers, **more)
+        created = await backend.create(spec, base)
+        assert (await backend.create(spec, base)).layer == created.layer
+        return spec.id, created.layer
+
+    async def does(self, backend: SandboxBackend, sandbox: str, name: str, script: str) -> str:
+        end = await run(backend, sandbox, bash(name, script))
+        text = (await said(backend, sandbox, name)).decode()
+        assert end.exit_code == 0, text
+        return text
+
+    async def test_files_are_kept(self, backend: SandboxBackend, base: Path, sandbox: str) -> None:
+        await self.does(backend, sandbox, "setup", FILES)
+        await backend.keep(sandbox, "files")
+        await backend.keep(sandbox, "files")
+        seen = await self.does(backend, sandbox, "look", LOOK)
+        later, layer = await self.on(backend, base, "none", "files", "other")
+        assert layer == "files"
+        assert await self.does(backend, later, "look", LOOK) == seen
+        assert "\n10001\n" in seen
+
+    async def test_a_layer_stays_as_it_was(
+        self, backend: SandboxBackend, base: Path, sandbox: str
+    ) -> None:
+        await self.does(backend, sandbox, "setup", "echo one > x; mkdir d; echo y > d/y")
+        await backend.keep(sandbox, "one")
+        await self.does(backend, sandbox, "more", "echo more >> x")
+        second, _ = await self.on(backend, base, "one")
+        change = "cat x; echo two > x; rm d/y; mv d e; touch /app/home/z"
+        assert await self.does(backend, second, "agent", change) == "one\n"
+        third, _ = await self.on(backend, base, "one")
+        assert await self.does(backend, third, "agent", "cat x d/y; ls /app/home") == "one\ny\n"
+        await backend.keep(second, "two")
+        await backend.destroy(second)
+        fourth, layer = await self.on(backend, base, "two", "one")
+        assert layer == "two"
+        assert await self.does(backend, fourth, "agent", "cat x; ls . e /app/home") == (
+            "two\n.:\ne\nx\n\n/app/home:\nz\n\ne:\n"
+        )
+
+    async def test_a_tenants_own(self, backend: SandboxBackend, base: Path, sandbox: str) -> None:
+        await backend.keep(sandbox, "one")
+        assert (await self.on(backend, base, "one"))[1] == "one"
+        assert (await self.on(backend, base, "one", tenant_id="tenant_2"))[1] is None
+        assert (await self.on(backend, base, "../tenant_1/one", tenant_id="tenant_2"))[1] is None
+
+    async def test_another_worker_finds_it(
+        self, kind: Kind, backend: SandboxBackend, base: Path, sandbox: str
+    ) -> None:
+        await backend.keep(sandbox, "one")
+        await backend.destroy(sandbox)
+        assert (await self.on(kind.make(), base, "one"))[1] == "one"
+
+    async def test_a_full_disk_is_kept(self, backend: SandboxBackend, base: Path) -> None:
+        spec = spec_of()
+        await backend.create(spec, base)
+        await run(backend, spec.id, bash("fill", "head -c 100M /dev/zero > /app/code/x || rm x"))
+        await backend.keep(spec.id, "one")
+        later, _ = await self.on(backend, base, "one")
+        await self.does(backend, later, "agent", "echo more > more")
+
+    async def test_of_what_is_not_there(self, backend: SandboxBackend) -> None:
+        with pytest.raises(SandboxError) as error:
+            await backend.keep(TimeOrderedIds().new("sbx"), "one")
+        assert error.value.code == "sandbox_lost"
+
+
+class TestLocal:
+    """What only the local backend has: supervisors, which nobody brings back."""
+
+    @pytest.fixture
+    def kind(self, tmp_path: Path) -> Kind:
+        return kind_of("local", tmp_path)
+
+    async def test_supervisor_killed(
+        self, kind: Kind, backend: SandboxBackend, sandbox: str, tmp_path: Path
+    ) -> None:
+        await backend.start(sandbox, bash("agent", "echo here; sleep 300"))
+        await heard(backend, sandbox, "agent", b"here\n")
+        os.kill(int((tmp_path / "sandboxes" / sandbox / "lock").read_text()), 9)
+        assert (await kind.make().wait(sandbox, "agent")).reason == "sandbox_lost"
+        with pytest.raises(SandboxError):
+            await backend.start(sandbox, bash("more", "true"))
+        await backend.destroy(sandbox)
+
+    async def test_nothing_is_left(
+        self, backend: SandboxBackend, base: Path, tmp_path: Path
+    ) -> None:
+        spec = spec_of()
+        await backend.create(spec, base)
+        await backend.start(spec.id, bash("agent", "echo here; sleep 300"))
+        await heard(backend, spec.id, "agent", b"here\n")
+        supervisor = int((tmp_path / "sandboxes" / spec.id / "lock").read_text())
+        assert str(tmp_path) not in host_mounts()
+        os.kill(supervisor, 9)
+        await backend.destroy(spec.id)
+        async with asyncio.timeout(10):
+            while left_of(tmp_path, spec.id):  # noqa: ASYNC110 - the kernel tells nobody
+                await asyncio.sleep(0.01)
+
+    async def test_a_sandbox_ends_with_its_folder(
+        self, backend: SandboxBackend, sandbox: str, tmp_path: Path
+    ) -> None:
+        mark = tmp_path.name + sandbox
+        await backend.start(sandbox, bash("agent", f"echo here; exec -a {mark} sleep 300"))
+        await heard(backend, sandbox, "agent", b"here\n")
+        folder = tmp_path / "sandboxes" / sandbox
+        folder.rename(tmp_path / "gone")
+        async with asyncio.timeout(10):
+            while host_processes(mark):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+
+
+def host_mounts() -> str:
+    return Path("/proc/self/mountinfo").read_text()
+
+
+def left_of(folder: Path, sandbox: str) -> list[str]:
+    """Return what the host still has of a sandbox: control groups, loop devices, processes."""
+    left = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{sandbox}")]
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):  # it was let go just now
+            left += [path.read_text()] if str(folder) in path.read_text() else []
+    return left + [str(path) for path in host_processes(sandbox)]

@@ -2,8 +2,9 @@
 
 import contextlib
 import os
-import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,11 @@ _SPARE_BYTES = 4 << 20
 _MOST_INODES_PER_GROUP = 8 * _BLOCK
 _GROUP_BYTES = 8 * _BLOCK * _BLOCK
 _SECONDS = 60.0
+_PACKAGES = Path(__file__).parents[2]
+_TRY = (
+    "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
+    "from codexsys_adapters.disks.image import try_here; print(try_here(Path(sys.argv[2])))"
+)
 _MAKE = (
     *("/usr/sbin/mkfs.ext4", "-q", "-F", "-b", str(_BLOCK), "-m", "0"),
     *("-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard"),
@@ -139,30 +145,37 @@ class Disk:
 
 
 def problem(scratch: Path) -> str:
-    """Return why disks cannot be made here, by making one in a folder; nothing when they can.
-
-    Mounts in the caller's namespace for a moment.
-    """
+    """Return why disks cannot be made here, by making one in a folder; nothing when they can."""
     if os.geteuid() != 0:
         return "only root may mount disk images"
-    folder = scratch / f"try-{os.getpid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    disk = Disk(folder)
+    scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+    argv = [sys.executable, "-I", "-S", "-c", _TRY, str(_PACKAGES), str(scratch)]
     try:
-        disk.make(megabytes=8, inodes=64)
-        disk.mount(owner=_ON_DISK + 1)
-        works = (disk.files / "code").stat().st_uid == _ON_DISK + 1
+        return _run(argv).strip()
     except (OSError, subprocess.SubprocessError) as error:
-        return f"a disk image cannot be mounted: {error}"
-    finally:
-        disk.remove()
-        shutil.rmtree(folder, ignore_errors=True)
-    return "" if works else "mounts cannot map owners"
+        return str(error)
 
 
-def _run(argv: list[str]) -> None:
+def try_here(scratch: Path) -> str:
+    """Make and mount a small disk, in a mount namespace that ends with this process."""
+    kernel.unshare_mounts()
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        disk = Disk(Path(folder))
+        try:
+            disk.make(megabytes=8, inodes=64)
+            disk.mount(owner=_ON_DISK + 1)
+            owner = (disk.files / "code").stat().st_uid
+        except OSError as error:
+            return f"a disk image cannot be mounted: {error}"
+        finally:
+            disk.remove()
+    return "" if owner == _ON_DISK + 1 else "mounts here cannot map owners"
+
+
+def _run(argv: list[str]) -> str:
     done = subprocess.run(
         argv, env={}, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS
     )
     if done.returncode != 0:
         raise OSError(f"{argv[0]}: {done.stderr.decode(errors='replace').strip()[-300:]}")
+    return done.stdout.decode()

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 _SECONDS = 600.0
+_COUNT_SECONDS = 60.0
 _CAGE = (
     *("/usr/bin/bwrap", "--unshare-all", "--unshare-user", "--uid", "0", "--gid", "0"),
     *("--cap-drop", "ALL", "--cap-add", "CAP_DAC_OVERRIDE", "--cap-add", "CAP_DAC_READ_SEARCH"),
@@ -15,7 +16,8 @@ _CAGE = (
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a tree into an empty folder; follows no link, shares blocks where the file system can."""
+    """Copy a tree into a new folder; follows no link, shares blocks where the file system can."""
+    target.mkdir(exist_ok=True)
     binds = ["--ro-bind", str(source), "/from", "--bind", str(target), "/to"]
     _caged([*binds, "/usr/bin/cp", "-a", "--reflink=auto", "--", "/from/.", "/to/"])
 
@@ -33,23 +35,23 @@ def size(folder: Path) -> int:
 
 
 def count(folders: dict[str, Path]) -> tuple[int, int]:
-    """Return the bytes and the inodes that some trees take together."""
+    """Return the bytes and the inodes of some trees; TimeoutExpired when that takes too long."""
     binds = [
         word for name, path in folders.items() for word in ("--ro-bind", str(path), f"/in/{name}")
     ]
-    blocks = _caged([*binds, "/usr/bin/du", "-sxk", "--", "/in"])
-    inodes = _caged([*binds, "/usr/bin/du", "-sx", "--inodes", "--", "/in"])
+    blocks = _caged([*binds, "/usr/bin/du", "-sxk", "--", "/in"], _COUNT_SECONDS)
+    inodes = _caged([*binds, "/usr/bin/du", "-sx", "--inodes", "--", "/in"], _COUNT_SECONDS)
     return int(blocks.split()[0]) * 1024, int(inodes.split()[0])
 
 
-def _caged(argv: list[str]) -> str:
+def _caged(argv: list[str], seconds: float = _SECONDS) -> str:
     done = subprocess.run(
         [*_CAGE, *argv],
         env={},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
-        timeout=_SECONDS,
+        timeout=seconds,
     )
     if done.returncode != 0:
         raise OSError(done.stderr.decode(errors="replace").strip()[-300:] or f"{argv[-1]} failed")

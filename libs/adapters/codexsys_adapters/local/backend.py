@@ -5,17 +5,25 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from codexsys_adapters.disks.image import problem as disk_problem
 from codexsys_adapters.local import folder as folders
+from codexsys_adapters.local import limits
 from codexsys_adapters.local.folder import Folder
+from codexsys_adapters.local.nursery import Nursery
 from codexsys_adapters.walls.owner import owner
 from codexsys_core.clock import Clock, SystemClock
 from codexsys_core.errors import SandboxError
 from codexsys_core.sandbox import Created, PhaseEnd, PhaseSpec, Progress, SandboxSpec, silent
 
-_POLL_SECONDS = 0.02
+LAYER_BYTES = 20 << 30
+_DISK_LIMITS = ("disk_mb", "inodes")
+_GROUP_LIMITS = ("cpus", "memory_mb", "pids")
+_SHORTEST_POLL_SECONDS = 0.002
+_LONGEST_POLL_SECONDS = 0.02
 _OUTPUT_WAIT_SECONDS = 1.0
 
 
@@ -32,9 +40,11 @@ class LocalBackend:
         wheels: Path | None = None,
         deny_addresses: Sequence[str] = (),
         setup_allow: Sequence[str] = (),
+        layer_bytes: int = LAYER_BYTES,
         clock: Clock | None = None,
     ) -> None:
         self._root = root
+        self._nursery = Nursery()
         self._clock = clock or SystemClock()
         self._place = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self._setup: dict[str, Any] = {
@@ -45,6 +55,8 @@ class LocalBackend:
             "wheels": str(wheels.resolve()) if wheels else None,
             "deny": list(deny_addresses),
             "allow": list(setup_allow),
+            "layers": str(root.with_name("layers").resolve()),
+            "layer_bytes": layer_bytes,
         }
 
     @property
@@ -55,7 +67,15 @@ class LocalBackend:
     @property
     def unenforced(self) -> tuple[str, ...]:
         """Return the limits that this host does not let us hold."""
-        return ()
+        return (*(() if self._disk else _DISK_LIMITS), *(() if self._grouped else _GROUP_LIMITS))
+
+    @cached_property
+    def _disk(self) -> bool:
+        return not disk_problem(self._root.with_name("layers"))
+
+    @cached_property
+    def _grouped(self) -> bool:
+        return limits.grouped()
 
     async def create(
         self,
@@ -66,23 +86,28 @@ class LocalBackend:
     ) -> Created:
         """Make the folder and start its supervisor; again is no error."""
         where = self._at(spec.id)
-        if await asyncio.to_thread(where.supervised):
-            return Created()
+        if not await asyncio.to_thread(where.supervised):
+            token = spec.token.get_secret_value() if spec.token else ""
+            setup = await asyncio.to_thread(self._setup_of, spec)
+            await asyncio.to_thread(where.make, setup, base, token, self._nursery)
+        return Created(layer=where.stands_on())
+
+    def _setup_of(self, spec: SandboxSpec) -> dict[str, Any]:
         uid, gid = owner(spec.id)
-        setup = self._setup | {
+        return self._setup | {
             "id": spec.id,
+            "tenant": spec.tenant_id,
+            "wanted": spec.layers,
             "uid": uid,
             "gid": gid,
+            "disk": self._disk,
             "limits": spec.limits.model_dump(),
             "ends_at": time.time() + spec.seconds,
         }
-        token = spec.token.get_secret_value() if spec.token else ""
-        await asyncio.to_thread(where.make, setup, base, token)
-        return Created()
 
-    async def keep(self, sandbox_id: str, layer: str) -> None:  # noqa: ARG002
-        """Keep nothing yet: every sandbox starts empty."""
-        self._found(sandbox_id)
+    async def keep(self, sandbox_id: str, layer: str) -> None:
+        """Have the supervisor keep the files, which it alone can reach."""
+        await self._found(sandbox_id).ask({"do": "keep", "layer": layer})
 
     async def start(self, sandbox_id: str, phase: PhaseSpec) -> None:
         """Lay the phase's files down and have it started."""
@@ -113,12 +138,14 @@ class LocalBackend:
         """Return captured output; waits up to a second for more while the phase runs."""
         where = self._found(sandbox_id)
         end = self._clock.monotonic() + _OUTPUT_WAIT_SECONDS
+        pause = _SHORTEST_POLL_SECONDS
         while True:
             over = where.end_of(phase) is not None
             data = where.output_of(phase, offset, limit)
             if data or over or self._clock.monotonic() >= end:
                 return data
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
 
     async def signal(self, sandbox_id: str, *, kill: bool = False) -> None:
         """Stop or kill the running phase."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codexsys_adapters.disks.image import FOLDERS
+
 UID = 10001
 PATH = "/app/home/.local/bin:/usr/local/bin:/usr/bin:/bin"
 _STAGE = "/tmp"  # noqa: S108 - where launch.py binds things, in a mount namespace of its own
@@ -35,9 +37,7 @@ class Cage:
 def build(setup: dict[str, Any], phase: dict[str, Any], folder: Path) -> Cage:
     """Return the cage of a phase."""
     sources = {
-        "code": str(folder / "code"),
-        "output": str(folder / "output"),
-        "home": str(folder / "home"),
+        **{name: str(folder / "files" / name) for name in FOLDERS},
         "base": str(folder / "base.git"),
         "etc": str(folder / "etc"),
         "input": str(folder / "phases" / f"{phase['name']}.in"),

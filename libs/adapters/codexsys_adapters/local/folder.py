@@ -9,25 +9,19 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from codexsys_adapters.local import cage, limits
-from codexsys_adapters.local.supervisor import LOCK, SOCKET
+from codexsys_adapters.disks.image import Disk
+from codexsys_adapters.local import cage, ground, limits
+from codexsys_adapters.local.nursery import Nursery
+from codexsys_adapters.local.supervisor import GROUP, LOCK, SOCKET
 from codexsys_core.errors import SandboxError
 
-_WRITABLE = ("code", "output", "home")
 _END_SECONDS = 15.0
-_START_SECONDS = 30.0
 _POLL_SECONDS = 0.01
-_PACKAGES = Path(__file__).parents[2]
-_BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from codexsys_adapters.local.supervisor import main; main(sys.argv[2])"
-)
 
 
 def names(root: Path) -> list[str]:
@@ -58,46 +52,44 @@ class Folder:
             return True
         return False
 
-    def make(self, setup: dict[str, Any], base: Path, token: str) -> None:
-        """Make what is missing and start the supervisor."""
+    def make(self, setup: dict[str, Any], base: Path, token: str, nursery: Nursery) -> None:
+        """Make what is missing and start the supervisor; one that has gone is not followed."""
+        if (self._path / LOCK).exists():
+            raise SandboxError("the sandbox's supervisor has gone", code="sandbox_lost")
         try:
             self._fill(setup, base, token)
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             raise SandboxError(f"the sandbox's folder could not be made: {error}") from error
-        self._supervise()
+        try:
+            nursery.supervise(self._path.resolve())
+        except (OSError, subprocess.SubprocessError) as error:
+            raise SandboxError(f"the supervisor did not start: {error}") from error
+
+    def stands_on(self) -> str | None:
+        """Return the layer that the sandbox's files began with."""
+        return ground.stands_on(self._path)
 
     def _fill(self, setup: dict[str, Any], base: Path, token: str) -> None:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copytree(base, self._path / "base.git", dirs_exist_ok=True)
-        for name in (*_WRITABLE, "etc", "phases"):
+        for name in ("files", "etc", "phases"):
             (self._path / name).mkdir(exist_ok=True)
         for name, text in cage.etc_files().items():
             (self._path / "etc" / name).write_text(text)
         if setup["root"]:
             self._give_away(setup["uid"], setup["gid"])
+        if setup["disk"]:
+            allowed = setup["limits"]
+            Disk(self._path).make(megabytes=allowed["disk_mb"], inodes=allowed["inodes"])
         _write_private(self._path / "token", token)
         _write_private(self._path / "spec.json", json.dumps(setup))
 
     def _give_away(self, uid: int, gid: int) -> None:
-        """Make the sandbox's user the owner of what it has; nothing of it ran yet."""
-        for name in (*_WRITABLE, "base.git"):
-            os.chown(self._path / name, uid, gid)
+        """Make the sandbox's user the owner of its base, or git there would not trust it."""
         for folder, children, files in os.walk(self._path / "base.git"):
+            os.chown(folder, uid, gid)
             for name in (*children, *files):
                 os.chown(Path(folder, name), uid, gid, follow_symlinks=False)
-
-    def _supervise(self) -> None:
-        argv = [sys.executable, "-I", "-S", "-c", _BOOT, str(_PACKAGES), str(self._path.resolve())]
-        started = subprocess.run(
-            argv,
-            env={},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=_START_SECONDS,
-        )
-        if started.returncode != 0 or not self.supervised():
-            raise SandboxError(f"the supervisor did not start: {started.stderr.decode()[-500:]}")
 
     def lay_down(self, told: dict[str, Any], files: dict[str, bytes]) -> None:
         """Write a phase and its files, unless it is there already."""
@@ -154,7 +146,7 @@ class Folder:
         """End the supervisor, kill what it kept, remove everything; no error when it is not there."""
         if self.supervised():
             self._end_supervisor()
-        group = limits.open_group(self._path.name)
+        group = limits.written_down(self._path / GROUP)
         if group:
             group.remove()
         if self._path.exists():

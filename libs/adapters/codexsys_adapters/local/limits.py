@@ -1,25 +1,18 @@
-"""The control groups of one sandbox: memory, processes, processor time, and killing all of it."""
+"""What holds all processes of one sandbox: control groups of either version, else our own watch."""
 
-import contextlib
+import json
 import os
-import signal
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-_MOUNT = Path("/sys/fs/cgroup")
-_PARENT = "codexsys"
-_CPU_PERIOD = 100_000
+CPU_PERIOD = 100_000
 _OWN_PROCESSES = 3  # bwrap outside, bwrap inside, and the launcher before them
-_EMPTY_SECONDS = 10.0
-_POLL_SECONDS = 0.002
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How often the kernel refused something; only differences mean anything."""
+    """How often something was refused; only differences mean anything."""
 
     oom_kills: int
     pids_refused: int
@@ -28,11 +21,15 @@ class Counts:
 class Group(Protocol):
     """What holds every process of a sandbox's phases."""
 
+    @property
+    def folders(self) -> list[str]:
+        """Return the control groups' folders; none where there are no control groups."""
+
     def make(self, memory: int, pids: int, quota: int) -> None:
         """Make it with its limits; OSError where that cannot be had."""
 
-    def entries(self) -> list[str]:
-        """Return the files into which a process writes its number to join."""
+    def look(self, inside: int) -> str | None:
+        """Look at the running phase, every moment; return why it has to end, if it has to."""
 
     def counts(self) -> Counts:
         """Return the counters as they are."""
@@ -44,140 +41,45 @@ class Group(Protocol):
         """Kill and remove the group; no error when it is not there."""
 
 
-def open_group(name: str) -> Group | None:
-    """Return the group of this name, made or not; None where the host lets us have none."""
-    if (_MOUNT / "cgroup.controllers").exists():
-        return _Unified(_MOUNT / _PARENT / name) if os.access(_MOUNT, os.W_OK) else None
-    kinds = ("memory", "pids", "cpu", "freezer")
-    if all(os.access(_MOUNT / kind, os.W_OK) for kind in kinds):
-        return _Split({kind: _MOUNT / kind / _PARENT / name for kind in kinds})
-    return None
+def make_group(name: str, *, memory_mb: int, pids: int, cpus: float) -> Group:
+    """Make a group with its limits: the best that this host gives us."""
+    from codexsys_adapters.local.split import SplitGroup  # noqa: PLC0415 - they need what is above
+    from codexsys_adapters.local.unified import UnifiedGroup  # noqa: PLC0415
+    from codexsys_adapters.local.watched import WatchedGroup  # noqa: PLC0415
 
-
-def make_group(name: str, *, memory_mb: int, pids: int, cpus: float) -> Group | None:
-    """Make the group with its limits; None where that cannot be had."""
-    group = open_group(name)
-    if group is None:
-        return None
-    try:
-        group.make(memory_mb * 1024 * 1024, pids + _OWN_PROCESSES, int(cpus * _CPU_PERIOD))
-    except OSError:
-        group.remove()
-        return None
-    return group
-
-
-class _Split:
-    """Version 1: one folder in each controller's tree."""
-
-    def __init__(self, folders: dict[str, Path]) -> None:
-        self._folders = folders
-
-    def make(self, memory: int, pids: int, quota: int) -> None:
-        for folder in self._folders.values():
-            folder.mkdir(parents=True, exist_ok=True)
-        (self._folders["memory"] / "memory.limit_in_bytes").write_text(str(memory))
-        swap = self._folders["memory"] / "memory.memsw.limit_in_bytes"
-        if swap.exists():  # only where the kernel counts swap; it must not be below the other
-            swap.write_text(str(memory))
-        (self._folders["pids"] / "pids.max").write_text(str(pids))
-        (self._folders["cpu"] / "cpu.cfs_period_us").write_text(str(_CPU_PERIOD))
-        (self._folders["cpu"] / "cpu.cfs_quota_us").write_text(str(quota))
-
-    def entries(self) -> list[str]:
-        return [str(folder / "cgroup.procs") for folder in self._folders.values()]
-
-    def counts(self) -> Counts:
-        oom = _field(self._folders["memory"] / "memory.oom_control", "oom_kill")
-        return Counts(oom, _field(self._folders["pids"] / "pids.events", "max"))
-
-    def kill(self) -> None:
-        freezer = self._folders["freezer"]
-        if not freezer.exists():
-            return
-        state = freezer / "freezer.state"
-        for _ in _until(_EMPTY_SECONDS):
-            members = _members(freezer)
-            if not members:
-                return
-            state.write_text("FROZEN")  # or a fork bomb outruns us
-            for member in _members(freezer):
-                with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
-                    os.kill(member, signal.SIGKILL)
-            state.write_text("THAWED")
-
-    def remove(self) -> None:
-        self.kill()
-        for folder in self._folders.values():
-            _remove(folder)
-
-
-class _Unified:
-    """Version 2: one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def make(self, memory: int, pids: int, quota: int) -> None:
-        self._folder.parent.mkdir(exist_ok=True)
-        for above in (self._folder.parent.parent, self._folder.parent):
-            (above / "cgroup.subtree_control").write_text("+memory +pids +cpu")
-        self._folder.mkdir(exist_ok=True)
-        (self._folder / "memory.max").write_text(str(memory))
-        swap = self._folder / "memory.swap.max"
-        if swap.exists():
-            swap.write_text("0")
-        (self._folder / "pids.max").write_text(str(pids))
-        (self._folder / "cpu.max").write_text(f"{quota} {_CPU_PERIOD}")
-
-    def entries(self) -> list[str]:
-        return [str(self._folder / "cgroup.procs")]
-
-    def counts(self) -> Counts:
-        oom = _field(self._folder / "memory.events", "oom_kill")
-        return Counts(oom, _field(self._folder / "pids.events", "max"))
-
-    def kill(self) -> None:
-        if not self._folder.exists():
-            return
-        for _ in _until(_EMPTY_SECONDS):
-            if not _members(self._folder):
-                return
-            (self._folder / "cgroup.kill").write_text("1")
-
-    def remove(self) -> None:
-        self.kill()
-        _remove(self._folder)
-
-
-def _until(seconds: float) -> Iterator[None]:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        yield
-        time.sleep(_POLL_SECONDS)
-
-
-def _members(folder: Path) -> list[int]:
-    try:
-        return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
-    except OSError:  # removed, or being removed
-        return []
-
-
-def _field(path: Path, key: str) -> int:
-    for line in path.read_text().splitlines():
-        words = line.split()
-        if len(words) == 2 and words[0] == key:
-            return int(words[1])
-    return 0
-
-
-def _remove(folder: Path) -> None:
-    for _ in _until(_EMPTY_SECONDS):
+    for found in (SplitGroup.here(name), UnifiedGroup.here(name)):
+        if found is None:
+            continue
         try:
-            folder.rmdir()
-        except FileNotFoundError:
-            return
+            found.make(memory_mb << 20, pids + _OWN_PROCESSES, int(cpus * CPU_PERIOD))
         except OSError:
-            continue  # its last process is still on its way out
-        return
+            found.remove()
+        else:
+            return found
+    return WatchedGroup(memory=memory_mb << 20, pids=pids)
+
+
+def grouped() -> bool:
+    """Say whether this host gives us control groups, by making one."""
+    group = make_group(f"try-{os.getpid()}", memory_mb=64, pids=8, cpus=1)
+    group.remove()
+    return bool(group.folders)
+
+
+def write_down(group: Group, path: Path) -> None:
+    """Note where a group is, for those who find it without its supervisor."""
+    path.write_text(json.dumps(group.folders))
+
+
+def written_down(path: Path) -> Group | None:
+    """Return the group that was noted there; None when there is none."""
+    from codexsys_adapters.local.split import SplitGroup  # noqa: PLC0415
+    from codexsys_adapters.local.unified import UnifiedGroup  # noqa: PLC0415
+
+    try:
+        folders = [Path(text) for text in json.loads(path.read_text())]
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    if len(folders) > 1:
+        return SplitGroup(folders)
+    return UnifiedGroup(folders[0]) if folders else None

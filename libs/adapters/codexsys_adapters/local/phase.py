@@ -3,10 +3,10 @@
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -14,16 +14,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from codexsys_adapters.disks.image import FOLDERS, Disk
 from codexsys_adapters.local import cage, limits
 from codexsys_adapters.local.capture import Capture
-from codexsys_adapters.local.usage import DiskWatch
+from codexsys_adapters.local.launch import Launch
+from codexsys_adapters.local.usage import DiskUsage, FolderUsage, Usage
 from codexsys_adapters.walls import seccomp
 
 _GRACE_SECONDS = 5.0
 _START_SECONDS = 30.0
-_MOST_PROCESSES = 4096
-_TICK_MILLISECONDS = 250
-_LAUNCH = Path(__file__).with_name("launch.py")
+_DEATH_SECONDS = 10.0
+_TICK_MILLISECONDS = 100
+_OPEN = 0o755
+_TIMES_MEMORY = 4  # of address space, where nothing else bounds memory at once
 
 Connect = Callable[[int, dict[str, Any]], contextlib.AbstractContextManager[None]]
 """Opens a phase's network: gets the process inside and the phase; raises OSError to refuse."""
@@ -32,9 +35,7 @@ Connect = Callable[[int, dict[str, Any]], contextlib.AbstractContextManager[None
 class Phase:
     """A phase that has not run yet, runs, or has run. `run` belongs to the main thread."""
 
-    def __init__(
-        self, folder: Path, setup: dict[str, Any], name: str, group: limits.Group | None
-    ) -> None:
+    def __init__(self, folder: Path, setup: dict[str, Any], name: str, group: limits.Group) -> None:
         self.started = threading.Event()
         self.ended = threading.Event()
         self.end: dict[str, Any] = {}
@@ -60,40 +61,50 @@ class Phase:
             traceback.print_exc()
             self.end = {"reason": "sandbox_failed", "detail": str(error)}
         finally:
-            if self._group:
-                self._group.kill()
+            self._group.kill()
             self._note()
             self.started.set()
             self.ended.set()
 
     def _run(self, connect: Connect) -> dict[str, Any]:
-        before = self._group.counts() if self._group else None
+        before = self._group.counts()
+        self._open_folders()
         with contextlib.ExitStack() as stack:
             status, gate, process = self._launch(stack)
             capture = stack.enter_context(self._capture(process))
             self._inside, rest = _inside(status, process)
             if not self._inside:
                 return self._failed_to_start(process, capture)
+            inside = stack.enter_context(_pidfd(self._inside))
+            self._group.look(self._inside)
             try:
                 stack.enter_context(connect(self._inside, self._told))
             except OSError as error:
                 self._kill(process)
-                process.wait()
                 return {"reason": "sandbox_failed", "detail": f"network: {error}"}
             os.write(gate, b"1")
             self.started.set()
-            reason = self._watch(process, capture)
+            usage = stack.enter_context(self._usage())
+            reason = self._watch(process, capture, usage)
             code = _exit_code(process)
             set_up = b"exit-code" in rest + _read_all(status)
-            if self._group:
-                self._group.kill()
+            self._group.kill()
+            select.select([inside], [], [], _DEATH_SECONDS)  # with it goes all that is inside
             capture.drain()
+            full = code != 0 and usage.full
         if reason is None and not set_up and code < 128:
             return {"reason": "sandbox_failed", "detail": capture.tail()}
-        return self._judge(reason or capture.exceeded, code, before)
+        return self._judge(reason or capture.exceeded, code, before, full=full)
+
+    def _open_folders(self) -> None:
+        """Let the sandbox into its own folders again, which an earlier phase may have closed."""
+        for name in FOLDERS:
+            place = self._folder / "files" / name
+            if place.stat().st_mode & _OPEN != _OPEN:
+                place.chmod(_OPEN)
 
     def _launch(self, stack: contextlib.ExitStack) -> tuple[int, int, "subprocess.Popen[bytes]"]:
-        """Start launch.py, which becomes bwrap; return its status, its gate and the process."""
+        """Start what becomes bwrap; return its status, its gate and the process."""
         caged = cage.build(self._setup, self._told, self._folder)
         status, tell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         stack.callback(os.close, status)
@@ -104,21 +115,15 @@ class Phase:
             *("/usr/bin/bwrap", "--args", str(arguments), "--seccomp", str(filtered)),
             *("--block-fd", str(gate), "--json-status-fd", str(tell), "--", *caged.command),
         ]
-        plan = {
-            "groups": self._group.entries() if self._group else [],
-            "stage": caged.stage,
-            "rlimits": self._rlimits(),
-            "argv": self._dropped(bwrap),
-        }
-        planned = _in_memory(stack, json.dumps(plan).encode())
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_LAUNCH), str(planned)],
+            self._dropped(bwrap),
             env={},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if self._told["output"] == "binary" else subprocess.STDOUT,
-            pass_fds=(planned, arguments, filtered, gate, tell),
+            pass_fds=(arguments, filtered, gate, tell),
             cwd="/",
+            preexec_fn=Launch(self._group.folders, caged.stage, self._rlimits()),  # noqa: PLW1509
         )
         os.close(tell)
         stack.callback(self._kill, process)
@@ -133,13 +138,21 @@ class Phase:
             *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", *bwrap),
         ]
 
-    def _rlimits(self) -> dict[str, int]:
-        size = self._setup["limits"]["disk_mb"] * 1024 * 1024
-        rlimits = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": size, "RLIMIT_NOFILE": 65_536}
-        if not self._group:  # coarse, and shared with what else this user runs, but an end to it
-            rlimits["RLIMIT_NPROC"] = _MOST_PROCESSES
-            rlimits["RLIMIT_AS"] = self._setup["limits"]["memory_mb"] * 1024 * 1024 * 4
+    def _rlimits(self) -> dict[int, int]:
+        allowed = self._setup["limits"]
+        rlimits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: 65_536}
+        if not self._setup["disk"]:
+            rlimits[resource.RLIMIT_FSIZE] = allowed["disk_mb"] << 20
+        if not self._group.folders:
+            rlimits[resource.RLIMIT_AS] = (allowed["memory_mb"] << 20) * _TIMES_MEMORY
         return rlimits
+
+    def _usage(self) -> Usage:
+        if self._setup["disk"]:
+            return DiskUsage(Disk(self._folder))
+        allowed = self._setup["limits"]
+        files = self._folder / "files"
+        return FolderUsage(files, megabytes=allowed["disk_mb"], inodes=allowed["inodes"])
 
     def _capture(self, process: "subprocess.Popen[bytes]") -> Capture:
         if process.stdout is None:
@@ -148,14 +161,15 @@ class Phase:
         cap = self._told["output_bytes"] or self._setup["limits"]["output_bytes"]
         return Capture(process.stdout, process.stderr, path, cap)
 
-    def _watch(self, process: "subprocess.Popen[bytes]", capture: Capture) -> str | None:
+    def _watch(
+        self, process: "subprocess.Popen[bytes]", capture: Capture, usage: Usage
+    ) -> str | None:
         """Follow the phase until its program is dead; return why it was ended, if it was."""
         deadline = time.monotonic() + min(
             self._told["seconds"], self._setup["ends_at"] - time.time()
         )
         reason: str | None = None
-        watch = DiskWatch(self._folder, self._setup["limits"]["disk_mb"])
-        with _pidfd(process.pid) as ended, watch as disk:
+        with _pidfd(process.pid) as ended:
             poll = select.poll()
             poll.register(ended, select.POLLIN)
             poll.register(self._wake, select.POLLIN)
@@ -165,7 +179,7 @@ class Phase:
                 capture.take(ready, poll)
                 if ended in ready:
                     return reason
-                found = self._reason(ready, capture, disk, deadline)
+                found = self._reason(ready, capture, usage, deadline)
                 if found == "deadline" and reason is None:
                     reason, deadline = found, time.monotonic() + _GRACE_SECONDS
                     self._terminate()
@@ -173,19 +187,19 @@ class Phase:
                     reason = reason or found
                     self._kill(process)
 
-    def _reason(self, ready: set[int], capture: Capture, disk: DiskWatch, end: float) -> str | None:
+    def _reason(self, ready: set[int], capture: Capture, usage: Usage, end: float) -> str | None:
         if self._wake in ready:
             os.read(self._wake, 64)
-        if "kill" in self._asked:
+        if "kill" in self._asked or not self._folder.exists():
             return "signalled"
         if "stop" in self._asked:
             self._asked.remove("stop")
             self._terminate()
         if capture.exceeded:
             return capture.exceeded
-        if disk.full():
+        if usage.outgrown:
             return "disk_full"
-        return "deadline" if time.monotonic() >= end else None
+        return self._group.look(self._inside) or ("deadline" if time.monotonic() >= end else None)
 
     def _terminate(self) -> None:
         """Send SIGTERM to the phase's program: the first child of the first process inside."""
@@ -195,8 +209,7 @@ class Phase:
 
     def _kill(self, process: "subprocess.Popen[bytes]") -> None:
         process.kill()
-        if self._group:
-            self._group.kill()
+        self._group.kill()
         process.wait()
 
     def _failed_to_start(
@@ -206,10 +219,11 @@ class Phase:
         capture.drain()
         return {"reason": "sandbox_failed", "detail": capture.tail()}
 
-    def _judge(self, reason: str | None, code: int, before: limits.Counts | None) -> dict[str, Any]:
-        after = self._group.counts() if self._group else None
-        if not before or not after:
-            return {"reason": reason} if reason else {"exit_code": code}
+    def _judge(
+        self, reason: str | None, code: int, before: limits.Counts, *, full: bool
+    ) -> dict[str, Any]:
+        """Say why a phase ended: a limit counts where the program failed and the limit was met."""
+        after = self._group.counts()
         killed = after.oom_kills > before.oom_kills
         refused = after.pids_refused > before.pids_refused
         if reason:
@@ -218,14 +232,19 @@ class Phase:
             end = {"reason": "out_of_memory"}
         elif code != 0 and refused:
             end = {"reason": "too_many_processes", "detail": f"exit code {code}"}
+        elif full:
+            end = {"reason": "disk_full", "detail": f"exit code {code}"}
         else:
             end = {"exit_code": code}
         return end | {"oom_killed": killed}
 
     def _note(self) -> None:
         draft = self._folder / "phases" / f"{self._told['name']}.end~"
-        draft.write_text(json.dumps(self.end))
-        draft.replace(draft.with_suffix(".end"))
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # the folder is gone, and who might ask with it
+            draft.write_text(json.dumps(self.end))
+            draft.replace(draft.with_suffix(".end"))
 
 
 def _exit_code(process: "subprocess.Popen[bytes]") -> int:

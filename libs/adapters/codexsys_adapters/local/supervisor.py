@@ -1,7 +1,8 @@
 """The small trusted program that keeps one sandbox: a detached process, beside its folder.
 
 It answers on the unix socket `s` in the folder, one JSON line a request:
-`{"do": "start"|"wait", "phase": name}`, `{"do": "signal", "kill": bool}`, `{"do": "end"}`.
+`{"do": "start"|"wait", "phase": name}`, `{"do": "keep", "layer": name}`,
+`{"do": "signal", "kill": bool}`, `{"do": "end"}`.
 """
 
 import contextlib
@@ -10,29 +11,35 @@ import json
 import os
 import queue
 import socket
-import sys
 import threading
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from codexsys_adapters.local import limits
+from codexsys_adapters.local.ground import Ground
 from codexsys_adapters.local.network import connect
+from codexsys_adapters.local.nursery import READY
 from codexsys_adapters.local.phase import Phase
 
 SOCKET = "s"
 LOCK = "lock"
+GROUP = "group.json"
 _LOOK_SECONDS = 1.0
+
+Work = Callable[[], None]
 
 
 class Supervisor:
-    """Runs phases one at a time in the main thread, since bwrap dies with the thread that made it."""
+    """Works in the main thread, one thing at a time, since bwrap dies with the thread that made it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._setup: dict[str, Any] = json.loads((folder / "spec.json").read_text())
         self._phases: dict[str, Phase] = {}
-        self._asked: queue.SimpleQueue[Phase | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._mutex = threading.Lock()
         self._ending = False
         allowed = self._setup["limits"]
@@ -42,18 +49,21 @@ class Supervisor:
             pids=allowed["pids"],
             cpus=allowed["cpus"],
         )
+        limits.write_down(self._group, folder / GROUP)
+        self._ground = Ground(folder, self._setup)
+        self._ground.open()
 
     def serve(self, listener: socket.socket) -> None:
-        """Run what is asked for until the end is asked for, or has come."""
-        for work in (lambda: self._listen(listener), self._follow):
-            threading.Thread(target=work, daemon=True).start()
+        """Do what is asked for until the end is asked for, or has come."""
+        threading.Thread(target=self._listen, args=(listener,), daemon=True).start()
+        threading.Thread(target=self._follow, daemon=True).start()
         while not self._ending and self._wanted():
             with contextlib.suppress(queue.Empty):
-                phase = self._asked.get(timeout=_LOOK_SECONDS)
-                if phase is not None and not self._ending:
-                    phase.run(lambda inside, told: connect(self._setup, self._folder, inside, told))
-        if self._group:
-            self._group.remove()
+                work = self._asked.get(timeout=_LOOK_SECONDS)
+                if not self._ending:
+                    work()
+        self._group.remove()
+        self._ground.close()
 
     def end(self) -> None:
         """End everything, from any thread."""
@@ -61,7 +71,7 @@ class Supervisor:
             self._ending = True
             for phase in self._phases.values():
                 phase.ask("kill")
-        self._asked.put(None)
+        self._asked.put(lambda: None)
 
     def _wanted(self) -> bool:
         """Say whether our time has not come and nobody took the folder away."""
@@ -92,6 +102,8 @@ class Supervisor:
                 return self._start(request["phase"])
             case "wait":
                 return self._wait(request["phase"])
+            case "keep":
+                return self._keep(request["layer"])
             case "signal":
                 for phase in list(self._phases.values()):
                     phase.ask("kill" if request["kill"] else "stop")
@@ -104,8 +116,30 @@ class Supervisor:
             phase = self._phases.get(name)
             if phase is None:
                 phase = self._phases[name] = Phase(self._folder, self._setup, name, self._group)
-                self._asked.put(phase)
+                self._asked.put(lambda: phase.run(self._connect))
         phase.started.wait()
+        return {}
+
+    def _connect(
+        self, inside: int, told: dict[str, Any]
+    ) -> contextlib.AbstractContextManager[None]:
+        return connect(self._setup, self._folder, inside, told)
+
+    def _keep(self, layer: str) -> dict[str, Any]:
+        """Keep the files as a layer, once no phase runs; what goes wrong is only noted."""
+        done = threading.Event()
+
+        def keep() -> None:
+            try:
+                self._ground.keep(layer)
+            except Exception:
+                traceback.print_exc()
+            finally:
+                done.set()
+
+        self._asked.put(keep)
+        while not done.wait(_LOOK_SECONDS) and not self._ending:
+            pass
         return {}
 
     def _wait(self, name: str) -> dict[str, Any]:
@@ -116,39 +150,47 @@ class Supervisor:
         return phase.end
 
 
-def main(folder: str) -> None:
-    """Detach, take the folder's lock, listen, say that we are ready, and serve."""
-    os.chdir(folder)  # so that the socket's path is short however deep the folder lies
+def main(folder: str, answer: int) -> None:
+    """Take the folder's lock, listen, answer that we are ready, and serve; never returns."""
+    try:
+        os.chdir(folder)  # so that the socket's path is short however deep the folder lies
+        _let_go()
+        if _lock():
+            _keep_it(Path(folder), answer)
+        else:
+            os.write(answer, READY)  # another one keeps it already
+    except BaseException as error:
+        traceback.print_exc()
+        with contextlib.suppress(OSError):  # nobody listens any more
+            os.write(answer, str(error).encode()[:4096])
+    finally:
+        os._exit(0)  # threads may still wait for clients or a gateway; nothing is left to be said
+
+
+def _lock() -> bool:
     lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return  # another one keeps it already
-    if os.fork():
-        os._exit(0)
-    os.setsid()
+        return False
     os.ftruncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())
+    return True
+
+
+def _keep_it(folder: Path, answer: int) -> None:
     Path(SOCKET).unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(SOCKET)
         listener.listen(16)
-        supervisor = Supervisor(Path(folder))
-        _let_go()
+        supervisor = Supervisor(folder)
+        os.write(answer, READY)
+        os.close(answer)
         supervisor.serve(listener)
-    os._exit(0)  # threads may still wait for clients or a gateway; nothing is left to be said
 
 
 def _let_go() -> None:
-    """Give our maker's descriptors back; what we have to say goes into the folder."""
-    null = os.open(os.devnull, os.O_RDWR)
+    """What we have to say goes into the folder."""
     log = os.open("supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(null, 0)
     os.dup2(log, 2)
-    os.dup2(null, 1)
-    os.close(null)
     os.close(log)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

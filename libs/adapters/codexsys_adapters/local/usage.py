@@ -1,26 +1,79 @@
-"""How much room a sandbox's folders take, looked at every second beside the phase."""
+"""How much room is left to a sandbox's files: the disk says it, or somebody counts beside the phase."""
 
+import contextlib
 import subprocess
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
-_FOLDERS = ("code", "output", "home")
+from codexsys_adapters.disks import trees
+from codexsys_adapters.disks.image import FOLDERS, Disk
+
+_FULL_BYTES = 1 << 20  # less is left when a program's write has failed
 _EVERY_SECONDS = 1.0
-_LONGEST_SECONDS = 60.0
 
 
-class DiskWatch:
-    """Looks from a thread of its own, so that a large tree does not hold up the phase."""
+class Usage(Protocol):
+    """Watches the room beside one phase; a context."""
 
-    def __init__(self, folder: Path, most_mb: int) -> None:
-        self._folder = folder
-        self._most = most_mb
-        self._full = False
+    def __enter__(self) -> "Usage":
+        """Begin to watch."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Watch no longer."""
+
+    @property
+    def outgrown(self) -> bool:
+        """Say whether the phase has to end, since nothing else stops it."""
+
+    @property
+    def full(self) -> bool:
+        """Say whether there is no room now; asked once the phase is over."""
+
+
+class DiskUsage:
+    """Of a disk with a size: the kernel stops what wants more, and we only look at the end."""
+
+    outgrown = False
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def __enter__(self) -> "DiskUsage":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing was begun."""
+
+    @property
+    def full(self) -> bool:
+        room = self._disk.room()
+        return room.bytes < _FULL_BYTES or room.inodes == 0
+
+
+class FolderUsage:
+    """Of plain folders: counted every second in a cage, by a thread that holds nobody up."""
+
+    def __init__(self, files: Path, *, megabytes: int, inodes: int) -> None:
+        self._folders = {name: files / name for name in FOLDERS}
+        self._most_bytes = megabytes << 20
+        self._most_inodes = inodes
+        self._outgrown = False
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> "DiskWatch":
+    def __enter__(self) -> "FolderUsage":
         self._thread.start()
         return self
 
@@ -32,28 +85,25 @@ class DiskWatch:
     ) -> None:
         self._done.set()
 
+    @property
+    def outgrown(self) -> bool:
+        return self._outgrown
+
+    @property
     def full(self) -> bool:
-        """Say whether the folders have outgrown their limit."""
-        return self._full
+        with contextlib.suppress(OSError):  # then we cannot tell
+            self._count(spare=_FULL_BYTES)
+        return self._outgrown
 
     def _look(self) -> None:
-        while not self._done.wait(_EVERY_SECONDS):
-            if used_mb(self._folder) > self._most:
-                self._full = True
-                return
+        while not self._outgrown and not self._done.wait(_EVERY_SECONDS):
+            with contextlib.suppress(OSError):  # the tree changed under the count, or we are ended
+                self._count()
 
-
-def used_mb(folder: Path) -> int:
-    """Return what du counts: it neither follows links nor opens files, and knows no depth limit."""
-    argv = ["/usr/bin/du", "-scxm", "--", *_FOLDERS]
-    counted = subprocess.run(
-        argv,
-        env={},
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=_LONGEST_SECONDS,
-    )
-    lines = counted.stdout.split(b"\n")
-    return int(lines[-2].split()[0]) if len(lines) > 1 else 0
+    def _count(self, *, spare: int = 0) -> None:
+        try:
+            size, inodes = trees.count(self._folders)
+        except subprocess.TimeoutExpired:  # more than can be counted is more than is allowed
+            self._outgrown = True
+        else:
+            self._outgrown = size + spare > self._most_bytes or inodes > self._most_inodes
