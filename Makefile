@@ -24,7 +24,8 @@ setup:  ## install what is missing: bubblewrap, slirp4netns, nftables, and .venv
 demo: setup  ## see a task solved, verified and handed out, in this terminal (no account, no Docker, no internet)
 	.venv/bin/codexsys demo
 
-test: setup  ## every test that needs no cluster, browser or Docker, on real servers started here
+test:  ## every test that needs no cluster, browser or Docker, on real servers started here
+	deploy/setup tests
 	$(STACK) with $(PYTHON) -m pytest -m 'not browser and not docker and not kubernetes and not engines' $(ARGS)
 	echo 'make test: every test passed'
 
@@ -46,7 +47,8 @@ lint: setup
 unit: setup  ## the unit tests alone
 	$(PYTHON) -m pytest -q tests/unit $(ARGS)
 
-e2e: setup  ## the end-to-end tests alone, on real servers started here
+e2e:  ## the end-to-end tests alone, on real servers started here
+	deploy/setup tests
 	$(STACK) with $(PYTHON) -m pytest tests/e2e -m 'not browser' $(ARGS)
 
 bench: setup  ## measure, on real servers started here, against what one would use instead; prints a report
