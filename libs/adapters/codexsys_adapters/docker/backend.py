@@ -1,0 +1,282 @@
+"""The worker's side of sandboxes that are containers."""
+
+import asyncio
+import fnmatch
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aiodocker import Docker
+from aiodocker.exceptions import DockerError
+
+from codexsys_adapters.disks.layers import Layers
+from codexsys_adapters.docker import bundle, images, parts
+from codexsys_adapters.docker.engine import (
+    CONFLICT,
+    NOT_FOUND,
+    NOT_MODIFIED,
+    Engine,
+    containers_of,
+    ensure,
+    label_of,
+    remove,
+    unless,
+)
+from codexsys_adapters.docker.folder import Folder, names
+from codexsys_adapters.docker.follow import Follower
+from codexsys_adapters.docker.network import Network, NoNetwork
+from codexsys_adapters.docker.parts import Sandbox
+from codexsys_adapters.walls.owner import owner
+from codexsys_core.clock import Clock, SystemClock
+from codexsys_core.errors import SandboxError
+from codexsys_core.sandbox import Created, PhaseEnd, PhaseSpec, Progress, SandboxSpec, silent
+
+_OUTPUT_WAIT_SECONDS = 1.0
+_LAYER_BYTES = 20 << 30
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class DockerBackend:
+    """Sandboxes of one Docker engine on this host; their files are folders under `root`.
+
+    Another worker that shares the engine finds them by their labels, wherever its own folder is.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        host: str,
+        sockets: Path,
+        agent_code: Path,
+        bundles: Path,
+        image: str,
+        images: Sequence[str] = ("*",),
+        wheels: Path | None = None,
+        deny_addresses: Sequence[str] = (),
+        setup_allow: Sequence[str] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self._root = root
+        self._engine = Engine(host)
+        self._network = Network(sockets=sockets, allow=setup_allow, deny=deny_addresses)
+        self._agent_code = agent_code
+        self._bundles = bundles
+        self._image = image
+        self._images = images
+        self._wheels = wheels.resolve() if wheels else None
+        self._layers = Layers(root.with_name("layers"), most_bytes=_LAYER_BYTES)
+        self._clock = clock or SystemClock()
+        self._followers: dict[tuple[str, str], Follower] = {}
+        here = f"{host} {_BOOT_ID.read_text().strip()}"
+        self._place = f"docker-{hashlib.sha256(here.encode()).hexdigest()[:32]}"
+
+    @property
+    def place(self) -> str:
+        """Return a name of this host since it started, and of the engine's address on it."""
+        return self._place
+
+    @property
+    def unenforced(self) -> tuple[str, ...]:
+        """Return the limits that cannot be held: disks need root."""
+        _, _, root = self._owner("")
+        return () if root else ("disk_mb", "inodes")
+
+    async def create(
+        self, spec: SandboxSpec, base: Path, *, progress: Progress = silent
+    ) -> Created:
+        """Find the image and make the folder; the containers come with the phases."""
+        folder = Folder(self._root / spec.id)
+        if folder.exists():
+            setup = folder.setup
+            return Created(layer=setup["layer"], image=setup["image"]["digest"])
+        name = self._allowed(spec.image or self._image)
+        async with self._engine.session() as docker:
+            image = await images.find(docker, name, progress)
+            users = await images.users(docker, image, spec.id)
+        await asyncio.to_thread(self._bundle)
+        layer = await asyncio.to_thread(self._layers.find, spec.tenant_id, spec.layers)
+        setup = self._setup(spec, image, layer.name if layer else None)
+        await asyncio.to_thread(
+            folder.make,
+            setup,
+            base,
+            token=spec.token.get_secret_value() if spec.token else "",
+            etc=_etc(users, setup["uid"], setup["gid"]),
+            layer=layer,
+        )
+        return Created(layer=setup["layer"], image=image.digest)
+
+    async def keep(self, sandbox_id: str, layer: str) -> None:
+        """Copy the sandbox's disk for later ones; where that cannot be, nothing is kept."""
+        folder = await self._found(sandbox_id)
+        setup = folder.setup
+        if setup["root"]:
+            await asyncio.to_thread(self._keep, folder, setup, layer)
+
+    async def start(self, sandbox_id: str, phase: PhaseSpec) -> None:
+        """Make the phase's container, and what its network leads through, and start it."""
+        folder = await self._found(sandbox_id)
+        setup, told = folder.setup, phase.model_dump(exclude={"files"})
+        await asyncio.to_thread(folder.lay_down, told, phase.files, parts.plan(setup, told))
+        if folder.end_of(phase.name) is not None:
+            return
+        sandbox = Sandbox(setup, folder, await asyncio.to_thread(self._bundle), self._wheels)
+        async with self._engine.session() as docker:
+            try:
+                network = await self._network.open(docker, sandbox, told)
+            except NoNetwork as error:
+                end = {"reason": "sandbox_failed", "detail": f"network: {error}"}
+                folder.note_end(phase.name, end)
+                return
+            await _run(docker, sandbox, told, network)
+        await self._follow(folder, phase.name).started.wait()
+
+    async def wait(self, sandbox_id: str, phase: str) -> PhaseEnd:
+        """Return how the phase ended, from what was written down or from its container."""
+        folder = await self._found(sandbox_id)
+        end = folder.end_of(phase)
+        if end is None:
+            if folder.told(phase) is None:
+                raise SandboxError(f"phase {phase} was not started", code="sandbox_lost")
+            follower = self._follow(folder, phase)
+            await follower.ended.wait()
+            end = follower.end
+        told = folder.told(phase) or {}
+        if told.get("network") == "public":
+            async with self._engine.session() as docker:
+                await self._network.close(docker, sandbox_id, phase)
+        return PhaseEnd.model_validate(end)
+
+    async def output(
+        self, sandbox_id: str, phase: str, offset: int, *, limit: int = 65_536
+    ) -> bytes:
+        """Return captured output; waits up to a second for more while the phase runs."""
+        folder = await self._found(sandbox_id)
+        if folder.told(phase) is None:
+            return b""
+        return await self._follow(folder, phase).output(offset, limit, _OUTPUT_WAIT_SECONDS)
+
+    async def signal(self, sandbox_id: str, *, kill: bool = False) -> None:
+        """Stop or kill the running phase."""
+        folder = await self._found(sandbox_id)
+        async with self._engine.session() as docker:
+            for container in await containers_of(docker, sandbox=sandbox_id, part="phase"):
+                if container["State"] == "running":
+                    if kill:
+                        folder.note_kill(label_of(container, "phase"))
+                    with unless(NOT_FOUND, CONFLICT):  # it has just ended
+                        await container.kill(signal="SIGKILL" if kill else "SIGTERM")
+
+    async def list(self) -> list[str]:
+        """Return the ids of all sandboxes that have a container or a folder here."""
+        found = {label_of(each, "sandbox") for each in await self._engine.containers(sandbox="")}
+        return sorted(found | set(await asyncio.to_thread(names, self._root)))
+
+    async def destroy(self, sandbox_id: str) -> None:
+        """Kill and remove the sandbox's containers, then what they stood on."""
+        folders = {self._root / sandbox_id}
+        async with self._engine.session() as docker:
+            found = await containers_of(docker, sandbox=sandbox_id)
+            folders |= {Path(place) for each in found if (place := label_of(each, "folder"))}
+            await asyncio.gather(*(remove(each) for each in found))
+        for key in [key for key in self._followers if key[0] == sandbox_id]:
+            await self._followers.pop(key).close()
+        for folder in folders:
+            await asyncio.to_thread(Folder(folder).remove)
+
+    async def _found(self, sandbox_id: str) -> Folder:
+        """Return the sandbox's folder: ours, or the one that its containers name."""
+        folder = Folder(self._root / sandbox_id)
+        if folder.exists():
+            return folder
+        for each in await self._engine.containers(sandbox=sandbox_id):
+            other = Folder(Path(label_of(each, "folder") or self._root / sandbox_id))
+            if other.exists():
+                return other
+        raise SandboxError(f"sandbox {sandbox_id} is not here", code="sandbox_lost")
+
+    def _follow(self, folder: Folder, phase: str) -> Follower:
+        key = (folder.path.name, phase)
+        if key not in self._followers:
+            for old in [old for old, each in self._followers.items() if each.forgotten]:
+                del self._followers[old]
+            self._followers[key] = Follower(
+                engine=self._engine,
+                folder=folder,
+                phase=phase,
+                container=f"{folder.path.name}.{phase}",
+                clock=self._clock,
+            )
+        return self._followers[key]
+
+    def _bundle(self) -> Path:
+        return bundle.made_in(self._bundles, self._agent_code)
+
+    def _allowed(self, name: str) -> str:
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in self._images):
+            message = f"Image {name} is not among those that this platform runs."
+            raise SandboxError(message, code="image_not_allowed")
+        return name
+
+    def _owner(self, sandbox_id: str) -> tuple[int, int, bool]:
+        return *owner(sandbox_id), os.geteuid() == 0
+
+    def _setup(self, spec: SandboxSpec, image: images.Image, layer: str | None) -> dict[str, Any]:
+        uid, gid, root = self._owner(spec.id)
+        return {
+            "id": spec.id,
+            "task_id": spec.task_id,
+            "tenant_id": spec.tenant_id,
+            "role": spec.role.value,
+            "limits": spec.limits.model_dump(),
+            "ends_at": time.time() + spec.seconds,
+            "uid": uid,
+            "gid": gid,
+            "door_uid": uid + 1,
+            "root": root,
+            "wheels": bool(self._wheels),
+            "layer": layer,
+            "image": {
+                "id": image.id,
+                "digest": image.digest,
+                "env": image.env,
+                "volumes": list(image.volumes),
+            },
+        }
+
+    def _keep(self, folder: Folder, setup: dict[str, Any], layer: str) -> None:
+        below = self._layers.find(setup["tenant_id"], [setup["layer"]]) if setup["layer"] else None
+        if setup["layer"] and below is None:
+            return  # what it stands on was forgotten
+        try:
+            self._layers.keep(setup["tenant_id"], layer, folder.keep_into, below=below)
+        except OSError:
+            return
+
+
+async def _run(docker: Docker, sandbox: Sandbox, told: dict[str, Any], network: str) -> None:
+    """Start a phase's container unless it was started before."""
+    name = sandbox.name(told["name"])
+    container = await ensure(docker, name, parts.phase(sandbox, told, network))
+    state = (await container.show())["State"]
+    if state["Status"] != "created":
+        return
+    try:
+        with unless(NOT_MODIFIED):
+            await container.start()
+    except DockerError as error:
+        message = f"A container of this image cannot start: {error.message}"
+        raise SandboxError(message, code="image_unusable") from error
+
+
+def _etc(users: dict[str, str], uid: int, gid: int) -> dict[str, str]:
+    """Return the image's own users, and the sandbox's."""
+    return {
+        "passwd": f"{users['passwd'].rstrip()}\nsandbox:x:{uid}:{gid}:sandbox:/app/home:/bin/sh\n",
+        "group": f"{users['group'].rstrip()}\nsandbox:x:{gid}:\n",
+        "nothing": "",
+    }

@@ -1,0 +1,81 @@
+"""The engine's API as this adapter uses it: sessions, and errors in our words."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+from aiodocker import Docker
+from aiodocker.containers import DockerContainer
+from aiodocker.exceptions import DockerError
+
+from codexsys_core.errors import SandboxError
+
+LABEL = "codexsys.dev/"
+NOT_FOUND, CONFLICT, NOT_MODIFIED = 404, 409, 304
+_CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 120.0
+
+
+class Engine:
+    """One engine. Each use opens a session of its own: nothing is tied to an event loop."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self._version = "auto"
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Docker]:
+        """Open a session; the engine's refusals and absence become `SandboxError`."""
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS, sock_connect=_CONNECT_SECONDS)
+        try:
+            async with Docker(self.host, timeout=timeout, api_version=self._version) as docker:
+                yield docker
+                self._version = docker.api_version
+        except DockerError as error:
+            raise SandboxError(f"The Docker engine refused: {error.message}") from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise SandboxError(f"The Docker engine does not answer: {error}") from error
+
+    async def containers(self, **labels: str) -> list[DockerContainer]:
+        """Return all containers with these labels of ours, whatever their state."""
+        async with self.session() as docker:
+            return await containers_of(docker, **labels)
+
+
+async def containers_of(docker: Docker, **labels: str) -> list[DockerContainer]:
+    """Return all containers with these labels of ours, whatever their state."""
+    wanted = [f"{LABEL}{name}={value}" if value else LABEL + name for name, value in labels.items()]
+    return await docker.containers.list(all=1, filters=json.dumps({"label": wanted}))
+
+
+def label_of(container: DockerContainer, name: str) -> str:
+    """Return a label of ours, from a listing."""
+    return str(container["Labels"].get(LABEL + name, ""))
+
+
+async def ensure(docker: Docker, name: str, config: dict[str, Any]) -> DockerContainer:
+    """Make a container; the one that has this name already is as good."""
+    try:
+        return await docker.containers.create(config, name=name)
+    except DockerError as error:
+        if error.status != CONFLICT:
+            raise
+        return docker.containers.container(name)
+
+
+@contextlib.contextmanager
+def unless(*statuses: int) -> Iterator[None]:
+    """Pass over these refusals: what was asked for is so already."""
+    try:
+        yield
+    except DockerError as error:
+        if error.status not in statuses:
+            raise
+
+
+async def remove(container: DockerContainer) -> None:
+    """Kill and remove a container with its volumes; no error when it is going already."""
+    with unless(NOT_FOUND, CONFLICT):
+        await container.delete(force=True, v=True)

@@ -1,0 +1,157 @@
+"""Follows one phase from outside: its output into a file of ours, and how it ended."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import weakref
+from typing import Any
+
+from aiodocker.exceptions import DockerError
+
+from codexsys_adapters.docker.engine import NOT_FOUND, Engine
+from codexsys_adapters.docker.folder import Folder
+from codexsys_core.clock import Clock
+from codexsys_core.errors import SandboxError
+
+_PATIENCE_SECONDS = 60.0
+_PAUSE_SECONDS = 0.2
+_KILLED = 128 + 9
+_NOISE = 500
+
+
+class Follower:
+    """One phase, as its container's log tells of it. Ends by itself with the container."""
+
+    def __init__(
+        self, *, engine: Engine, folder: Folder, phase: str, container: str, clock: Clock
+    ) -> None:
+        self.started = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.end: dict[str, Any] = {}
+        self._news = asyncio.Event()
+        self._engine = engine
+        self._folder = folder
+        self._phase = phase
+        self._container = container
+        self._clock = clock
+        self._spool = os.open(folder.phases, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._let_go = weakref.finalize(self, os.close, self._spool)
+        self._have = 0
+        self._skip = 0
+        self._noise = ""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop following."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._let_go()
+
+    @property
+    def forgotten(self) -> bool:
+        """Say whether the phase is over and its sandbox is gone."""
+        return self.ended.is_set() and not self._folder.exists()
+
+    async def output(self, offset: int, limit: int, seconds: float) -> bytes:
+        """Return what was said from an offset on; waits for more while the phase runs."""
+        until = self._clock.monotonic() + seconds
+        while offset >= self._have and not self.ended.is_set():
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                return b""
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), left)
+        return os.pread(self._spool, limit, offset)
+
+    async def _run(self) -> None:
+        end = await self._outcome()
+        self.end = self._judged(end)
+        await asyncio.to_thread(self._folder.note_end, self._phase, self.end)
+        self.started.set()
+        self.ended.set()
+        self._news.set()
+
+    async def _outcome(self) -> dict[str, Any]:
+        """Return how the phase ended; patient with an engine that is away for a while."""
+        silent_since: float | None = None
+        while True:
+            try:
+                end = await self._listen()
+            except SandboxError as error:
+                cause = error.__cause__
+                if isinstance(cause, DockerError) and cause.status == NOT_FOUND:
+                    return _lost("the container is gone")
+                silent_since = silent_since or self._clock.monotonic()
+                if self._clock.monotonic() - silent_since > _PATIENCE_SECONDS:
+                    return _lost(error.message)
+            else:
+                if end is not None:
+                    return end
+                silent_since = None
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _listen(self) -> dict[str, Any] | None:
+        """Read the log from its start; None when the container still runs after its end."""
+        self._skip = self._have
+        rest = ""
+        async with self._engine.session() as docker:
+            container = docker.containers.container(self._container)
+            async for text in container.log(stdout=True, stderr=True, follow=True):
+                *lines, rest = (rest + text).split("\n")
+                for line in lines:
+                    self._hear(line)
+            if self.end:
+                return self.end
+            state = (await container.show())["State"]
+        return None if state["Running"] or state["Status"] == "created" else self._unsaid(state)
+
+    def _hear(self, line: str) -> None:
+        kind, text = line[:1], line[1:]
+        if kind == "o":
+            self._keep(base64.b64decode(text))
+        elif kind == "e" and text.startswith("{"):
+            self.end = json.loads(text)
+        elif line == "s":
+            self.started.set()
+        else:
+            self._noise = (self._noise + line + "\n")[-_NOISE:]
+
+    def _keep(self, data: bytes) -> None:
+        new = data[self._skip :]
+        self._skip -= len(data) - len(new)
+        os.pwrite(self._spool, new, self._have)
+        self._have += len(new)
+        self._news.set()
+
+    def _unsaid(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Explain a container that ended without a word."""
+        if self._folder.killed(self._phase):
+            return {"reason": "signalled"}
+        if state["OOMKilled"]:
+            return {"reason": "out_of_memory", "oom_killed": True}
+        said = self._noise.strip() or f"exit code {state['ExitCode']}"
+        return _lost(f"the container ended without saying why: {said}")
+
+    def _judged(self, end: dict[str, Any]) -> dict[str, Any]:
+        """Give a limit as the reason where one explains how the program ended."""
+        code, words = end.get("exit_code"), end.pop("words", "")
+        refused, oom = end.pop("refused", 0), bool(end.get("oom_killed"))
+        end.pop("code", None)
+        if not code:
+            return end
+        more = {"oom_killed": oom, "detail": words}
+        if code == _KILLED and oom:
+            return more | {"reason": "out_of_memory"}
+        if refused:
+            return more | {"reason": "too_many_processes"}
+        if self._folder.full():
+            return more | {"reason": "disk_full"}
+        return end
+
+
+def _lost(detail: str) -> dict[str, Any]:
+    return {"reason": "sandbox_lost", "detail": detail}

@@ -1,0 +1,92 @@
+"""What a phase's network leads to: nothing, the door, or public addresses behind a gate."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiodocker import Docker
+from aiodocker.containers import DockerContainer
+
+from codexsys_adapters.docker import images, parts
+from codexsys_adapters.docker.engine import (
+    NOT_MODIFIED,
+    containers_of,
+    ensure,
+    remove,
+    unless,
+)
+from codexsys_adapters.docker.parts import Sandbox
+from codexsys_adapters.walls.addresses import TRIE, own_addresses
+from codexsys_adapters.walls.rules import effective
+
+NONE = "none"
+_READY = "ready"
+
+
+class NoNetwork(Exception):
+    """The phase cannot have its network, and must not start."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Opens networks for phases; holds what the operator decided."""
+
+    sockets: Path
+    """The folder in which the gateways of this host keep their sockets."""
+    allow: Sequence[str]
+    deny: Sequence[str]
+
+    async def open(self, docker: Docker, sandbox: Sandbox, told: dict[str, Any]) -> str:
+        """Return the engine's word for the network; raises `NoNetwork`."""
+        match told["network"]:
+            case "none":
+                return NONE
+            case "door":
+                return await self._door(docker, sandbox)
+            case "public":
+                return await self._gate(docker, sandbox, told)
+            case other:
+                raise NoNetwork(f"no network {other}")
+
+    async def close(self, docker: Docker, sandbox_id: str, phase: str) -> None:
+        """Remove the gate of a phase that is over."""
+        for container in await containers_of(docker, sandbox=sandbox_id, part="gate", phase=phase):
+            await remove(container)
+
+    async def _door(self, docker: Docker, sandbox: Sandbox) -> str:
+        await images.have_scratch(docker)
+        container = await ensure(docker, sandbox.name("door"), parts.door(sandbox, self.sockets))
+        with unless(NOT_MODIFIED):
+            await container.start()
+        return f"container:{sandbox.name('door')}"
+
+    async def _gate(self, docker: Docker, sandbox: Sandbox, told: dict[str, Any]) -> str:
+        name = sandbox.name(f"gate-{told['name']}")
+        plan = sandbox.folder.phases / f"{told['name']}.gate"
+        plan.write_text(json.dumps(self._rules(told["allow"])))
+        await images.have_scratch(docker)
+        container = await ensure(docker, name, parts.gate(sandbox, told["name"], plan))
+        with unless(NOT_MODIFIED):
+            await container.start()
+        await _must_be_ready(container)
+        return f"container:{name}"
+
+    def _rules(self, asked: Sequence[str]) -> dict[str, Any]:
+        try:
+            effective(self.allow, asked)
+            deny = [*self.deny, *own_addresses(TRIE.read_text())]
+        except (ValueError, OSError) as error:
+            raise NoNetwork(str(error)) from error
+        return {"allow": list(self.allow), "asked": list(asked), "deny": deny}
+
+
+async def _must_be_ready(container: DockerContainer) -> None:
+    """Wait until the gate says that its rules are loaded and were read back."""
+    said = ""
+    async for text in container.log(stdout=True, stderr=True, follow=True):
+        said += text
+        if _READY in said.splitlines():
+            return
+    raise NoNetwork(said.strip()[-300:] or "the gate ended")

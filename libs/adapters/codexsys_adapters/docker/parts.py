@@ -1,0 +1,249 @@
+"""What the engine is told for each container of a sandbox: pure translation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codexsys_adapters.docker import bundle
+from codexsys_adapters.docker.engine import LABEL
+from codexsys_adapters.docker.folder import Folder
+from codexsys_adapters.docker.images import SCRATCH
+from codexsys_adapters.docker.inside import doorkeeper
+from codexsys_adapters.walls import seccomp
+
+PLAN = "/run/codexsys/plan"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_RUN_AGENT = (
+    f"import sys,runpy; sys.path.insert(0,{bundle.AGENT!r}); del sys.argv[0]; "
+    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
+_OWN_PROCESSES = 2  # the first process, and a moment's second
+_OWN_MEMORY = 16 << 20
+_SMALL_MEMORY = 192 << 20
+_OUTPUT_KB = 1024
+_HIDDEN = (
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+    "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
+    "/proc/timer_stats", "/sys/block", "/sys/bus", "/sys/class", "/sys/dev", "/sys/devices",
+    "/sys/firmware", "/sys/fs/bpf", "/sys/fs/btrfs", "/sys/fs/ext4", "/sys/fs/f2fs", "/sys/fs/fuse",
+    "/sys/fs/pstore", "/sys/fs/selinux", "/sys/fs/xfs", "/sys/hypervisor", "/sys/kernel",
+    "/sys/module", "/sys/power",
+)  # fmt: skip
+"""What tells of the host and its devices; of /sys the sandbox's own control groups are left."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """What all containers of one sandbox have in common."""
+
+    setup: dict[str, Any]
+    folder: Folder
+    bundle: Path
+    wheels: Path | None
+
+    def name(self, part: str = "") -> str:
+        """Return the name of a container: the row's id, and what it is in the sandbox."""
+        return f"{self.setup['id']}.{part}"
+
+    def labels(self, part: str, **more: str) -> dict[str, str]:
+        """Return labels that are all ours."""
+        own = {
+            "sandbox": self.setup["id"],
+            "task-id": self.setup["task_id"],
+            "role": self.setup["role"],
+            "part": part,
+            "folder": str(self.folder.path),
+        }
+        return {LABEL + name: value for name, value in (own | more).items()}
+
+
+def phase(sandbox: Sandbox, told: dict[str, Any], network: str) -> dict[str, Any]:
+    """Return the container of a phase."""
+    setup, folder = sandbox.setup, sandbox.folder
+    cap = told["output_bytes"] or setup["limits"]["output_bytes"]
+    limits = setup["limits"]
+    memory = limits["memory_mb"] << 20
+    read = told["workspace"]
+    host = _closed(memory + _OWN_MEMORY, limits["pids"] + _OWN_PROCESSES, limits["cpus"])
+    host |= {
+        "NetworkMode": network,
+        "Mounts": [
+            *_program(sandbox),
+            _bind(folder.plan(told["name"]), PLAN),
+            _bind(folder.files / "code", "/app/code", writable=read == "write"),
+            _bind(folder.files / "output", "/app/output", writable=read != "sealed"),
+            _bind(folder.files / "home", "/app/home", writable=read != "sealed"),
+            _bind(folder.path / "base.git", "/app/base.git"),
+            _bind(folder.inputs(told["name"]), "/app/input"),
+            *_etc(folder),
+            *_over_volumes(setup["image"]["volumes"], memory),
+        ],
+        "Tmpfs": _scratch(memory // 2),
+        "ShmSize": memory // 2,
+        "LogConfig": _log(cap // 1024 * 3 // 2 + _OUTPUT_KB),
+    }
+    config = {
+        "Image": setup["image"]["id"],
+        "User": f"{setup['uid']}:{setup['gid']}",
+        "Entrypoint": bundle.run_ours("init", PLAN),
+        "WorkingDir": "/",
+        "Env": list(setup["image"]["env"]),  # a name without a value unsets it
+        "Labels": sandbox.labels("phase", phase=told["name"]),
+        "HostConfig": host,
+    }
+    return _quiet(config, own_name=network == "none")
+
+
+def plan(setup: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    """Return what the first process of a phase is told."""
+    return {
+        "argv": _command(list(told["argv"])),
+        "env": _environment(setup, told["env"]),
+        "cwd": "/app/code",
+        "seconds": told["seconds"],
+        "ends_at": setup["ends_at"],
+        "output": told["output"],
+        "cap": told["output_bytes"] or setup["limits"]["output_bytes"],
+        "door": told["network"] == "door",
+    }
+
+
+def door(sandbox: Sandbox, sockets: Path) -> dict[str, Any]:
+    """Return the container that holds the token, without a network."""
+    setup = sandbox.setup
+    mounts = [
+        *_program(sandbox),
+        _bind(sandbox.folder.path / "token", str(doorkeeper.TOKEN)),
+        _bind(sockets, str(doorkeeper.GATEWAYS)),
+    ]
+    command = bundle.run_ours("doorkeeper", str(setup["ends_at"]))
+    config = _ours(sandbox, "door", command, mounts)
+    config["User"] = f"{setup['door_uid']}:{setup['door_uid']}"
+    config["HostConfig"]["NetworkMode"] = "none"
+    return config
+
+
+def gate(sandbox: Sandbox, phase_name: str, plan_file: Path) -> dict[str, Any]:
+    """Return the container that rules over an online phase's network: it alone, and only at first."""
+    command = bundle.run_ours("gatekeeper", str(sandbox.setup["ends_at"]), PLAN)
+    mounts = [*_program(sandbox), _bind(plan_file, PLAN)]
+    config = _ours(sandbox, "gate", command, mounts)
+    config["Labels"] |= {LABEL + "phase": phase_name}
+    config["User"] = "0:0"
+    config["HostConfig"] |= {
+        "NetworkMode": "bridge",
+        "CapAdd": ["NET_ADMIN"],
+        "Sysctls": {"net.ipv6.conf.all.disable_ipv6": "1"},
+    }
+    return config
+
+
+def _ours(
+    sandbox: Sandbox, part: str, command: list[str], mounts: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a container of ours: an image with nothing in it, and the bundle."""
+    host = _closed(_SMALL_MEMORY, 160, 0.5) | {
+        "Mounts": mounts,
+        "LogConfig": _log(_OUTPUT_KB),
+    }
+    config = {
+        "Image": SCRATCH,
+        "Entrypoint": command,
+        "Labels": sandbox.labels(part),
+        "HostConfig": host,
+    }
+    return _quiet(config, own_name=True)
+
+
+def _closed(memory: int, pids: int, cpus: float) -> dict[str, Any]:
+    """Return what holds for every container."""
+    return {
+        "ReadonlyRootfs": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges", f"seccomp={seccomp.profile()}"],
+        "Memory": memory,
+        "MemorySwap": memory,
+        "PidsLimit": pids,
+        "NanoCpus": int(cpus * 1e9),
+        "CgroupnsMode": "private",
+        "IpcMode": "private",
+        "MaskedPaths": list(_HIDDEN),
+    }
+
+
+def _quiet(config: dict[str, Any], *, own_name: bool) -> dict[str, Any]:
+    """Leave nothing to the image that the image should not decide."""
+    name = {"Hostname": "sandbox"} if own_name else {}
+    return config | name | {"Cmd": [], "Healthcheck": {"Test": ["NONE"]}, "StopSignal": "SIGTERM"}
+
+
+def _program(sandbox: Sandbox) -> list[dict[str, Any]]:
+    mounts = [_bind(sandbox.bundle, bundle.AT)]
+    if sandbox.wheels:
+        mounts.append(_bind(sandbox.wheels, f"{bundle.AT}/wheels"))
+    return mounts
+
+
+def _etc(folder: Folder) -> list[dict[str, Any]]:
+    """Return who is who inside; and nothing is loaded into our own programs before they start."""
+    names = {"passwd": "passwd", "group": "group", "nothing": "ld.so.preload"}
+    return [_bind(folder.path / "etc" / ours, f"/etc/{its}") for ours, its in names.items()]
+
+
+def _over_volumes(volumes: list[str], memory: int) -> list[dict[str, Any]]:
+    """Cover the places where the engine would make volumes, which nothing bounds."""
+    options = {"SizeBytes": memory // 2, "Mode": 0o1777}
+    covered = ("/app", "/opt/codexsys", "/run/codexsys", "/tmp", "/dev", "/proc", "/sys")  # noqa: S108
+    return [
+        {"Type": "tmpfs", "Target": volume, "TmpfsOptions": options}
+        for volume in volumes
+        if not f"{volume}/".startswith(tuple(f"{place}/" for place in covered))
+    ]
+
+
+def _scratch(size: int) -> dict[str, str]:
+    """Return what is bounded and private; no device of the host shows."""
+    common = f"rw,exec,nosuid,nodev,size={size},mode=1777"
+    return {"/tmp": common}  # noqa: S108 - inside
+
+
+def _bind(source: Path, target: str, *, writable: bool = False) -> dict[str, Any]:
+    return {
+        "Type": "bind",
+        "Source": str(source),
+        "Target": target,
+        "ReadOnly": not writable,
+        "BindOptions": {"Propagation": "rprivate"},
+    }
+
+
+def _log(kilobytes: int) -> dict[str, Any]:
+    options = {"max-size": f"{kilobytes}k", "max-file": "1", "compress": "false"}
+    return {"Type": "local", "Config": options}
+
+
+def _environment(setup: dict[str, Any], own: dict[str, str]) -> dict[str, str]:
+    image: dict[str, str] = setup["image"]["env"]
+    wheels = {"PIP_FIND_LINKS": f"{bundle.AT}/wheels"} if setup["wheels"] else {}
+    return {
+        "LANG": "C.UTF-8",
+        **image,
+        "HOME": "/app/home",
+        "PATH": f"/app/home/.local/bin:{image.get('PATH', _PATH)}:{bundle.TOOLS}",
+        "TMPDIR": "/tmp",  # noqa: S108 - inside
+        "USER": "sandbox",
+        "CI": "1",
+        "PIP_BREAK_SYSTEM_PACKAGES": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **wheels,
+        **own,
+    }
+
+
+def _command(argv: list[str]) -> list[str]:
+    if argv[0] != "codexsys-python":
+        return argv
+    if argv[1:2] == ["-m"]:
+        return [*bundle.PYTHON, "-c", _RUN_AGENT, *argv[2:]]
+    return [*bundle.PYTHON, *argv[1:]]
