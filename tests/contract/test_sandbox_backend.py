@@ -328,7 +328,7 @@ class TestIsolating:
         return kind_of(request.param, tmp_path)
 
     async def test_fork_bomb(self, backend: SandboxBackend, sandbox: str) -> None:
-        many = "import os, time\nfor _ in range(200): os.fork() or time.sleep(60)"
+        many = "import os, time\nfor _ in range(200): os.fork() or time.sleep(60)\nos.wait()"
         end = await run(backend, sandbox, bash("agent", f"python3 -c {shlex.quote(many)}"))
         assert end.reason == "too_many_processes"
 

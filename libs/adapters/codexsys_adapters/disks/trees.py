@@ -36,12 +36,17 @@ def size(folder: Path) -> int:
 
 def count(folders: dict[str, Path]) -> tuple[int, int]:
     """Return the bytes and the inodes of some trees; TimeoutExpired when that takes too long."""
-    binds = [
-        word for name, path in folders.items() for word in ("--ro-bind", str(path), f"/in/{name}")
-    ]
-    blocks = _caged([*binds, "/usr/bin/du", "-sxk", "--", "/in"], _COUNT_SECONDS)
-    inodes = _caged([*binds, "/usr/bin/du", "-sx", "--inodes", "--", "/in"], _COUNT_SECONDS)
-    return int(blocks.split()[0]) * 1024, int(inodes.split()[0])
+    places = {f"/in/{name}": str(path) for name, path in folders.items()}
+    binds = [word for place, path in places.items() for word in ("--ro-bind", path, place)]
+    blocks, inodes = (
+        _caged([*binds, "/usr/bin/du", "-scx", unit, "--", *places], _COUNT_SECONDS)
+        for unit in ("-k", "--inodes")
+    )
+    return _total(blocks) * 1024, _total(inodes)
+
+
+def _total(counted: str) -> int:
+    return int(counted.splitlines()[-1].split()[0])
 
 
 def _caged(argv: list[str], seconds: float = _SECONDS) -> str:
