@@ -4,10 +4,14 @@ import asyncio
 
 import pytest
 
+from codexsys_adapters.sql.attempts import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.logs import SqlLogs
+from codexsys_core.attempt import Hold
+from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Conflict
 from codexsys_core.log import CHUNK_BYTES, LogChunk
+from codexsys_core.outcome import Outcome
 from codexsys_core.redaction import MARK, SecretRedactor
 
 TASK = "task_of_the_log"
@@ -110,20 +114,33 @@ async def test_private_streams_keep_their_lines_whole(store: SqlLogs) -> None:
     assert await whole(store, "prompt") == text
 
 
-async def test_a_sealed_stream_refuses_but_knows_what_it_has(store: SqlLogs) -> None:
-    await store.append(TASK, "sbx_a", "agent", 1, b"one\n")
-    assert await store.seal(TASK, "agent") == 4
-    assert await store.seal(TASK, "agent") == 4
+async def test_a_sealed_stream_refuses_but_knows_what_it_has(store: SqlLogs, hold: Hold) -> None:
+    task = hold.task_id
+    await store.append(task, "sbx_a", "agent", 1, b"one\n")
+    assert await store.seal(hold, "agent") == 4
+    assert await store.seal(hold, "agent") == 4
     with pytest.raises(Conflict):
-        await store.append(TASK, "sbx_a", "agent", 2, b"two\n")
-    assert await store.append(TASK, "sbx_a", "agent", 1, b"one\n") == 4
-    assert await whole(store) == b"one\n"
+        await store.append(task, "sbx_a", "agent", 2, b"two\n")
+    assert await store.append(task, "sbx_a", "agent", 1, b"one\n") == 4
+    assert await store.size(task, "agent") == 4
 
 
-async def test_an_empty_stream_can_be_sealed(store: SqlLogs) -> None:
-    assert await store.seal(TASK, "verify") == 0
+async def test_an_empty_stream_can_be_sealed(store: SqlLogs, hold: Hold) -> None:
+    assert await store.seal(hold, "verify") == 0
     with pytest.raises(Conflict):
-        await store.append(TASK, "sbx_a", "verify", 1, b"late\n")
+        await store.append(hold.task_id, "sbx_a", "verify", 1, b"late\n")
+
+
+async def test_the_next_owner_writes_on_and_the_former_cannot_seal(
+    store: SqlLogs, database: Database, hold: Hold
+) -> None:
+    await store.append(hold.task_id, "sbx_a", "agent", 1, b"one\n")
+    await store.seal(hold, "agent")
+    attempts = SqlAttempts(database=database)
+    lost = Outcome(reason=EndReason.STORE_UNAVAILABLE)
+    assert await attempts.again(hold, lost, new_attempt_id="att_2", delay_seconds=0)
+    assert await store.seal(hold, "agent") is None
+    assert await store.append(hold.task_id, "sbx_b", "agent", 1, b"two\n") == 8
 
 
 async def test_senders_at_once_leave_neither_gap_nor_repeat(store: SqlLogs) -> None:
@@ -147,14 +164,16 @@ async def test_senders_at_once_leave_neither_gap_nor_repeat(store: SqlLogs) -> N
         assert mine == [f"{sandbox}:{number}\n".encode() for number in range(1, 11)]
 
 
-async def test_sealing_at_once_with_senders_keeps_what_was_acknowledged(store: SqlLogs) -> None:
+async def test_sealing_at_once_with_senders_keeps_what_was_acknowledged(
+    store: SqlLogs, hold: Hold
+) -> None:
     async def send(number: int) -> int:
         try:
-            return await store.append(TASK, "sbx_a", "agent", number, b"0123456789\n")
+            return await store.append(hold.task_id, "sbx_a", "agent", number, b"0123456789\n")
         except Conflict:
             return 0
 
     *ends, sealed = await asyncio.gather(
-        *(send(number) for number in range(1, 9)), store.seal(TASK, "agent")
+        *(send(number) for number in range(1, 9)), store.seal(hold, "agent")
     )
-    assert sealed == await store.size(TASK, "agent") == max(ends)
+    assert sealed == await store.size(hold.task_id, "agent") == max(end or 0 for end in ends)

@@ -128,6 +128,37 @@ async def test_agent_that_goes_wrong(place: Place, spec: dict[str, Any], wanted:
     assert reason(task) is wanted, await place.text(task.id, "agent")
 
 
+async def test_a_command_whose_process_was_killed_for_memory(place: Place) -> None:
+    eat = "python3 -c 'x = bytearray(400 << 20); print(len(x))'"
+    command = f"echo two >> README.md; {eat} || exit 1"
+    task = await place.ended(
+        await place.zip_source(FILES), command=command, limits={"memory_mb": 128}
+    )
+    assert reason(task) is EndReason.OUT_OF_MEMORY, await place.text(task.id, "agent")
+    assert task.diff is not None
+    assert task.diff.insertions == 1
+
+
+async def test_an_agent_that_was_killed_is_tried_again(place: Place) -> None:
+    source = await place.zip_source(FILES)
+    task = await place.ended(source, command="kill -9 $PPID", limits={"attempts": 2})
+    assert (reason(task), task.attempt) == (EndReason.AGENT_CRASHED, 2)
+
+
+async def test_checks_that_take_too_long(place: Place) -> None:
+    task = await place.ended(
+        await place.zip_source(FILES),
+        checks=Checks(command="while :; do :; done"),
+        limits={"checks_seconds": 1},
+    )
+    assert reason(task) is EndReason.CHECKS_TIMEOUT, await place.text(task.id, "verify")
+
+
+async def test_a_submodule_is_no_change_that_is_taken(place: Place) -> None:
+    task = await place.ended(await place.zip_source(FILES), command="echo x > .gitmodules")
+    assert reason(task) is EndReason.PATCH_REFUSED
+
+
 async def test_cancel_while_running(place: Place) -> None:
     source = await place.zip_source(FILES)
     task_id = await place.submit(source, command="echo two >> README.md; while :; do :; done")

@@ -86,13 +86,14 @@ class Servers:
         async with Database(self._server) as server, server.write() as connection:
             await connection.execute(text(f"DROP DATABASE {self._name}"))
         await self._flush()
-        await asyncio.to_thread(self._remove_buckets)
+        await asyncio.to_thread(self.remove_buckets)
 
     async def _flush(self) -> None:
         async with Redis.from_url(self.redis) as redis:
             await redis.flushdb()
 
-    def _remove_buckets(self) -> None:
+    def remove_buckets(self) -> None:
+        """Remove the buckets of this mark with all they hold."""
         store = Minio(
             self.s3.netloc,
             access_key=self.s3_key,

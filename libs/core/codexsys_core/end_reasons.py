@@ -76,6 +76,7 @@ class EndReason(StrEnum):
     SANDBOX_FAILED = "sandbox_failed"
     SANDBOX_LOST = "sandbox_lost"
     SANDBOX_NETWORK_OPEN = "sandbox_network_open"
+    GATEWAY_UNAVAILABLE = "gateway_unavailable"
     STORE_UNAVAILABLE = "store_unavailable"
     POISONED = "poisoned"
     INTERNAL = "internal"
@@ -284,6 +285,11 @@ _TEXTS: dict[EndReason, _Text] = {
         _C.SYSTEM,
         "The sandbox was not closed off, so the agent was not started.",
         "Run codexsys doctor on the worker's host.",
+    ),
+    EndReason.GATEWAY_UNAVAILABLE: _Text(
+        _C.SYSTEM,
+        "The agent reached no gateway.",
+        "Check that a gateway runs and that CODEXSYS_GATEWAY_URL leads to it from the worker's host.",
     ),
     EndReason.STORE_UNAVAILABLE: _Text(
         _C.SYSTEM,

@@ -4,6 +4,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from codexsys_core.attempt import Hold
+
 PUBLIC_STREAMS = ("setup", "agent", "verify")
 PRIVATE_STREAMS = ("prompt", "llm_response")
 """Written by the gateway; they become artifacts but are not served as live logs."""
@@ -44,8 +46,11 @@ class LogStore(Protocol):
     async def size(self, task_id: str, stream: str) -> int:
         """Return the offset at which the next chunk will start."""
 
-    async def seal(self, task_id: str, stream: str) -> int:
-        """Let nothing be added any more; return the size. Idempotent."""
+    async def seal(self, hold: Hold, stream: str) -> int | None:
+        """Fenced: let nothing be added any more; return the size, None when the hold is stale.
+
+        Idempotent. Whoever owns the task after this holder finds its streams open again.
+        """
 
 
 class Redactor(Protocol):

@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     """Address of the store as browsers reach it, `http[s]://host[:port]`. Empty: the one in store_url."""
     store_bucket_suffix: str = ""
     """Appended to both bucket names; COS wants an account id there."""
+    store_patience_seconds: float = Field(default=300.0, ge=0)
+    """How long a worker waits for a store that does not answer before the attempt ends."""
     sandbox: Literal["local", "docker", "kubernetes", "dummy"] = "local"
     """What isolates the agent. `dummy` isolates nothing and is for tests."""
     sandbox_wheels: Path | None = None

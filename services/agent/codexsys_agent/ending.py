@@ -16,7 +16,8 @@ class Exit(IntEnum):
     MODEL_UNAVAILABLE = 6
     CONTEXT_OVERFLOW = 7
     COMMAND_FAILED = 8
-    NO_DOOR = 9
+    NETWORK_OPEN = 9
+    NO_DOOR = 10
     CANCELLED = 143
 
 

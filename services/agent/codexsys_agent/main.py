@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     reachable = open_interfaces()
     if reachable:
         say(f"refused: the network is open: {', '.join(reachable)}")
-        return Exit.NO_DOOR
+        return Exit.NETWORK_OPEN
     stop = Stop()
     stop_on_signals(stop)
     own = os.environ  # noqa: TID251 - the sandbox's environment is the task's

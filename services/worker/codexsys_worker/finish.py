@@ -8,7 +8,7 @@ from typing import Any
 
 from codexsys_core.announcement import Outbox, Queue
 from codexsys_core.artifact import Artifact, ObjectStore
-from codexsys_core.attempt import AttemptStore, Ending
+from codexsys_core.attempt import AttemptStore, Ending, Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Unavailable
 from codexsys_core.log import PRIVATE_STREAMS, PUBLIC_STREAMS, LogStore
@@ -84,11 +84,15 @@ class Finisher:
         self._queue = queue
 
     async def finish(self, work: Work, result: Result) -> None:
-        """Store everything, end the task, announce it; raises `Lost` when the fence is stale."""
+        """Store everything, then end the task."""
         artifacts = [
             await self._put(work, name, data)
             for name, data in (await self._contents(work, result)).items()
         ]
+        await self.end(work, result, artifacts)
+
+    async def end(self, work: Work, result: Result, artifacts: list[Artifact]) -> None:
+        """End the task with these artifacts, announce it; raises `Lost` when the fence is stale."""
         ending = Ending(
             status=result.status,
             outcome=result.outcome,
@@ -115,7 +119,7 @@ class Finisher:
     async def _contents(self, work: Work, result: Result) -> dict[str, bytes]:
         contents: dict[str, bytes] = {}
         for stream in (*PUBLIC_STREAMS, *PRIVATE_STREAMS):
-            text = await self._sealed(work.task.id, stream)
+            text = await self._sealed(work.hold, stream)
             if text:
                 contents[_FILES[stream]] = text
         contents.setdefault("prompt.txt", work.spec.prompt.encode())
@@ -129,11 +133,13 @@ class Finisher:
         contents["evidence.zip"] = _evidence(contents)
         return contents
 
-    async def _sealed(self, task_id: str, stream: str) -> bytes:
-        size = await self._logs.seal(task_id, stream)
+    async def _sealed(self, hold: Hold, stream: str) -> bytes:
+        size = await self._logs.seal(hold, stream)
+        if size is None:
+            raise Lost
         text, after = bytearray(), 0
         while after < size:
-            chunks = await self._logs.read(task_id, stream, after)
+            chunks = await self._logs.read(hold.task_id, stream, after)
             if not chunks:
                 break
             for chunk in chunks:

@@ -6,7 +6,7 @@ import structlog
 
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.end_reasons import EndReason
-from codexsys_core.errors import PlatformError, SandboxError
+from codexsys_core.errors import NotFound, PlatformError, SandboxError, Unavailable
 from codexsys_core.event import EventStore, EventType
 from codexsys_core.ids import Ids
 from codexsys_core.moves import Phase
@@ -76,10 +76,20 @@ class Life:
             lost = error.code == "sandbox_lost"
             reason = EndReason.SANDBOX_LOST if lost else EndReason.SANDBOX_FAILED
             return await self._salvaged(work, Outcome(reason=reason, detail=error.message))
+        except Unavailable as error:
+            return Result(_store_away(error))
+        except Lost:
+            raise
+        except Exception:
+            structlog.get_logger().exception("nobody foresaw this", task_id=work.task.id)
+            return await self._salvaged(work, Outcome(reason=EndReason.INTERNAL))
 
     async def _salvaged(self, work: Work, outcome: Outcome) -> Result:
         """Hand out what the agent had done by its last checkpoint."""
-        patch = await self._preparer.last_patch(work)
+        try:
+            patch = await self._preparer.last_patch(work)
+        except NotFound:  # a checkpoint that is no longer stored
+            return Result(outcome)
         if not patch or not work.base_dir.exists():
             return Result(outcome)
         try:
@@ -174,6 +184,17 @@ class Life:
         return evidence
 
     async def _conclude(self, work: Work, result: Result) -> None:
+        if await self._again(work, result):
+            return
+        try:
+            await self._finisher.finish(work, result)
+        except Unavailable as error:
+            empty = Result(_store_away(error))
+            if not await self._again(work, empty):
+                await self._finisher.end(work, empty, [])
+
+    async def _again(self, work: Work, result: Result) -> bool:
+        """Queue another attempt where it may end otherwise and one is left."""
         reason = result.outcome.reason
         number = work.hold.number
         if reason.retryable and number < work.spec.limits.attempts and not work.cancelled:
@@ -183,8 +204,15 @@ class Life:
                 work.hold, result.outcome, new_attempt_id=again, delay_seconds=delay
             ):
                 raise Lost
-            return
-        await self._finisher.finish(work, result)
+            return True
+        return False
+
+
+def _store_away(error: Unavailable) -> Outcome:
+    """Return the outcome when the store stayed away; raises for any other part that is away."""
+    if error.code != EndReason.STORE_UNAVAILABLE.value:
+        raise error
+    return Outcome(reason=EndReason.STORE_UNAVAILABLE, detail=error.message)
 
 
 def _told(outcome: Outcome, reason: EndReason) -> Outcome:

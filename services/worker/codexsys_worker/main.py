@@ -13,6 +13,7 @@ from codexsys_worker.finish import Finisher
 from codexsys_worker.folders import Folders
 from codexsys_worker.intake import Intake
 from codexsys_worker.life import Life
+from codexsys_worker.patience import PatientObjects
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.reconcile import Reconciler
 from codexsys_worker.room import Rooms
@@ -48,10 +49,11 @@ def worker_services(platform: Platform, backend: SandboxBackend) -> list[Service
 
 
 def _life(platform: Platform, backend: SandboxBackend) -> Life:
+    objects = PatientObjects(platform.objects, seconds=platform.settings.store_patience_seconds)
     preparer = Preparer(
         attempts=platform.attempts,
         tasks=platform.tasks,
-        objects=platform.objects,
+        objects=objects,
         artifacts=platform.artifacts,
         checkpoints=platform.checkpoints,
         git=platform.git,
@@ -68,7 +70,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
     )
     finisher = Finisher(
         attempts=platform.attempts,
-        objects=platform.objects,
+        objects=objects,
         logs=platform.logs,
         outbox=platform.outbox,
         queue=platform.queue,

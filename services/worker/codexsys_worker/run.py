@@ -28,8 +28,13 @@ _EXITS = {
     7: EndReason.CONTEXT_OVERFLOW,
     8: EndReason.COMMAND_FAILED,
     9: EndReason.SANDBOX_NETWORK_OPEN,
+    10: EndReason.GATEWAY_UNAVAILABLE,
     143: EndReason.CANCELLED,
 }
+
+
+_MAY_BE_MEMORY = (EndReason.COMMAND_FAILED, EndReason.AGENT_CRASHED)
+"""Ends whose cause was memory, when the phase lost a process to it."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,8 @@ def _outcome(end: PhaseEnd, collected: Collected) -> Outcome:
         EndReason.STEPS_EXHAUSTED,
     ):
         reason = EndReason(code)
+    if end.oom_killed and reason in _MAY_BE_MEMORY:
+        reason = EndReason.OUT_OF_MEMORY
     return Outcome(
         reason=reason, detail=str(result.get("summary") or result.get("detail", ""))[:2000]
     )
@@ -162,6 +169,6 @@ def _result(collected: Collected) -> dict[str, Any]:
     """Read what the agent says of itself: words for a person, never the verdict."""
     try:
         result = json.loads(collected.outputs.get("result.json", b"{}"))
-    except ValueError:
+    except (ValueError, RecursionError):  # nested without end, to bring the worker down
         return {}
     return result if isinstance(result, dict) else {}

@@ -101,7 +101,8 @@ async def _setup_phase(room: Room, spec: TaskSpec, phase: PhaseSpec) -> None:
         raise StageFailed(outcome)
     if end.exit_code:
         detail = f"The {phase.name} script ended with exit status {end.exit_code}."
-        raise StageFailed(Outcome(reason=EndReason.SETUP_FAILED, detail=detail))
+        reason = EndReason.OUT_OF_MEMORY if end.oom_killed else EndReason.SETUP_FAILED
+        raise StageFailed(Outcome(reason=reason, detail=detail))
 
 
 async def _look_for_secrets(room: Room, values: list[str]) -> None:

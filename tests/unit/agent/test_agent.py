@@ -123,7 +123,7 @@ def test_a_model_recovers_from_short_faults(run_agent: Worker) -> None:
 def test_nothing_at_the_door_is_its_own_exit(run_agent: Worker) -> None:
     with scripted_door(FINISH) as door:
         url = door.url
-    assert run_agent(url) == 9
+    assert run_agent(url) == 10
 
 
 def test_most_of_the_steps_gone_is_said_once(run_agent: Worker) -> None:

@@ -7,7 +7,8 @@ the name up to its first `-`, in capitals):
 - `DUMMY_DELAY`: seconds before it ends; `DUMMY_EXIT`: its exit code
 - `DUMMY_CHATTER`: so many numbered lines of output
 - `DUMMY_OOM=1`: it ends with `out_of_memory`; `DUMMY_END=<reason>`: with any other reason
-- `DUMMY_START_FAILURE=1`: `start` raises `SandboxError`
+- `DUMMY_OOM_CHILD=1`: some process of it was killed for memory, though it ends by itself
+- `DUMMY_START_FAILURE=1`: `start` raises `SandboxError`; `DUMMY_BUG=1`: an error of no known kind
 - `DUMMY_PATCH`: the patch that a collect phase gives back, also when an earlier phase had it
 - `DUMMY_COLLECT`: a JSON object of name → text, members beside it (`output/answer.md`, …)
 

@@ -68,6 +68,8 @@ class DummyBackend:
         steer = _steer(folder, phase)
         if steer.get("START_FAILURE") == "1":
             raise SandboxError(f"phase {phase.name} was told not to start")
+        if steer.get("BUG") == "1":
+            raise RuntimeError(f"phase {phase.name} was told to fail as nobody foresaw")
         text = json.dumps(
             {
                 "name": phase.name,

@@ -6,7 +6,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.event_rows import append_event
-from codexsys_adapters.sql.tables import ARTIFACTS, SANDBOXES, TASKS
+from codexsys_adapters.sql.tables import ARTIFACTS, LOG_STREAMS, SANDBOXES, TASKS
 from codexsys_adapters.sql.times import after_sql, now_sql
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.end_reasons import EndReason
@@ -93,3 +93,6 @@ async def queue_again(
             "queue_until": after_sql(patience + delay_seconds),
         },
     )
+    # An owner that sealed them did not come to its end: the next one writes on.
+    streams = update(LOG_STREAMS).where(LOG_STREAMS.c.task_id == hold.task_id)
+    await connection.execute(streams.values(sealed_at=None))

@@ -4,8 +4,10 @@ from sqlalchemy import Update, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.fenced import held
 from codexsys_adapters.sql.tables import LOG_CHUNKS, LOG_STREAMS
 from codexsys_adapters.sql.times import now_sql
+from codexsys_core.attempt import Hold
 from codexsys_core.errors import Conflict
 from codexsys_core.log import CHUNK_BYTES, PUBLIC_STREAMS, LogChunk, Redactor
 
@@ -94,13 +96,16 @@ class SqlLogs:
 
         return await self._database.look(statements)
 
-    async def seal(self, task_id: str, stream: str) -> int:
-        """Let nothing be added any more; return the size."""
+    async def seal(self, hold: Hold, stream: str) -> int | None:
+        """Let nothing be added any more as long as the holder owns the task; return the size."""
 
-        async def statements(connection: AsyncConnection) -> int:
-            size, sealed = await _lock(connection, task_id, stream)
+        async def statements(connection: AsyncConnection) -> int | None:
+            if not await held(connection, hold):
+                return None
+            size, sealed = await _lock(connection, hold.task_id, stream)
             if not sealed:
-                await connection.execute(_stream(task_id, stream).values(sealed_at=now_sql()))
+                row = _stream(hold.task_id, stream)
+                await connection.execute(row.values(sealed_at=now_sql()))
             return size
 
         return await self._database.transact(statements)
