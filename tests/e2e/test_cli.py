@@ -213,3 +213,25 @@ def test_a_folder_without_git_is_sent_whole(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(NothingToPack):
         pack(tmp_path / "empty", tmp_path / "empty.zip")
+
+
+@pytest.mark.parametrize(
+    ("source", "prompt", "said"),
+    [
+        ("http://example.org/a.git", "hi", "The URL must begin with https://. [url_refused]"),
+        ("https://example.org/a.git", "", "/prompt: Say what should be done. [invalid]"),
+        ("nowhere", "hi", "nowhere is neither a URL nor a folder nor a zip"),
+    ],
+)
+async def test_a_refusal_is_one_sentence(
+    terminal: Terminal, source: str, prompt: str, said: str
+) -> None:
+    done = await terminal.run("submit", source, prompt)
+    assert (done.code, done.out, done.err) == (2, "", f"codexsys: {said}\n")
+
+
+async def test_an_attempt_that_is_repeated_says_why(terminal: Terminal) -> None:
+    done = await terminal.run("submit", "https://nowhere.invalid/a.git", "hi", "--wait")
+    assert done.code == 3
+    assert "attempt ended: host_unknown; the next one begins in 2 s" in done.err
+    assert "The host nowhere.invalid is not known." in done.out

@@ -110,7 +110,7 @@ def _said(error: Any) -> str:
         return "There is no such field."
     if error["type"] == "missing":
         return "This field is required."
-    said = str(error["msg"])
+    said = str(error["msg"]).removeprefix("Value error, ")
     return said[:1].upper() + said[1:] + ("" if said.endswith(".") else ".")
 
 

@@ -281,13 +281,14 @@ def _table(tasks: "list[Task]") -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    widths = {"id": 31, "status": 9, "verdict": 14}
-    for name in ("id", "status", "verdict", "created", "prompt"):
+    widths = {"id": 31, "status": 9, "verdict": 14, "created, UTC": 12}
+    for name in ("id", "status", "verdict", "created, UTC", "prompt"):
         # Whole, so that it can be copied; only the prompt gives way on a narrow terminal.
         table.add_column(name, no_wrap=True, min_width=widths.get(name))
     for task in tasks:
         prompt = " ".join(task["prompt"].split())[:60]
-        row = (task["id"], task["status"], task["verdict"] or "", task["created_at"][:19], prompt)
+        created = task["created_at"][5:16].replace("T", " ")
+        row = (task["id"], task["status"], task["verdict"] or "", created, prompt)
         table.add_row(*(Text(cell) for cell in row))
     out().print(table)
 

@@ -25,10 +25,11 @@ def explained(error: Exception) -> tuple[str | None, Exit]:
 
 
 def _of_api(error: ApiError) -> tuple[str, Exit]:
-    fields = "; ".join(f"{each.get('pointer')}: {each.get('detail')}" for each in error.errors)
-    told = f"{error.title}: {error.detail}" + (
-        f" ({fields})" if fields and fields not in error.detail else ""
-    )
+    told = error.detail or error.title
+    fields = [f"{each.get('pointer')}: {each.get('detail')}" for each in error.errors]
+    more = [field for field in fields if field != told and not field.endswith(f": {told}")]
+    if more:
+        told += f" ({'; '.join(more)})"
     if error.status in _NOT_ALLOWED:
         return f"{told} [{error.code}]", Exit.NOT_FOUND
     return f"{told} [{error.code}]", Exit.USAGE if error.status in _WRONG else Exit.FAILURE

@@ -119,7 +119,8 @@ def _note(event: Event) -> str:
         told = str(data.get("summary") or data.get("command") or data.get("path") or "")
         return f"{data.get('tool', data.get('name', 'tool'))}: {told}".strip()[:160]
     if event["type"] == "task.attempt_ended":
-        return f"attempt ended: {data.get('reason', '')}"
+        pause = float(data.get("delay_seconds") or 0)
+        return f"attempt ended: {data.get('end_reason', '')}; the next one begins in {pause:.0f} s"
     return ""
 
 

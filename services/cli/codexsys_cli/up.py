@@ -5,7 +5,7 @@ from codexsys_cli.output import say
 from codexsys_cli.whole import Running, run_whole, with_free_ports
 from codexsys_wiring.doctor import sandbox_advice
 from codexsys_wiring.service import run
-from codexsys_wiring.settings import Settings
+from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
 
 
@@ -33,5 +33,10 @@ def _tell(running: Running) -> None:
     say(f"API:     {api.url}/api/v1  ({api.url}/docs)")
     say(f"Model:   {model}")
     say(f"Data:    {settings.data_dir}")
-    say(f"Client commands of this user find it by themselves ({settings.data_dir / CLIENT_FILE}).")
+    usual = settings.data_dir == load_settings().data_dir
+    here = "" if usual else f" where CODEXSYS_DATA_DIR={settings.data_dir} is set"
+    say(f"Client commands of this user find it by themselves{here}; from elsewhere they need")
+    say(
+        f"CODEXSYS_URL={api.url} and CODEXSYS_API_KEY, which is in {settings.data_dir / CLIENT_FILE}."
+    )
     say("Ctrl-C ends it.")
