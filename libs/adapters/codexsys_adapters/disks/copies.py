@@ -10,14 +10,35 @@ _CLONE = 0x40049409  # FICLONE
 _CHUNK = 64 << 20
 
 
-def sparse(source: Path, target: Path) -> None:
+def sparse(source: Path, target: Path, *, durable: bool = False) -> None:
     """Copy a file; OSError leaves a target that is not whole."""
-    with source.open("rb") as given, target.open("xb") as made:
-        try:
-            fcntl.ioctl(made, _CLONE, given.fileno())
-        except OSError:  # another file system, or one that cannot share
-            _copy_data(given.fileno(), made.fileno())
-        os.fsync(made.fileno())
+    with source.open("rb", buffering=0) as given, target.open("xb", buffering=0) as made:
+        _copy(given.fileno(), made.fileno())
+        if durable:
+            os.fsync(made.fileno())
+
+
+def tree(source: Path, target: Path, owner: int) -> None:
+    """Copy folders and files that are our own, and make them somebody else's; no links, no modes."""
+    target.mkdir(mode=0o755, exist_ok=True)
+    os.chown(target, owner, owner)
+    for entry in os.scandir(source):
+        if entry.is_dir(follow_symlinks=False):
+            tree(Path(entry.path), target / entry.name, owner)
+        elif entry.is_file(follow_symlinks=False):
+            with (
+                Path(entry.path).open("rb", buffering=0) as given,
+                (target / entry.name).open("wb", buffering=0) as made,
+            ):
+                _copy(given.fileno(), made.fileno())
+                os.fchown(made.fileno(), owner, owner)
+
+
+def _copy(given: int, made: int) -> None:
+    try:
+        fcntl.ioctl(made, _CLONE, given)
+    except OSError:  # another file system, or one that cannot share
+        _copy_data(given, made)
 
 
 def _copy_data(given: int, made: int) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ _SPARE_BYTES = 4 << 20
 _MOST_INODES_PER_GROUP = 8 * _BLOCK
 _GROUP_BYTES = 8 * _BLOCK * _BLOCK
 _SECONDS = 60.0
+_MOST_BLANKS = 32
 _PACKAGES = Path(__file__).parents[2]
 _TRY = (
     "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
@@ -50,14 +52,17 @@ class Disk:
         self.files = folder / "files"
         """Where the sandbox's folders are, while it is mounted."""
 
-    def make(self, *, megabytes: int, inodes: int) -> None:
-        """Make the image, empty; one that was there before is replaced, never written to."""
-        size = megabytes << 20
-        wanted = min(inodes, -(-size // _GROUP_BYTES) * _MOST_INODES_PER_GROUP)
+    def make(self, *, megabytes: int, inodes: int, blanks: Path | None = None) -> None:
+        """Make the image, empty; one that was there before is replaced, never written to.
+
+        Empty ones of a size are alike: one of each is kept in `blanks`, where that is given.
+        """
         draft = self.image.with_suffix(".new")
-        with draft.open("wb") as file:
-            os.truncate(file.fileno(), size + wanted * _INODE + _SPARE_BYTES)
-        _run([*_MAKE, "-N", str(wanted), "--", str(draft)])
+        draft.unlink(missing_ok=True)
+        if blanks is None:
+            _make_image(draft, megabytes, inodes)
+        else:
+            copies.sparse(_blank(blanks, megabytes, inodes), draft)
         for place in (self._mounted, self._over, self.files):
             place.mkdir(exist_ok=True)
         draft.replace(self.image)
@@ -72,9 +77,9 @@ class Disk:
                 kernel.mount_image(self.image, self._mounted, read_only=False)
                 self._lay_out(full=not layers)
                 if layers:
-                    self._mount_over(layers, namespace)
+                    self._mount_over(layers, namespace())
                 else:
-                    kernel.mount_mapped(self._mounted / "files", self.files, namespace)
+                    kernel.mount_mapped(self._mounted / "files", self.files, namespace())
             except OSError:
                 self.unmount()
                 raise
@@ -94,7 +99,7 @@ class Disk:
         change = kernel.REMOUNT | kernel.NO_SETUID | kernel.NO_DEVICES | kernel.NO_TIMES
         kernel.mount("none", self._mounted, flags=change | kernel.READ_ONLY)
         try:
-            copies.sparse(self.image, target)
+            copies.sparse(self.image, target, durable=True)
         finally:
             kernel.mount("none", self._mounted, flags=change)
 
@@ -170,6 +175,28 @@ def try_here(scratch: Path) -> str:
         finally:
             disk.remove()
     return "" if owner == _ON_DISK + 1 else "mounts here cannot map owners"
+
+
+def _make_image(path: Path, megabytes: int, inodes: int) -> None:
+    size = megabytes << 20
+    wanted = min(inodes, -(-size // _GROUP_BYTES) * _MOST_INODES_PER_GROUP)
+    with path.open("wb") as file:
+        os.truncate(file.fileno(), size + wanted * _INODE + _SPARE_BYTES)
+    _run([*_MAKE, "-N", str(wanted), "--", str(path)])
+
+
+def _blank(folder: Path, megabytes: int, inodes: int) -> Path:
+    """Return an empty image of this size, made now if there is none; the least used make room."""
+    blank = folder / f"{megabytes}-{inodes}"
+    if not blank.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = folder / f"{secrets.token_hex(8)}.new"
+        _make_image(draft, megabytes, inodes)
+        draft.replace(blank)
+        by_age = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        for old in by_age[:-_MOST_BLANKS]:
+            old.unlink(missing_ok=True)
+    return blank
 
 
 def _run(argv: list[str]) -> str:

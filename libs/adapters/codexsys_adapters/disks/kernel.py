@@ -4,11 +4,12 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import functools
 import os
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 READ_ONLY, NO_SETUID, NO_DEVICES, REMOUNT, NO_TIMES = 1, 2, 4, 32, 1024
@@ -77,30 +78,35 @@ def mount_mapped(source: Path, target: Path, namespace: int) -> None:
 
 
 @contextlib.contextmanager
-def mapping(inside: int, outside: int) -> Iterator[int]:
-    """Give a user namespace that maps one user and group to another, for `mount_mapped`.
+def mapping(inside: int, outside: int) -> Iterator[Callable[[], int]]:
+    """Give what returns a user namespace that maps one user and group to another.
 
-    Root stays root in it: an overlay keeps folders of its own beside the sandbox's.
+    Root stays root in it: an overlay keeps folders of its own beside the sandbox's. It is made
+    meanwhile, by a process that holds it until it is asked for.
     """
-    with subprocess.Popen(
-        ["/usr/bin/unshare", "--user", "/bin/cat"],
-        env={},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        bufsize=0,
-    ) as holder:
-        try:
+    with contextlib.ExitStack() as stack:
+        holder = stack.enter_context(
+            subprocess.Popen(
+                ["/usr/bin/unshare", "--user", "/bin/cat"],
+                env={},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+        )
+        stack.callback(holder.kill)
+
+        @functools.cache
+        def namespace() -> int:
             _hear(holder)  # cat answers from within the namespace
             for name in ("uid_map", "gid_map"):
                 Path(f"/proc/{holder.pid}/{name}").write_text(f"0 0 1\n{inside} {outside} 1\n")
-            namespace = os.open(f"/proc/{holder.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            holder.kill()
-    try:
+            found = os.open(f"/proc/{holder.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, found)
+            return found
+
         yield namespace
-    finally:
-        os.close(namespace)
 
 
 def _hear(holder: "subprocess.Popen[bytes]") -> None:

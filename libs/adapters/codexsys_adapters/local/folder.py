@@ -5,7 +5,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from codexsys_adapters.disks import copies
 from codexsys_adapters.disks.image import Disk
 from codexsys_adapters.local import cage, ground, limits
 from codexsys_adapters.local.nursery import Nursery
@@ -71,25 +71,20 @@ class Folder:
 
     def _fill(self, setup: dict[str, Any], base: Path, token: str) -> None:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copytree(base, self._path / "base.git", dirs_exist_ok=True)
+        copies.tree(base, self._path / "base.git", setup["uid"])  # git trusts what is its user's
         for name in ("files", "etc", "phases"):
             (self._path / name).mkdir(exist_ok=True)
         for name, text in cage.etc_files().items():
             (self._path / "etc" / name).write_text(text)
-        if setup["root"]:
-            self._give_away(setup["uid"], setup["gid"])
         if setup["disk"]:
             allowed = setup["limits"]
-            Disk(self._path).make(megabytes=allowed["disk_mb"], inodes=allowed["inodes"])
+            Disk(self._path).make(
+                megabytes=allowed["disk_mb"],
+                inodes=allowed["inodes"],
+                blanks=Path(setup["layers"]).with_name("blanks"),
+            )
         _write_private(self._path / "token", token)
         _write_private(self._path / "spec.json", json.dumps(setup))
-
-    def _give_away(self, uid: int, gid: int) -> None:
-        """Make the sandbox's user the owner of its base, or git there would not trust it."""
-        for folder, children, files in os.walk(self._path / "base.git"):
-            os.chown(folder, uid, gid)
-            for name in (*children, *files):
-                os.chown(Path(folder, name), uid, gid, follow_symlinks=False)
 
     def lay_down(self, told: dict[str, Any], files: dict[str, bytes]) -> None:
         """Write a phase and its files, unless it is there already."""

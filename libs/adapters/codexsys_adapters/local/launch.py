@@ -7,7 +7,7 @@ in a process that others share.
 import os
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,8 @@ _OOM_SCORE = "500"
 class Launch:
     """What is to be done before exec."""
 
-    groups: Sequence[str]
-    """Folders of the control groups to join."""
+    join: Callable[[], None]
+    """Joins the control groups."""
     stage: Mapping[str, str]
     """Name → folder to bind before root is dropped; empty for an ordinary user."""
     rlimits: Mapping[int, int]
@@ -37,9 +37,7 @@ class Launch:
             os._exit(1)
 
     def _do(self) -> None:
-        own = str(os.getpid())
-        for folder in self.groups:
-            Path(folder, "cgroup.procs").write_text(own)
+        self.join()
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
         if self.stage:
             _stage(self.stage)

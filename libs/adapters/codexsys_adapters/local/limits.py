@@ -28,6 +28,9 @@ class Group(Protocol):
     def make(self, memory: int, pids: int, quota: int) -> None:
         """Make it with its limits; OSError where that cannot be had."""
 
+    def join(self) -> None:
+        """Become a member: called in a process with one thread, which will be the phase's first."""
+
     def look(self, inside: int) -> str | None:
         """Look at the running phase, every moment; return why it has to end, if it has to."""
 

@@ -15,6 +15,10 @@ import sys
 import threading
 import weakref
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 READY = b"ready"
 _START_SECONDS = 30.0
@@ -99,9 +103,8 @@ def _read(descriptor: int) -> bytes:
 
 def breed(descriptor: int) -> None:
     """Fork a supervisor for each request, until nobody can ask any more."""
-    from codexsys_adapters.local import supervisor  # noqa: PLC0415 - it is what takes time
-    from codexsys_adapters.walls import control, door  # noqa: F401, PLC0415 - and these
-
+    supervisor = _load()
+    gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as asked:
@@ -117,3 +120,12 @@ def breed(descriptor: int) -> None:
             for answer in answers:
                 with contextlib.suppress(OSError):
                     os.close(answer)
+
+
+def _load() -> "ModuleType":
+    """Load everything that a supervisor may need: it is what takes time."""
+    from codexsys_adapters.local import split, supervisor, unified, watched  # noqa: F401, PLC0415
+    from codexsys_adapters.walls import control, door, seccomp  # noqa: F401, PLC0415
+
+    seccomp.program()
+    return supervisor

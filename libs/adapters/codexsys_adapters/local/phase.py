@@ -123,7 +123,7 @@ class Phase:
             stderr=subprocess.PIPE if self._told["output"] == "binary" else subprocess.STDOUT,
             pass_fds=(arguments, filtered, gate, tell),
             cwd="/",
-            preexec_fn=Launch(self._group.folders, caged.stage, self._rlimits()),  # noqa: PLW1509
+            preexec_fn=Launch(self._group.join, caged.stage, self._rlimits()),  # noqa: PLW1509
         )
         os.close(tell)
         stack.callback(self._kill, process)

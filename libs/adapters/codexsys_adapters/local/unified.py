@@ -42,6 +42,9 @@ class UnifiedGroup:
         (self._folder / "pids.max").write_text(str(pids))
         (self._folder / "cpu.max").write_text(f"{quota} {CPU_PERIOD}")
 
+    def join(self) -> None:
+        (self._folder / "cgroup.procs").write_text("0")
+
     def look(self, inside: int) -> None:
         """Leave it to the kernel."""
 

@@ -30,6 +30,9 @@ class WatchedGroup:
     def make(self, memory: int, pids: int, quota: int) -> None:
         """Make nothing."""
 
+    def join(self) -> None:
+        """Join nothing."""
+
     def look(self, inside: int) -> str | None:
         self._wall_in(inside)
         found = _descendants(inside)

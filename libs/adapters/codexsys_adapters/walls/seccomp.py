@@ -5,6 +5,7 @@ import json
 import platform
 import struct
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -66,6 +67,7 @@ _MACHINES = {
 }
 
 
+@cache
 def program(machine: str = "") -> bytes:
     """Return the filter for `bwrap --seccomp`; KeyError on a machine we have no numbers for."""
     numbers = _MACHINES[machine or platform.machine()]
