@@ -1,8 +1,11 @@
 """The engine's API as this adapter uses it: sessions, and errors in our words."""
 
+import asyncio
 import contextlib
 import json
+import struct
 from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -16,6 +19,7 @@ LABEL = "codexsys.dev/"
 NOT_FOUND, CONFLICT, NOT_MODIFIED = 404, 409, 304
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 120.0
+_FRAME = struct.Struct(">BxxxL")
 
 
 class Engine:
@@ -73,6 +77,32 @@ def unless(*statuses: int) -> Iterator[None]:
     except DockerError as error:
         if error.status not in statuses:
             raise
+
+
+@contextlib.asynccontextmanager
+async def log_of(docker: Docker, name: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Give what a container says, in pieces, from its start to its end.
+
+    The driver's own way of doing this leaves its connection open when one stops listening.
+    """
+    await docker.containers.container(name).show()  # or fail as the driver does
+    url = f"{docker.docker_host}/{docker.api_version}/containers/{name}/logs"
+    wanted = {"stdout": "1", "stderr": "1", "follow": "1"}
+    forever = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
+    async with docker.session.get(url, params=wanted, timeout=forever) as response:
+        if response.status != HTTPStatus.OK:
+            raise DockerError(response.status, await response.text())
+        yield _unframed(response.content)
+
+
+async def _unframed(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Take the engine's framing off: a stream's number and a length before each piece."""
+    while True:
+        try:
+            header = await stream.readexactly(_FRAME.size)
+            yield await stream.readexactly(_FRAME.unpack(header)[1])
+        except asyncio.IncompleteReadError:
+            return
 
 
 async def remove(container: DockerContainer) -> None:

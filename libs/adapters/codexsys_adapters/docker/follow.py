@@ -10,7 +10,7 @@ from typing import Any
 
 from aiodocker.exceptions import DockerError
 
-from codexsys_adapters.docker.engine import NOT_FOUND, Engine
+from codexsys_adapters.docker.engine import NOT_FOUND, Engine, log_of
 from codexsys_adapters.docker.folder import Folder
 from codexsys_core.clock import Clock
 from codexsys_core.errors import SandboxError
@@ -40,7 +40,7 @@ class Follower:
         self._let_go = weakref.finalize(self, os.close, self._spool)
         self._have = 0
         self._skip = 0
-        self._noise = ""
+        self._noise = b""
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -97,28 +97,28 @@ class Follower:
     async def _listen(self) -> dict[str, Any] | None:
         """Read the log from its start; None when the container still runs after its end."""
         self._skip = self._have
-        rest = ""
+        rest = b""
         async with self._engine.session() as docker:
-            container = docker.containers.container(self._container)
-            async for text in container.log(stdout=True, stderr=True, follow=True):
-                *lines, rest = (rest + text).split("\n")
-                for line in lines:
-                    self._hear(line)
+            async with log_of(docker, self._container) as pieces:
+                async for piece in pieces:
+                    *lines, rest = (rest + piece).split(b"\n")
+                    for line in lines:
+                        self._hear(line)
             if self.end:
                 return self.end
-            state = (await container.show())["State"]
+            state = (await docker.containers.container(self._container).show())["State"]
         return None if state["Running"] or state["Status"] == "created" else self._unsaid(state)
 
-    def _hear(self, line: str) -> None:
+    def _hear(self, line: bytes) -> None:
         kind, text = line[:1], line[1:]
-        if kind == "o":
+        if kind == b"o":
             self._keep(base64.b64decode(text))
-        elif kind == "e" and text.startswith("{"):
+        elif kind == b"e" and text.startswith(b"{"):
             self.end = json.loads(text)
-        elif line == "s":
+        elif line == b"s":
             self.started.set()
         else:
-            self._noise = (self._noise + line + "\n")[-_NOISE:]
+            self._noise = (self._noise + line + b"\n")[-_NOISE:]
 
     def _keep(self, data: bytes) -> None:
         new = data[self._skip :]
@@ -133,7 +133,7 @@ class Follower:
             return {"reason": "signalled"}
         if state["OOMKilled"]:
             return {"reason": "out_of_memory", "oom_killed": True}
-        said = self._noise.strip() or f"exit code {state['ExitCode']}"
+        said = self._noise.decode(errors="replace").strip() or f"exit code {state['ExitCode']}"
         return _lost(f"the container ended without saying why: {said}")
 
     def _judged(self, end: dict[str, Any]) -> dict[str, Any]:

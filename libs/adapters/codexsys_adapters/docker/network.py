@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from aiodocker import Docker
-from aiodocker.containers import DockerContainer
 
 from codexsys_adapters.docker import images, parts
 from codexsys_adapters.docker.engine import (
     NOT_MODIFIED,
     containers_of,
     ensure,
+    log_of,
     remove,
     unless,
 )
@@ -22,7 +22,7 @@ from codexsys_adapters.walls.addresses import TRIE, own_addresses
 from codexsys_adapters.walls.rules import effective
 
 NONE = "none"
-_READY = "ready"
+_READY = b"ready"
 
 
 class NoNetwork(Exception):
@@ -70,7 +70,7 @@ class Network:
         container = await ensure(docker, name, parts.gate(sandbox, told["name"], plan))
         with unless(NOT_MODIFIED):
             await container.start()
-        await _must_be_ready(container)
+        await _must_be_ready(docker, name)
         return f"container:{name}"
 
     def _rules(self, asked: Sequence[str]) -> dict[str, Any]:
@@ -82,11 +82,12 @@ class Network:
         return {"allow": list(self.allow), "asked": list(asked), "deny": deny}
 
 
-async def _must_be_ready(container: DockerContainer) -> None:
+async def _must_be_ready(docker: Docker, name: str) -> None:
     """Wait until the gate says that its rules are loaded and were read back."""
-    said = ""
-    async for text in container.log(stdout=True, stderr=True, follow=True):
-        said += text
-        if _READY in said.splitlines():
-            return
-    raise NoNetwork(said.strip()[-300:] or "the gate ended")
+    said = b""
+    async with log_of(docker, name) as pieces:
+        async for piece in pieces:
+            said += piece
+            if _READY in said.splitlines():
+                return
+    raise NoNetwork(said.decode(errors="replace").strip()[-300:] or "the gate ended")

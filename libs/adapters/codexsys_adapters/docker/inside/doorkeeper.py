@@ -56,7 +56,7 @@ class _Lifelines:
         """Tell all, and leave: the token is no longer good."""
         for line in self._held:
             with contextlib.suppress(OSError):
-                line.sendall(b"the sandbox's row has ended")
+                line.sendall(b"1")
         os._exit(0)
 
 

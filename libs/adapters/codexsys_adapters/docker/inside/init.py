@@ -162,9 +162,10 @@ class Init:
 
     def _cut(self) -> None:
         """Hear why the door let go of us."""
-        said = self._lifeline.recv(64) if self._lifeline else b""
-        self._reason = "signalled" if said else "sandbox_failed"
-        self._detail = said.decode() or "the door is gone"
+        if self._lifeline and self._lifeline.recv(1):
+            self._reason = "signalled"
+        else:
+            self._reason, self._detail = "sandbox_failed", "the door is gone"
         self._lifeline = None
 
     def _enforce(self) -> None:
