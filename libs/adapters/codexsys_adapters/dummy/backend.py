@@ -7,9 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
+from codexsys_adapters.dummy.part import TERMINATED, Part, part
 from codexsys_core.errors import SandboxError
 from codexsys_core.sandbox import (
     Created,
@@ -20,8 +20,17 @@ from codexsys_core.sandbox import (
     silent,
 )
 
-_POLL_SECONDS = 0.02
-_PROCESS = Path(__file__).with_name("process.py")
+_SHORTEST_POLL_SECONDS, _POLL_SECONDS = 0.002, 0.02
+# Waits as long as it is told, holding the lock, and moves the end into its place: no interpreter,
+# so that thousands of dummies are cheap.
+_PROCESS = """
+trap 'end=stopped' TERM
+exec 9>"$1.lock" && flock 9 && echo $$ >&9 && echo ready || exit 1
+exec >/dev/null 2>&1
+end=over
+[ "$2" = 0 ] || { sleep "$2" 9>&- & wait $!; }
+mv "$1.$end" "$1.end"
+"""
 
 
 class DummyBackend:
@@ -70,17 +79,14 @@ class DummyBackend:
             raise SandboxError(f"phase {phase.name} was told not to start")
         if steer.get("BUG") == "1":
             raise RuntimeError(f"phase {phase.name} was told to fail as nobody foresaw")
-        text = json.dumps(
-            {
-                "name": phase.name,
-                "steer": steer,
-                "seconds": min(phase.seconds, spec["seconds"]),
-                "output_bytes": phase.output_bytes or spec["output_bytes"],
-                "order": len(list(folder.glob("*.json"))),
-            }
+        played = part(
+            phase.name,
+            steer,
+            seconds=min(phase.seconds, spec["seconds"]),
+            output_bytes=phase.output_bytes or spec["output_bytes"],
         )
-        told.write_text(text)
-        await asyncio.to_thread(_launch, folder, phase.name)
+        told.write_text(json.dumps({"steer": steer}))
+        await asyncio.to_thread(_launch, folder, phase.name, played)
 
     async def wait(self, sandbox_id: str, phase: str) -> PhaseEnd:
         """Return the phase's end as its process wrote it down."""
@@ -162,17 +168,28 @@ def _made(folder: Path, base: Path) -> Path:
 
 
 async def _ended(folder: Path, name: str) -> None:
-    while _running(folder, name):  # noqa: ASYNC110 - the process is nobody's child
-        await asyncio.sleep(_POLL_SECONDS)
+    pause = _SHORTEST_POLL_SECONDS
+    while _running(folder, name):  # the process is nobody's child
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _POLL_SECONDS)
 
 
-def _launch(folder: Path, name: str) -> None:
-    """Start the process; it leaves this one behind by forking again before it says it is ready."""
-    argv = [sys.executable, "-I", "-S", str(_PROCESS), str(folder), name]
+def _launch(folder: Path, name: str, played: Part) -> None:
+    """Start the process; it is nobody's child, and has the lock when this returns."""
+    (folder / f"{name}.out").write_bytes(played.output)
+    (folder / f"{name}.over").write_text(json.dumps(played.end))
+    (folder / f"{name}.stopped").write_text(json.dumps(TERMINATED))
+    argv = ["/usr/bin/setsid", "--fork", "/bin/sh", "-c", _PROCESS, "dummy"]
     started = subprocess.run(
-        argv, env={}, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30
+        [*argv, name, f"{played.seconds:g}"],
+        env={"PATH": "/usr/bin:/bin"},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=30,
     )
-    if started.returncode != 0:
+    if b"ready" not in started.stdout:
         raise SandboxError(f"phase {name} could not start: {started.stderr.decode()[-500:]}")
 
 
@@ -190,7 +207,7 @@ def _running(folder: Path, name: str) -> bool:
 
 def _send(folder: Path, name: str, number: int) -> None:
     try:
-        os.kill(int((folder / f"{name}.lock").read_text()), number)
+        os.killpg(int((folder / f"{name}.lock").read_text()), number)
     except ProcessLookupError:
         return  # it ended by itself meanwhile
 
