@@ -14,7 +14,7 @@ from codexsys_adapters.git.command import Git, GitTooLarge, GitTooSlow, Limits
 from codexsys_adapters.outbound import Outbound, Target
 from codexsys_core.errors import Invalid, PlatformError
 from codexsys_core.patch import PatchRefused
-from codexsys_core.source import GitSource, SourceFailure
+from codexsys_core.source import Base, GitSource, SourceFailure
 
 LOOPBACK = Outbound(allow_networks=["127.0.0.0/8"], allow_http=True)
 
@@ -47,6 +47,11 @@ async def failure(fetcher: GitFetcher, into: Path, url: str, ref: str | None = N
     assert into.name not in listed(into.parent)
     assert failed.value.detail.endswith(".")
     return failed.value.reason
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 async def test_a_base_has_one_ref_a_history_and_nothing_else(
@@ -103,6 +108,27 @@ async def test_a_mirror_that_has_the_commit_still_asks_the_remote(
     with pytest.raises(SourceFailure) as failed:
         await fetches.fetch(source, commit, tmp_path / "three", tenant="t")
     assert failed.value.reason == "source_auth"
+
+
+async def test_a_kept_base_is_the_same_and_only_the_last_ones_are_kept(
+    tmp_path: Path, root: Path, server: GitHttpServer
+) -> None:
+    fetches, source = fetcher(tmp_path), GitSource(url=server.url("a"))
+    made: list[Base] = []
+    for number in range(5):
+        commit = make_repository(root / "a", {"x": str(number)})
+        made = [
+            await fetches.fetch(source, None, tmp_path / f"{commit}-{time}", tenant="t")
+            for time in ("first", "second")
+        ]
+        assert made[0] == made[1]
+        assert made[0].commit == commit
+        first, second = (tmp_path / f"{commit}-{time}" for time in ("first", "second"))
+        assert content(first) == content(second)
+        git(second, "fsck")
+    (kept,) = (tmp_path / "mirrors").glob("*.bases")
+    assert len(listed(kept)) == 3
+    assert made[0].commit in listed(kept)
 
 
 async def test_tenants_share_no_mirror(tmp_path: Path, root: Path, server: GitHttpServer) -> None:

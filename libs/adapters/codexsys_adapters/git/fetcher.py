@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from codexsys_adapters.git.command import Git, GitFailed, Limits
+from codexsys_adapters.git.kept import KeptBases
 from codexsys_adapters.git.refs import candidates, commit_of, missing, read_list
 from codexsys_adapters.git.remote import meaning
 from codexsys_adapters.outbound import Outbound, OutboundFailure, Target
@@ -103,13 +104,26 @@ class GitFetcher:
         # A mirror that has the commit still asks the remote: access may have been taken away.
         current = await self._ask(target, source.ref if commit is None else None, any_ref=commit)
         commit = commit or current
-        async with self._mirror(tenant, target) as mirror:
+        try:
+            async with self._mirror(tenant, target, fcntl.LOCK_SH) as mirror:
+                base = await asyncio.to_thread(_kept(mirror).take, commit, into)
+            if base is None:
+                async with self._mirror(tenant, target, fcntl.LOCK_EX) as mirror:
+                    base = await self._made(target, mirror, commit, into)
+        except BaseException:
+            await asyncio.to_thread(shutil.rmtree, into, ignore_errors=True)
+            raise
+        return base
+
+    async def _made(self, target: Target, mirror: Path, commit: str, into: Path) -> Base:
+        """Make a base from the mirror, unless somebody did while we waited for it."""
+        kept = _kept(mirror)
+        base = await asyncio.to_thread(kept.take, commit, into)
+        if base is None:
             await self._bring(target, commit, mirror)
-            try:
-                return await self._take(mirror, commit, into)
-            except BaseException:
-                await asyncio.to_thread(shutil.rmtree, into, ignore_errors=True)
-                raise
+            base = await self._take(mirror, commit, into)
+            await asyncio.to_thread(kept.keep, base, into)
+        return base
 
     async def _target(self, source: GitSource) -> Target:
         try:
@@ -165,20 +179,20 @@ class GitFetcher:
         return allowed
 
     @contextlib.asynccontextmanager
-    async def _mirror(self, tenant: str, target: Target) -> AsyncIterator[Path]:
-        """Hold the tenant's mirror of this URL alone."""
+    async def _mirror(self, tenant: str, target: Target, how: int) -> AsyncIterator[Path]:
+        """Hold the tenant's mirror of this URL: alone, or (LOCK_SH) with others who only read."""
         key = hashlib.sha256("\0".join((tenant, "", target.url)).encode()).hexdigest()[:40]
         self._mirrors.mkdir(parents=True, exist_ok=True)
         with (self._mirrors / f"{key}.lock").open("w") as lock:
-            await _locked(lock)
+            await _locked(lock, how)
             mirror = self._mirrors / f"{key}.git"
-            if not mirror.exists():
+            if how == fcntl.LOCK_EX and not mirror.exists():
                 await asyncio.to_thread(lay_out, mirror)
             yield mirror
 
     async def _bring(self, target: Target, commit: str, mirror: Path) -> None:
         kept = f"refs/kept/{commit}"
-        if await self._has(mirror, kept):
+        if (mirror / kept).exists():  # never packed: nothing but this makes references here
             return
         try:
             await self._git.run(
@@ -204,13 +218,6 @@ class GitFetcher:
         except asyncio.CancelledError:
             await asyncio.to_thread(shutil.rmtree, mirror, ignore_errors=True)
             raise
-
-    async def _has(self, mirror: Path, ref: str) -> bool:
-        try:
-            await self._git.run("rev-parse", "--verify", "--quiet", ref, directory=mirror)
-        except GitFailed:
-            return False
-        return True
 
     async def _take(self, mirror: Path, commit: str, into: Path) -> Base:
         """Copy one commit and its history from the mirror, and look at what it holds."""
@@ -262,10 +269,14 @@ class GitFetcher:
             )
 
 
-async def _locked(lock: IO[str]) -> None:
+def _kept(mirror: Path) -> KeptBases:
+    return KeptBases(mirror.with_suffix(".bases"))
+
+
+async def _locked(lock: IO[str], how: int) -> None:
     """Wait for the lock without holding up the loop; the kernel frees it when we die."""
     while True:
         with contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
             return
         await asyncio.sleep(0.05)
