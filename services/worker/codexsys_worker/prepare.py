@@ -2,11 +2,12 @@
 
 import asyncio
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from codexsys_core.artifact import ArtifactStore, ObjectStore
 from codexsys_core.attempt import AttemptStore
-from codexsys_core.checkpoint import CheckpointStore
+from codexsys_core.checkpoint import Checkpoint, CheckpointStore
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound
 from codexsys_core.patch import PatchBench
@@ -19,8 +20,16 @@ from codexsys_core.source import (
     ZipReader,
     ZipSource,
 )
-from codexsys_core.task import TaskStore
+from codexsys_core.task import Task, TaskStore
 from codexsys_worker.work import Lost, Prepared, Work
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """A checkpoint that is carried on, and the task that made it."""
+
+    task: Task
+    checkpoint: Checkpoint
 
 
 class Preparer:
@@ -49,12 +58,18 @@ class Preparer:
 
     async def prepare(self, work: Work) -> Prepared:
         """Fetch, unpack or take from the store; raises `SourceFailure`."""
+        earlier = await self._carried_on(work)
         base = work.task.base
         if base is not None and base.object is not None:
             await self._restore(base.object, work.base_dir)
         else:
-            base = await self._found(work)
-        await self._earlier_work(work)
+            base = await self._found(work, earlier)
+        try:
+            await self._take_up(work, earlier)
+        except NotFound:
+            raise SourceFailure(
+                EndReason.SOURCE_GONE, "The work so far is no longer stored."
+            ) from None
         setup = await self._bench.read(work.base_dir, base.tree, "setup.sh")
         return Prepared(base=base, has_setup=setup is not None)
 
@@ -63,8 +78,8 @@ class Preparer:
         checkpoint = await self._checkpoints.last(work.task.id)
         return await self._objects.get(f"{checkpoint.object}/patch") if checkpoint else b""
 
-    async def _found(self, work: Work) -> Base:
-        base = await self._fetch(work)
+    async def _found(self, work: Work, earlier: _Earlier | None) -> Base:
+        base = await self._fetch(work, earlier)
         archive = work.folder / "base.tar.gz"
         await self._bench.pack(work.base_dir, archive)
         name = f"codexsys-code/processed_code/{work.task.id}/base.tar.gz"
@@ -75,7 +90,10 @@ class Preparer:
             raise Lost
         return stands
 
-    async def _fetch(self, work: Work) -> Base:
+    async def _fetch(self, work: Work, earlier: _Earlier | None) -> Base:
+        """Find the base; a checkpoint that is carried on needs the one that it was made on."""
+        if earlier is not None and earlier.task.base and earlier.task.base.object:
+            return await self._taken_from(earlier.task.base, earlier.task.base.object, work)
         source = work.spec.source
         if isinstance(source, GitSource):
             return await self._git.fetch(source, None, work.base_dir, tenant=work.task.tenant_id)
@@ -104,8 +122,11 @@ class Preparer:
         earlier = await self._tasks.get(source.task_id, tenant_id=work.task.tenant_id)
         if earlier.base is None or earlier.base.object is None:
             raise SourceFailure(EndReason.SOURCE_GONE, "The earlier task has no stored source.")
-        await self._restore(earlier.base.object, work.base_dir)
-        return earlier.base.model_copy(update={"object": None})
+        return await self._taken_from(earlier.base, earlier.base.object, work)
+
+    async def _taken_from(self, base: Base, name: str, work: Work) -> Base:
+        await self._restore(name, work.base_dir)
+        return base.model_copy(update={"object": None})
 
     async def _restore(self, name: str, into: Path) -> None:
         archive = into.with_suffix(".tar.gz")
@@ -118,16 +139,23 @@ class Preparer:
         await self._bench.unpack(archive, into)
         archive.unlink()
 
-    async def _earlier_work(self, work: Work) -> None:
-        """Find what the agent, an earlier attempt or the task before had done so far."""
-        for task_id in (work.task.id, work.task.retry_of):
-            checkpoint = await self._checkpoints.last(task_id) if task_id else None
-            if checkpoint is not None:
-                work.earlier_patch = await self._objects.get(f"{checkpoint.object}/patch")
-                if task_id == work.task.id:
-                    work.engine_state = await self._objects.get(f"{checkpoint.object}/state")
-                return
-        if isinstance(work.spec.source, TaskSource):
+    async def _carried_on(self, work: Work) -> _Earlier | None:
+        """Find the last checkpoint of this task, else of the one that it retries, and so on back."""
+        task = work.task
+        while (checkpoint := await self._checkpoints.last(task.id)) is None:
+            if task.retry_of is None:
+                return None
+            task = await self._tasks.get(task.retry_of, tenant_id=task.tenant_id)
+        return _Earlier(task=task, checkpoint=checkpoint)
+
+    async def _take_up(self, work: Work, earlier: _Earlier | None) -> None:
+        """Fetch what the agent, an earlier attempt or the task before had done so far."""
+        if earlier is not None:
+            place = earlier.checkpoint.object
+            work.earlier_patch = await self._objects.get(f"{place}/patch")
+            if earlier.task.id == work.task.id:
+                work.engine_state = await self._objects.get(f"{place}/state")
+        elif isinstance(work.spec.source, TaskSource):
             work.earlier_patch = await self._result_of(work.spec.source.task_id)
 
     async def _result_of(self, task_id: str) -> bytes:
