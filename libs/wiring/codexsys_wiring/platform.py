@@ -1,5 +1,6 @@
 """Open the platform: the one place that chooses adapters, each port by one URL."""
 
+import asyncio
 import os
 import secrets
 import socket
@@ -36,6 +37,7 @@ from codexsys_core.artifact import ArtifactStore, ObjectStore
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.checkpoint import CheckpointStore
 from codexsys_core.clock import Clock, SystemClock
+from codexsys_core.errors import PlatformError
 from codexsys_core.event import EventStore
 from codexsys_core.ids import Ids, TimeOrderedIds
 from codexsys_core.log import LogStore, Redactor
@@ -49,6 +51,9 @@ from codexsys_core.share import ShareStore
 from codexsys_core.task import TaskStore
 from codexsys_core.wallet import Wallet
 from codexsys_wiring.settings import ConfigurationError, Settings
+
+READY_SECONDS = 4.0
+"""A part that has not answered by then does not answer."""
 
 
 class LocalObjects(Protocol):
@@ -90,19 +95,32 @@ class Platform:
     database: Database
 
     async def check(self) -> dict[str, str]:
-        """Ask each part whether it answers; return the problems by part."""
-        problems = {}
-        for name, part in (
-            ("database", self.database),
-            ("queue", self.queue),
-            ("redis", self.hints),
-            ("store", self.objects),
-        ):
-            try:
-                await part.ready()
-            except Exception as error:
-                problems[name] = str(error)
-        return problems
+        """Ask all parts at once whether they answer; return the problems by part."""
+        parts: dict[str, _Part] = {
+            "database": self.database,
+            "queue": self.queue,
+            "redis": self.hints,
+            "store": self.objects,
+        }
+        problems = await asyncio.gather(*(_problem(part) for part in parts.values()))
+        return {name: said for name, said in zip(parts, problems, strict=True) if said}
+
+
+class _Part(Protocol):
+    async def ready(self) -> None: ...
+
+
+async def _problem(part: _Part) -> str:
+    """Return what is wrong with a part, in our own words; nothing when it answers."""
+    try:
+        await asyncio.wait_for(part.ready(), READY_SECONDS)
+    except TimeoutError:
+        return f"It did not answer within {READY_SECONDS:g} seconds."
+    except PlatformError as error:
+        return error.message
+    except Exception as error:
+        return f"It failed: {type(error).__name__}."
+    return ""
 
 
 @asynccontextmanager
