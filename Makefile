@@ -77,8 +77,9 @@ schema: setup  ## write schema.sql anew from the tables
 	mv schema.sql.new schema.sql
 	echo 'make schema: schema.sql is written'
 
-docs: setup  ## write docs/settings.md and docs/end-reasons.md anew from the code
+docs: setup  ## write what of docs/ is made from code: settings, end reasons, the attempts in security
 	$(PYTHON) -m codexsys_wiring.reference docs
+	$(PYTHON) -m tests.probe.page
 	echo 'make docs: the generated pages are written'
 
 clean:  ## remove .venv and caches of tools

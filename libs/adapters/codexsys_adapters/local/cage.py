@@ -83,7 +83,13 @@ def _system() -> list[str]:
             arguments += ["--symlink", str(path.readlink()), name]
         elif path.is_dir():
             arguments += ["--ro-bind", name, name]
-    return [*arguments, "--proc", "/proc", "--dev", "/dev"]
+    return [*arguments, "--proc", "/proc", *_covers(), "--dev", "/dev"]
+
+
+def _covers() -> list[str]:
+    """Make read-only what the owner of an ipc namespace, or anybody, could write in /proc."""
+    arguments = ["--ro-bind", "/proc/sys", "/proc/sys"]
+    return [*arguments, "--ro-bind-try", "/proc/pressure", "/proc/pressure"]
 
 
 def _etc(ours: str, *, online: bool) -> list[str]:

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -30,6 +31,8 @@ _CONNECTIONS = 64
 _CHUNK = 65_536
 _REQUEST_HEADERS = ("accept", "content-type", "idempotency-key")
 _RESPONSE_HEADERS = ("content-type", "retry-after", "etag", "location")
+_PATH = re.compile(r"/v1(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+(?:\?[!-~]*)?")
+_LOOK_SECONDS = 0.1
 _NOT_REPEATED = ("/v1/chat/completions", "/v1/responses")
 
 
@@ -48,6 +51,8 @@ class Door(ThreadingHTTPServer):
         self.closed = threading.Event()
         self.large = threading.Lock()
         self._room = threading.BoundedSemaphore(_CONNECTIONS)
+        self._asking: dict[socket.socket, None] = {}
+        self._mutex = threading.Lock()
 
     def open(self) -> None:
         """Serve from a thread."""
@@ -60,9 +65,42 @@ class Door(ThreadingHTTPServer):
         self.server_close()
 
     @override
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Take a connection while there is room; whoever is longest at asking makes room."""
+        taken = self._room.acquire(blocking=False)
+        while not taken and not self.closed.is_set():
+            self._turn_away()
+            taken = self._room.acquire(timeout=_LOOK_SECONDS)
+        if taken:
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    @override
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        with self._room:
+        try:
             super().process_request_thread(request, client_address)
+        finally:
+            self.asked(request)
+            self._room.release()
+
+    def asks(self, client: socket.socket) -> None:
+        """Note that the next request of a connection has not come yet, or not whole."""
+        with self._mutex:
+            self._asking[client] = None
+
+    def asked(self, client: socket.socket) -> None:
+        """Note that a request has come whole, or that none will come any more."""
+        with self._mutex:
+            self._asking.pop(client, None)
+
+    def _turn_away(self) -> None:
+        with self._mutex:
+            client = next(iter(self._asking), None)
+            if client:
+                del self._asking[client]
+                with contextlib.suppress(OSError):  # it has just gone by itself
+                    client.shutdown(socket.SHUT_RDWR)
 
     @override
     def handle_error(self, request: object, client_address: object) -> None:
@@ -82,17 +120,23 @@ class _Passage(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
         """Say nothing: what passes here is logged by the gateway."""
 
+    @override
+    def handle_one_request(self) -> None:
+        self.server.asks(self.connection)
+        super().handle_one_request()
+
     def do_GET(self) -> None:
         self._pass()
 
     do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
     def _pass(self) -> None:
-        if not self.path.startswith("/v1/"):
+        if not _PATH.fullmatch(self.path):  # nothing that a gateway or a proxy could read otherwise
             self._refuse(404, "not_found", "the door leads to /v1/ only")
             return
-        length = self.headers.get("Content-Length") or "0"
-        if "Transfer-Encoding" in self.headers or not length.isdecimal():
+        lengths = self.headers.get_all("Content-Length") or ["0"]
+        length = lengths[0]
+        if "Transfer-Encoding" in self.headers or len(lengths) > 1 or not length.isdecimal():
             self._refuse(411, "length_required", "send a Content-Length")
         elif int(length) > _LARGEST_BODY:
             self._refuse(413, "too_large", f"a body has at most {_LARGEST_BODY} bytes")
@@ -104,6 +148,7 @@ class _Passage(BaseHTTPRequestHandler):
 
     def _carry(self, body: bytes) -> None:
         """Hold the request until a gateway takes it; what may have been paid for is not repeated."""
+        self.server.asked(self.connection)
         end = time.monotonic() + _HOLD_SECONDS
         for gateway in rounds(self.server.gateways):
             if time.monotonic() > end or self.server.closed.is_set():

@@ -30,6 +30,7 @@ _REFUSED = {
     "reboot": (169, 142), "swapon": (167, 224), "swapoff": (168, 225), "quotactl": (179, 60),
     "acct": (163, 89), "syslog": (103, 116), "settimeofday": (164, 170),
     "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
+    "kcmp": (312, 272), "fanotify_init": (300, 262), "name_to_handle_at": (303, 264),
 }  # fmt: skip
 _REFUSED_ON_X86 = {"iopl": 172, "ioperm": 173}
 _COMMON = {  # the same numbers everywhere
