@@ -1,12 +1,15 @@
-"""A typed client of the REST API; it needs nothing else of this project."""
+"""A typed client of the REST API, to be called or awaited; it needs nothing else of this project."""
 
+from codexsys_client.async_client import AsyncClient
 from codexsys_client.client import Client
 from codexsys_client.errors import ApiError, ClientError, Unreachable
-from codexsys_client.types import Artifact, Event, LogChunk, Share, Task, TaskList
+from codexsys_client.types import Artifact, Attempt, Event, LogChunk, Share, Task, TaskList
 
 __all__ = [
     "ApiError",
     "Artifact",
+    "AsyncClient",
+    "Attempt",
     "Client",
     "ClientError",
     "Event",

@@ -6,12 +6,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
+from codexsys_client import calls
 from codexsys_client.transport import Transport
-from codexsys_client.types import Artifact, Event, LogChunk, Share, Task, TaskList
+from codexsys_client.types import Artifact, Attempt, Event, LogChunk, Share, Task, TaskList
 
 
 class Client:
-    """The REST API, call by call. Raises `ApiError` and `Unreachable`, both `ClientError`."""
+    """The REST API, call by call. Raises `ApiError` and `Unreachable`, both `ClientError`.
+
+    `AsyncClient` has the same calls for programs that await.
+    """
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 60.0) -> None:
         self._transport = Transport(url, key, timeout_seconds=timeout_seconds)
@@ -41,24 +45,20 @@ class Client:
         idempotency_key: str | None = None,
     ) -> Task:
         """Make a task: `task` is the create body; `file` a zip that takes the place of its source."""
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        if file is None:
-            response = self._transport.call("POST", "/tasks", headers=headers, json=task)
-        else:
-            with file.open("rb") as opened:
-                parts = {
-                    "task": (None, json.dumps(task), "application/json"),
-                    "file": (file.name, opened, "application/zip"),
-                }
-                response = self._transport.call("POST", "/tasks", headers=headers, files=parts)
+        call = calls.submit(task, idempotency_key=idempotency_key)
+        response = (
+            self._transport.call(call) if file is None else self._transport.upload(call, file)
+        )
         return cast("Task", response.json())
+
+    def check(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Try a task's source, make nothing; raises `ApiError` with what is wrong with it."""
+        return cast("dict[str, Any]", self._transport.call(calls.check(task)).json())
 
     def task(self, task_id: str, *, wait_seconds: int = 0) -> Task:
         """Return a task; with `wait_seconds` it is held until something changes."""
-        params = {"wait": str(wait_seconds)} if wait_seconds else {}
-        path = f"/tasks/{task_id}"
-        response = self._transport.call("GET", path, params=params, wait_seconds=wait_seconds)
-        return cast("Task", response.json())
+        call = calls.task(task_id, wait_seconds=wait_seconds)
+        return cast("Task", self._transport.call(call).json())
 
     def tasks(
         self,
@@ -70,56 +70,48 @@ class Client:
         cursor: str | None = None,
     ) -> TaskList:
         """Return one page of tasks, newest first."""
-        given = {"status": status, "label": label, "source_url": source_url, "cursor": cursor}
-        params = {name: value for name, value in given.items() if value} | {"limit": str(limit)}
-        return cast("TaskList", self._transport.call("GET", "/tasks", params=params).json())
+        call = calls.tasks(
+            status=status, label=label, source_url=source_url, limit=limit, cursor=cursor
+        )
+        return cast("TaskList", self._transport.call(call).json())
+
+    def attempts(self, task_id: str) -> list[Attempt]:
+        """Return the tries at a task."""
+        response = self._transport.call(calls.attempts(task_id))
+        return cast("list[Attempt]", response.json()["items"])
 
     def cancel(self, task_id: str) -> Task:
         """Cancel a task; one that is over stays as it is."""
-        return cast("Task", self._transport.call("POST", f"/tasks/{task_id}/cancel").json())
+        return cast("Task", self._transport.call(calls.cancel(task_id)).json())
 
     def retry(self, task_id: str, *, limits: dict[str, Any] | None = None) -> Task:
         """Make a new task that carries on from a terminal one's last checkpoint."""
-        body = {"limits": limits} if limits else {}
-        return cast(
-            "Task", self._transport.call("POST", f"/tasks/{task_id}/retry", json=body).json()
-        )
+        return cast("Task", self._transport.call(calls.retry(task_id, limits=limits)).json())
 
     def events(self, task_id: str, *, after: int = 0) -> Iterator[Event]:
         """Yield events as they happen, until the task is over."""
-        for message in self._transport.follow(f"/tasks/{task_id}/events", after=after):
+        for message in self._transport.follow(calls.follow_events(task_id), after=after):
             yield cast("Event", json.loads(message.data))
 
     def events_now(self, task_id: str, *, after: int = 0) -> list[Event]:
         """Return one page of the events so far."""
-        params = {"after": str(after)}
-        headers = {"Accept": "application/json"}
-        path = f"/tasks/{task_id}/events"
-        response = self._transport.call("GET", path, params=params, headers=headers)
+        response = self._transport.call(calls.events(task_id, after=after))
         return cast("list[Event]", response.json()["items"])
 
     def log(self, task_id: str, stream: str = "agent", *, after: int = 0) -> str:
         """Return what a log holds now."""
-        params = {"stream": stream, "after": str(after)}
-        headers = {"Accept": "text/plain"}
-        return str(
-            self._transport.call(
-                "GET", f"/tasks/{task_id}/logs", params=params, headers=headers
-            ).text
-        )
+        return str(self._transport.call(calls.log(task_id, stream, after=after)).text)
 
     def follow_log(
         self, task_id: str, stream: str = "agent", *, after: int = 0
     ) -> Iterator[LogChunk]:
         """Yield a log as it grows, until the task is over."""
-        params = {"stream": stream}
-        for message in self._transport.follow(f"/tasks/{task_id}/logs", after=after, params=params):
-            data = json.loads(message.data)
-            yield LogChunk(data["offset"], int(message.id), data["text"])
+        for message in self._transport.follow(calls.follow_log(task_id, stream), after=after):
+            yield LogChunk.of(message.id, message.data)
 
     def artifacts(self, task_id: str) -> list[Artifact]:
         """Return a terminal task's files, each with a presigned link."""
-        response = self._transport.call("GET", f"/tasks/{task_id}/artifacts")
+        response = self._transport.call(calls.artifacts(task_id))
         return cast("list[Artifact]", response.json()["items"])
 
     def artifact(self, task_id: str, name: str) -> bytes:
@@ -137,21 +129,16 @@ class Client:
         self, task_id: str, *, expires_in: int | None = None, parts: Sequence[str] = ()
     ) -> Share:
         """Make a link that shows this task to whoever has it."""
-        body: dict[str, Any] = {"expires_in": expires_in} if expires_in else {}
-        if parts:
-            body["parts"] = list(parts)
-        return cast(
-            "Share", self._transport.call("POST", f"/tasks/{task_id}/shares", json=body).json()
-        )
+        call = calls.share(task_id, expires_in=expires_in, parts=parts)
+        return cast("Share", self._transport.call(call).json())
 
     def revoke_share(self, share_id: str) -> None:
         """End a share link at once."""
-        self._transport.call("DELETE", f"/shares/{share_id}")
+        self._transport.call(calls.revoke_share(share_id))
 
     def me(self) -> dict[str, Any]:
         """Return who is asking."""
-        return cast("dict[str, Any]", self._transport.call("GET", "/me").json())
+        return cast("dict[str, Any]", self._transport.call(calls.me()).json())
 
     def _link(self, task_id: str, name: str) -> str:
-        response = self._transport.call("GET", f"/tasks/{task_id}/artifacts/{name}")
-        return str(response.headers["location"])
+        return str(self._transport.call(calls.artifact(task_id, name)).headers["location"])

@@ -1,116 +1,130 @@
 """HTTP with our key, our errors, and streams that resume."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from codexsys_client.calls import BASE, Call
 from codexsys_client.errors import ApiError, Unreachable
+from codexsys_client.streams import Place
 
-BASE = "/api/v1"
-_NO_PROXY = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-_STREAM_ENDS = 5
-"""How often in a row a stream may break without anything new before we give up."""
+NO_PROXY = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
 class Transport:
     """Sends requests to one platform."""
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float) -> None:
-        self._url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._timeout = timeout_seconds
+        self._platform = Platform(url, key, timeout_seconds)
         # Only the API's own host gets the key; presigned links lead elsewhere and need none.
         self._http = httpx2.Client(
-            timeout=timeout_seconds, follow_redirects=False, mounts=dict.fromkeys(_NO_PROXY)
+            timeout=timeout_seconds, follow_redirects=False, mounts=dict.fromkeys(NO_PROXY)
         )
 
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        headers: dict[str, str] | None = None,
-        wait_seconds: float = 0,
-        **request: Any,
-    ) -> httpx2.Response:
-        """Send a request to the API; raises `ApiError` or `Unreachable`."""
-        with self._failures():
-            response = self._http.request(
-                method,
-                self._url + BASE + path,
-                headers=self._headers | (headers or {}),
-                timeout=self._timeout + wait_seconds,
-                **request,
-            )
-        if response.status_code >= 400:
-            raise _error(response)
-        return response
+    def call(self, call: Call) -> httpx2.Response:
+        """Send a request; raises `ApiError` or `Unreachable`."""
+        with self._platform.failures():
+            response = self._http.request(**self._platform.request(call))
+        return checked(response)
+
+    def upload(self, call: Call, file: Path) -> httpx2.Response:
+        """Send a request whose JSON is the part `task`, and a zip as the part `file`."""
+        with self._platform.failures(), file.open("rb") as opened:
+            parts = multipart(call, file.name, opened)
+            response = self._http.request(**self._platform.request(call, files=parts))
+        return checked(response)
 
     @contextmanager
     def download(self, url: str) -> Iterator[Iterator[bytes]]:
         """Read a presigned link, in pieces."""
-        with self._failures(), self._http.stream("GET", url) as response:
-            if response.status_code >= 400:
+        with self._platform.failures(), self._http.stream("GET", url) as response:
+            if response.is_error:
                 response.read()
-                raise _error(response)
-            yield response.iter_bytes()
+            yield checked(response).iter_bytes()
 
-    def follow(
-        self, path: str, *, after: int, params: dict[str, str] | None = None
-    ) -> Iterator[httpx2.ServerSentEvent]:
+    def follow(self, call: Call, *, after: int) -> Iterator[httpx2.ServerSentEvent]:
         """Yield server-sent events until `done`; a stream that breaks is taken up where it was."""
-        broken = 0
+        place = Place(after, self._platform.url)
         while True:
+            broken = None
             try:
-                for message in self._stream(path, after, params or {}):
+                for message in self._stream(call, place.after):
                     if message.event == "done":
                         return
-                    after, broken = int(message.id), 0
+                    place.took(message.id)
                     yield message
-                broken += 1
-            except Unreachable:
-                broken += 1
-                if broken >= _STREAM_ENDS:
-                    raise
-            if broken >= _STREAM_ENDS:
-                raise Unreachable(f"The stream of {self._url} ends again and again.")
+            except Unreachable as error:
+                broken = error
+            time.sleep(place.pause(broken))
 
-    def _stream(
-        self, path: str, after: int, params: dict[str, str]
-    ) -> Iterator[httpx2.ServerSentEvent]:
-        headers = self._headers | {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
-        with (
-            self._failures(),
-            self._http.stream(
-                "GET", self._url + BASE + path, params=params, headers=headers
-            ) as response,
-        ):
-            if response.status_code >= 400:
+    def _stream(self, call: Call, after: int) -> Iterator[httpx2.ServerSentEvent]:
+        request = self._platform.stream(call, after)
+        with self._platform.failures(), self._http.stream(**request) as response:
+            if response.is_error:
                 response.read()
-                raise _error(response)
-            yield from httpx2.EventSource(response)
+            yield from httpx2.EventSource(checked(response))
+
+
+class Platform:
+    """Where requests go and with which key; shared by both transports."""
+
+    def __init__(self, url: str, key: str, timeout_seconds: float) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._timeout = timeout_seconds
+
+    def request(self, call: Call, *, files: Any = None) -> dict[str, Any]:
+        """Return the arguments of a request."""
+        return {
+            "method": call.method,
+            "url": self.url + BASE + call.path,
+            "params": dict(call.params),
+            "headers": self._headers | dict(call.headers),
+            "timeout": self._timeout + call.wait_seconds,
+            **({"json": call.json} if files is None else {"files": files}),
+        }
+
+    def stream(self, call: Call, after: int) -> dict[str, Any]:
+        """Return the arguments of a request for server-sent events."""
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        request = self.request(call)
+        return request | {"headers": request["headers"] | headers}
 
     @contextmanager
-    def _failures(self) -> Iterator[None]:
+    def failures(self) -> Iterator[None]:
+        """Turn the driver's errors into ours."""
         try:
             yield
         except httpx2.InvalidURL as error:
-            raise Unreachable(f"{self._url} is not an address: {error}") from error
+            raise Unreachable(f"{self.url} is not an address: {error}") from error
         except httpx2.HTTPError as error:
             said = str(error) or type(error).__name__
-            raise Unreachable(f"No answer from {self._url}: {said}") from error
+            raise Unreachable(f"No answer from {self.url}: {said}") from error
 
 
-def _error(response: httpx2.Response) -> ApiError:
+def multipart(call: Call, name: str, opened: Any) -> dict[str, Any]:
+    """Return the parts of an upload."""
+    return {
+        "task": (None, json.dumps(call.json), "application/json"),
+        "file": (name, opened, "application/zip"),
+    }
+
+
+def checked(response: httpx2.Response) -> httpx2.Response:
+    """Return an answer that is none of an error; raises `ApiError`."""
+    if not response.is_error:
+        return response
     try:
         problem = response.json()
     except json.JSONDecodeError:
         problem = {"detail": response.text[:200], "code": "no_problem_document"}
-    return ApiError(response.status_code, problem if isinstance(problem, dict) else {})
+    raise ApiError(response.status_code, problem if isinstance(problem, dict) else {})

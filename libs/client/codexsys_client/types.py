@@ -1,5 +1,6 @@
 """The shapes that the API answers with."""
 
+import json
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 Status = Literal["queued", "running", "suspended", "succeeded", "failed", "cancelled", "timed_out"]
@@ -91,6 +92,19 @@ class TaskList(TypedDict):
     next_cursor: str | None
 
 
+class Attempt(TypedDict):
+    """One try at a task."""
+
+    id: str
+    number: int
+    state: str
+    owner: str | None
+    takeovers: int
+    started_at: str | None
+    ended_at: str | None
+    end_reason: EndReason | None
+
+
 class Event(TypedDict):
     """Something that happened to a task."""
 
@@ -126,3 +140,9 @@ class LogChunk(NamedTuple):
     offset: int
     next: int
     text: str
+
+    @classmethod
+    def of(cls, number: str, data: str) -> "LogChunk":
+        """Read one from a stream's message."""
+        told = json.loads(data)
+        return cls(told["offset"], int(number), told["text"])

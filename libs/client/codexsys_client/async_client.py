@@ -1,0 +1,148 @@
+"""One platform, as its owner's programs see it that await."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+from codexsys_client import calls
+from codexsys_client.async_transport import AsyncTransport
+from codexsys_client.types import Artifact, Attempt, Event, LogChunk, Share, Task, TaskList
+
+
+class AsyncClient:
+    """The calls of `Client`, to be awaited; streams are asynchronous iterators."""
+
+    def __init__(self, url: str, key: str, *, timeout_seconds: float = 60.0) -> None:
+        self._transport = AsyncTransport(url, key, timeout_seconds=timeout_seconds)
+
+    async def __aenter__(self) -> Self:
+        """Return this client."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close all connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._transport.close()
+
+    async def submit(
+        self,
+        task: dict[str, Any],
+        *,
+        file: Path | None = None,
+        idempotency_key: str | None = None,
+    ) -> Task:
+        """Make a task: `task` is the create body; `file` a zip that takes the place of its source."""
+        call = calls.submit(task, idempotency_key=idempotency_key)
+        response = (
+            await self._transport.call(call)
+            if file is None
+            else await self._transport.upload(call, file)
+        )
+        return cast("Task", response.json())
+
+    async def check(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Try a task's source, make nothing; raises `ApiError` with what is wrong with it."""
+        return cast("dict[str, Any]", (await self._transport.call(calls.check(task))).json())
+
+    async def task(self, task_id: str, *, wait_seconds: int = 0) -> Task:
+        """Return a task; with `wait_seconds` it is held until something changes."""
+        call = calls.task(task_id, wait_seconds=wait_seconds)
+        return cast("Task", (await self._transport.call(call)).json())
+
+    async def tasks(
+        self,
+        *,
+        status: str | None = None,
+        label: str | None = None,
+        source_url: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> TaskList:
+        """Return one page of tasks, newest first."""
+        call = calls.tasks(
+            status=status, label=label, source_url=source_url, limit=limit, cursor=cursor
+        )
+        return cast("TaskList", (await self._transport.call(call)).json())
+
+    async def attempts(self, task_id: str) -> list[Attempt]:
+        """Return the tries at a task."""
+        response = await self._transport.call(calls.attempts(task_id))
+        return cast("list[Attempt]", response.json()["items"])
+
+    async def cancel(self, task_id: str) -> Task:
+        """Cancel a task; one that is over stays as it is."""
+        return cast("Task", (await self._transport.call(calls.cancel(task_id))).json())
+
+    async def retry(self, task_id: str, *, limits: dict[str, Any] | None = None) -> Task:
+        """Make a new task that carries on from a terminal one's last checkpoint."""
+        return cast(
+            "Task", (await self._transport.call(calls.retry(task_id, limits=limits))).json()
+        )
+
+    async def events(self, task_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+        """Yield events as they happen, until the task is over."""
+        async for message in self._transport.follow(calls.follow_events(task_id), after=after):
+            yield cast("Event", json.loads(message.data))
+
+    async def events_now(self, task_id: str, *, after: int = 0) -> list[Event]:
+        """Return one page of the events so far."""
+        response = await self._transport.call(calls.events(task_id, after=after))
+        return cast("list[Event]", response.json()["items"])
+
+    async def log(self, task_id: str, stream: str = "agent", *, after: int = 0) -> str:
+        """Return what a log holds now."""
+        return str((await self._transport.call(calls.log(task_id, stream, after=after))).text)
+
+    async def follow_log(
+        self, task_id: str, stream: str = "agent", *, after: int = 0
+    ) -> AsyncIterator[LogChunk]:
+        """Yield a log as it grows, until the task is over."""
+        async for message in self._transport.follow(calls.follow_log(task_id, stream), after=after):
+            yield LogChunk.of(message.id, message.data)
+
+    async def artifacts(self, task_id: str) -> list[Artifact]:
+        """Return a terminal task's files, each with a presigned link."""
+        response = await self._transport.call(calls.artifacts(task_id))
+        return cast("list[Artifact]", response.json()["items"])
+
+    async def artifact(self, task_id: str, name: str) -> bytes:
+        """Return what a file holds."""
+        async with self._transport.download(await self._link(task_id, name)) as pieces:
+            return b"".join([piece async for piece in pieces])
+
+    async def download(self, task_id: str, name: str, into: Path) -> None:
+        """Write a file of a task to a path."""
+        link = await self._link(task_id, name)
+        with await asyncio.to_thread(into.open, "wb") as file:
+            async with self._transport.download(link) as pieces:
+                async for piece in pieces:
+                    await asyncio.to_thread(file.write, piece)
+
+    async def share(
+        self, task_id: str, *, expires_in: int | None = None, parts: Sequence[str] = ()
+    ) -> Share:
+        """Make a link that shows this task to whoever has it."""
+        call = calls.share(task_id, expires_in=expires_in, parts=parts)
+        return cast("Share", (await self._transport.call(call)).json())
+
+    async def revoke_share(self, share_id: str) -> None:
+        """End a share link at once."""
+        await self._transport.call(calls.revoke_share(share_id))
+
+    async def me(self) -> dict[str, Any]:
+        """Return who is asking."""
+        return cast("dict[str, Any]", (await self._transport.call(calls.me())).json())
+
+    async def _link(self, task_id: str, name: str) -> str:
+        return str((await self._transport.call(calls.artifact(task_id, name))).headers["location"])

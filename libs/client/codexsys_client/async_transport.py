@@ -1,0 +1,74 @@
+"""The transport for programs that await."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+
+from codexsys_client.calls import Call
+from codexsys_client.errors import Unreachable
+from codexsys_client.streams import Place
+from codexsys_client.transport import NO_PROXY, Platform, checked, multipart
+
+
+class AsyncTransport:
+    """Sends requests to one platform."""
+
+    def __init__(self, url: str, key: str, *, timeout_seconds: float) -> None:
+        self._platform = Platform(url, key, timeout_seconds)
+        self._http = httpx2.AsyncClient(
+            timeout=timeout_seconds, follow_redirects=False, mounts=dict.fromkeys(NO_PROXY)
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def call(self, call: Call) -> httpx2.Response:
+        """Send a request; raises `ApiError` or `Unreachable`."""
+        with self._platform.failures():
+            response = await self._http.request(**self._platform.request(call))
+        return checked(response)
+
+    async def upload(self, call: Call, file: Path) -> httpx2.Response:
+        """Send a request whose JSON is the part `task`, and a zip as the part `file`."""
+        opened = await asyncio.to_thread(file.open, "rb")
+        with self._platform.failures(), opened:
+            parts = multipart(call, file.name, opened)
+            response = await self._http.request(**self._platform.request(call, files=parts))
+        return checked(response)
+
+    @asynccontextmanager
+    async def download(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Read a presigned link, in pieces."""
+        with self._platform.failures():
+            async with self._http.stream("GET", url) as response:
+                if response.is_error:
+                    await response.aread()
+                yield checked(response).aiter_bytes()
+
+    async def follow(self, call: Call, *, after: int) -> AsyncIterator[httpx2.ServerSentEvent]:
+        """Yield server-sent events until `done`; a stream that breaks is taken up where it was."""
+        place = Place(after, self._platform.url)
+        while True:
+            broken = None
+            try:
+                async for message in self._stream(call, place.after):
+                    if message.event == "done":
+                        return
+                    place.took(message.id)
+                    yield message
+            except Unreachable as error:
+                broken = error
+            await asyncio.sleep(place.pause(broken))
+
+    async def _stream(self, call: Call, after: int) -> AsyncIterator[httpx2.ServerSentEvent]:
+        request = self._platform.stream(call, after)
+        with self._platform.failures():
+            async with self._http.stream(**request) as response:
+                if response.is_error:
+                    await response.aread()
+                async for message in httpx2.EventSource(checked(response)):
+                    yield message

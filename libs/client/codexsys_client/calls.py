@@ -1,0 +1,116 @@
+"""Every call of the API as a value, for the client that waits and the one that awaits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+BASE = "/api/v1"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, without the platform's address and the key."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    wait_seconds: float = 0
+    """How much longer than others the answer may take."""
+
+
+def submit(task: Mapping[str, Any], *, idempotency_key: str | None) -> Call:
+    """Make a task."""
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+    return Call("POST", "/tasks", headers=headers, json=task)
+
+
+def check(task: Mapping[str, Any]) -> Call:
+    """Try a task's source, make nothing."""
+    return Call("POST", "/tasks", params={"check": "true"}, json=task)
+
+
+def task(task_id: str, *, wait_seconds: int) -> Call:
+    """Show a task, at once or when it changes."""
+    params = {"wait": str(wait_seconds)} if wait_seconds else {}
+    return Call("GET", f"/tasks/{task_id}", params=params, wait_seconds=wait_seconds)
+
+
+def tasks(
+    *,
+    status: str | None,
+    label: str | None,
+    source_url: str | None,
+    limit: int,
+    cursor: str | None,
+) -> Call:
+    """List tasks."""
+    given = {"status": status, "label": label, "source_url": source_url, "cursor": cursor}
+    params = {name: value for name, value in given.items() if value} | {"limit": str(limit)}
+    return Call("GET", "/tasks", params=params)
+
+
+def attempts(task_id: str) -> Call:
+    """List the tries at a task."""
+    return Call("GET", f"/tasks/{task_id}/attempts")
+
+
+def cancel(task_id: str) -> Call:
+    """Cancel a task."""
+    return Call("POST", f"/tasks/{task_id}/cancel")
+
+
+def retry(task_id: str, *, limits: Mapping[str, Any] | None) -> Call:
+    """Carry on from a terminal task."""
+    return Call("POST", f"/tasks/{task_id}/retry", json={"limits": limits} if limits else {})
+
+
+def events(task_id: str, *, after: int) -> Call:
+    """Return a page of events."""
+    headers = {"Accept": "application/json"}
+    return Call("GET", f"/tasks/{task_id}/events", params={"after": str(after)}, headers=headers)
+
+
+def follow_events(task_id: str) -> Call:
+    """Stream events."""
+    return Call("GET", f"/tasks/{task_id}/events")
+
+
+def log(task_id: str, stream: str, *, after: int) -> Call:
+    """Return a log as it is now."""
+    params = {"stream": stream, "after": str(after)}
+    return Call("GET", f"/tasks/{task_id}/logs", params=params, headers={"Accept": "text/plain"})
+
+
+def follow_log(task_id: str, stream: str) -> Call:
+    """Stream a log."""
+    return Call("GET", f"/tasks/{task_id}/logs", params={"stream": stream})
+
+
+def artifacts(task_id: str) -> Call:
+    """List a task's files."""
+    return Call("GET", f"/tasks/{task_id}/artifacts")
+
+
+def artifact(task_id: str, name: str) -> Call:
+    """Go to a fresh link of a file."""
+    return Call("GET", f"/tasks/{task_id}/artifacts/{name}")
+
+
+def share(task_id: str, *, expires_in: int | None, parts: Sequence[str]) -> Call:
+    """Make a share link."""
+    body: dict[str, Any] = {"expires_in": expires_in} if expires_in else {}
+    if parts:
+        body["parts"] = list(parts)
+    return Call("POST", f"/tasks/{task_id}/shares", json=body)
+
+
+def revoke_share(share_id: str) -> Call:
+    """End a share link."""
+    return Call("DELETE", f"/shares/{share_id}")
+
+
+def me() -> Call:
+    """Say who is asking."""
+    return Call("GET", "/me")
