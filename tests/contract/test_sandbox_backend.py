@@ -85,6 +85,7 @@ def docker(folder: Path) -> SandboxBackend:
         sockets=folder,
         agent_code=AGENT,
         bundles=folder.parent / "bundles",
+        platform=str(folder),
         image=must_have(IMAGE),
     )
 

@@ -201,6 +201,7 @@ def made(kind: str, root: Path, sockets: Path, gateway: Gateway) -> SandboxBacke
         sockets=sockets,
         agent_code=AGENT,
         bundles=root.parents[1] / "bundles",
+        platform=str(root),
         image=must_have(IMAGE),
         setup_allow=allow,
     )

@@ -1,11 +1,11 @@
 """One platform of separate processes for all tests that only use it."""
 
-import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.support.distributed import Fleet, whole_fleet
+from tests.support.distributed import Fleet, required, whole_fleet
 from tests.support.wheels import lay_down
 
 SETTINGS = {
@@ -16,13 +16,35 @@ SETTINGS = {
 }
 
 
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheels")
+    lay_down(folder)
+    folder.parent.chmod(0o711)
+    folder.chmod(0o755)
+    return folder
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
-    wheels = tmp_path_factory.mktemp("wheels")
-    await asyncio.to_thread(lay_down, wheels)
-    wheels.parent.chmod(0o711)
-    wheels.chmod(0o755)
+async def fleet(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> AsyncIterator[Fleet]:
     settings = SETTINGS | {"CODEXSYS_SANDBOX_WHEELS": str(wheels)}
     folder = tmp_path_factory.mktemp("fleet") / "hosts"
     async with whole_fleet(folder, redis_number=7, settings=settings) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def docker_fleet(
+    tmp_path_factory: pytest.TempPathFactory, wheels: Path
+) -> AsyncIterator[Fleet]:
+    """The same with containers; doors reach the gateways at unix sockets."""
+    folder = tmp_path_factory.mktemp("docker")
+    settings = SETTINGS | {
+        "CODEXSYS_SANDBOX": "docker",
+        "CODEXSYS_DOCKER_HOST": required("CODEXSYS_TEST_DOCKER_HOST"),
+        "CODEXSYS_SANDBOX_IMAGE": required("CODEXSYS_TEST_IMAGE"),
+        "CODEXSYS_SANDBOX_WHEELS": str(wheels),
+        "CODEXSYS_GATEWAY_SOCKETS": str(folder / "sockets"),
+    }
+    async with whole_fleet(folder / "hosts", redis_number=12, settings=settings) as running:
         yield running

@@ -105,6 +105,15 @@ def wish(number: int) -> Wish:
     return Wish(body, "unverified", {"README.md": readme, f"new-{number}.txt": "x\n"}, zip_)
 
 
+@pytest.fixture(
+    scope="module", params=["fleet", pytest.param("docker_fleet", marks=pytest.mark.docker)]
+)
+def hosts(request: pytest.FixtureRequest) -> Fleet:
+    """Return the platform that the tasks run on: with either kind of sandbox."""
+    fleet: Fleet = request.getfixturevalue(request.param)
+    return fleet
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, str]]:
     """Serve a repository: its work tree, its URL, its commit."""
@@ -115,13 +124,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def users(fleet: Fleet) -> AsyncIterator[list[User]]:
+async def users(hosts: Fleet) -> AsyncIterator[list[User]]:
     """Give three tenants, at the two APIs in turn."""
-    apis = fleet.named("api")
+    apis = hosts.named("api")
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                user(fleet.servers, apis[number % 2].url, f"tenant {number}")
+                user(hosts.servers, apis[number % 2].url, f"tenant {number}")
             )
             for number in range(3)
         ]
@@ -161,7 +170,7 @@ async def test_each_reaches_the_end_it_should(sixty: Sixty) -> None:
     for each in sixty[0]:
         found = (each.task["status"], each.task["verdict"])
         wanted = ("failed" if each.wish.verdict == "no_change" else "succeeded", each.wish.verdict)
-        assert found == wanted, each.task
+        assert found == wanted, json.dumps(each.task)
 
 
 async def test_both_workers_have_worked(sixty: Sixty) -> None:
@@ -209,8 +218,8 @@ async def test_artifacts_come_by_plain_curl_and_patches_apply(
             assert (base / name).read_text() == content
 
 
-async def test_each_is_announced_and_all_copies_are_equal(fleet: Fleet, sixty: Sixty) -> None:
+async def test_each_is_announced_and_all_copies_are_equal(hosts: Fleet, sixty: Sixty) -> None:
     done = {each.id: each for each in sixty[0]}
-    seen = await announced(fleet.servers.kafka, fleet.servers.mark, set(done), seconds=60)
+    seen = await announced(hosts.servers.kafka, hosts.servers.mark, set(done), seconds=60)
     for task_id, copies in seen.items():
         agree(copies, done[task_id].task, done[task_id].artifacts)

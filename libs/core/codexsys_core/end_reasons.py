@@ -43,6 +43,10 @@ class EndReason(StrEnum):
     SOURCE_REFUSED = "source_refused"
     SOURCE_GONE = "source_gone"
     ZIP_REFUSED = "zip_refused"
+    # the image
+    IMAGE_NOT_FOUND = "image_not_found"
+    IMAGE_NOT_ALLOWED = "image_not_allowed"
+    IMAGE_UNUSABLE = "image_unusable"
     # setup and checks
     SETUP_FAILED = "setup_failed"
     SETUP_TIMEOUT = "setup_timeout"
@@ -169,6 +173,21 @@ _TEXTS: dict[EndReason, _Text] = {
         _C.USER,
         "The zip is damaged or holds something unsafe.",
         "The detail names it; make the zip again.",
+    ),
+    EndReason.IMAGE_NOT_FOUND: _Text(
+        _C.USER,
+        "The environment's image does not exist, or this platform may not pull it.",
+        "Check the image's name and tag.",
+    ),
+    EndReason.IMAGE_NOT_ALLOWED: _Text(
+        _C.USER,
+        "The environment names an image that this platform does not run.",
+        "Use another image, or have the operator allow it (CODEXSYS_SANDBOX_IMAGES).",
+    ),
+    EndReason.IMAGE_UNUSABLE: _Text(
+        _C.USER,
+        "The environment's image has no shell, or no container of it can start.",
+        "The detail says why; an image needs /bin/sh and this host's architecture.",
     ),
     EndReason.SETUP_FAILED: _Text(
         _C.CODE,

@@ -1,6 +1,7 @@
 """Open the platform: the one place that chooses adapters, each port by one URL."""
 
 import asyncio
+import hashlib
 import os
 import secrets
 import socket
@@ -214,6 +215,22 @@ def open_backend(settings: Settings) -> SandboxBackend:
             root,
             gateway_urls=settings.gateway_urls,
             agent_code=agent_code(),
+            wheels=wheels(settings),
+            deny_addresses=_server_hosts(settings),
+            setup_allow=settings.setup_networks,
+        )
+    if settings.sandbox == "docker":
+        from codexsys_adapters.docker.backend import DockerBackend
+
+        return DockerBackend(
+            root,
+            host=settings.docker_host,
+            sockets=settings.sockets or settings.data_dir,
+            agent_code=agent_code(),
+            bundles=settings.data_dir / "bundles",
+            platform=hashlib.sha256(settings.database.encode()).hexdigest()[:16],
+            image=settings.sandbox_image,
+            images=settings.sandbox_images or [settings.sandbox_image],
             wheels=wheels(settings),
             deny_addresses=_server_hosts(settings),
             setup_allow=settings.setup_networks,

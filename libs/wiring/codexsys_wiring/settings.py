@@ -18,6 +18,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 PREFIX = "CODEXSYS_"
+LONGEST_SOCKETS = 90
 _PASSED_OVER = ("TEST_", "STACK_", "REQUIRE", "URL", "API_KEY", "CRASH_AT", "TESTING")
 
 
@@ -62,6 +63,12 @@ class Settings(BaseSettings):
     """How long a worker waits for a store that does not answer before the attempt ends."""
     sandbox: Literal["local", "docker", "kubernetes", "dummy"] = "local"
     """What isolates the agent. `dummy` isolates nothing and is for tests."""
+    docker_host: str = "unix:///var/run/docker.sock"
+    """Where the Docker engine of this host answers, for the sandbox `docker`."""
+    sandbox_image: str = "codexsys/agent:local"
+    """Image of sandboxes whose task names none, for the sandbox `docker`."""
+    sandbox_images: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Images that tasks may name, with `*` and `?`, comma-separated. Empty: only the one in sandbox_image."""
     sandbox_wheels: Path | None = None
     """Folder of Python wheels shown to sandboxes as a package source. None: those shipped for the demo, if laid down."""
     model_url: str = ""
@@ -80,6 +87,8 @@ class Settings(BaseSettings):
     """Where people reach the API and the pages. Empty: the API's own address."""
     gateway_url: str = ""
     """Where doors reach the gateways, comma-separated. Empty: the gateway's own address."""
+    gateway_sockets: Path | None = None
+    """Folder in which each gateway of this host keeps a unix socket, for doors in containers. None: `gateways` in the data folder where the sandbox is `docker`, otherwise no sockets."""
     api_host: str = "127.0.0.1"
     """Address that the API listens on."""
     api_port: int = Field(default=8080, ge=0, le=65_535)
@@ -117,7 +126,7 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text", "auto"] = "auto"
     """auto: text on a terminal, JSON elsewhere."""
 
-    @field_validator("allow_networks", "setup_networks", mode="before")
+    @field_validator("allow_networks", "setup_networks", "sandbox_images", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return (
@@ -130,6 +139,23 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("gateway_sockets")
+    @classmethod
+    def _short(cls, value: Path | None) -> Path | None:
+        if value is not None and len(str(value.absolute())) > LONGEST_SOCKETS:
+            message = (
+                f"a unix socket's path is short: name a folder of at most {LONGEST_SOCKETS} letters"
+            )
+            raise ValueError(message)
+        return value.expanduser().absolute() if value else None
+
+    @property
+    def sockets(self) -> Path | None:
+        """Return the folder of the gateways' sockets, None where nobody needs them."""
+        if self.gateway_sockets or self.sandbox != "docker":
+            return self.gateway_sockets
+        return self.data_dir / "gateways"
 
     @property
     def database(self) -> str:

@@ -1,8 +1,13 @@
 """The gateway: behind every door."""
 
+import asyncio
+from typing import Any
+
 import uvicorn
+from starlette.applications import Starlette
 
 from codexsys_core.wallet import Prices
+from codexsys_gateway import sockets
 from codexsys_gateway.app import Routes, create_app
 from codexsys_gateway.calls import Calls
 from codexsys_gateway.control import Control
@@ -22,24 +27,37 @@ class Gateway:
     def __init__(self, platform: Platform) -> None:
         settings = platform.settings
         self._routes = _routes(platform)
-        config = uvicorn.Config(
-            create_app(self._routes, health_routes(platform)),
-            host=settings.gateway_host,
-            port=settings.gateway_port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=10,
-        )
-        self._server = QuietServer(config)
+        app = create_app(self._routes, health_routes(platform))
+        self._servers = [_server(app, host=settings.gateway_host, port=settings.gateway_port)]
+        self._socket = sockets.new(settings.sockets) if settings.sockets else None
+        if self._socket:
+            self._servers.append(_server(app, uds=str(self._socket)))
 
     async def run(self) -> None:
-        """Serve."""
-        await self._server.serve()
+        """Serve; whichever of the listeners ends takes the other along."""
+        if self._socket:
+            await asyncio.to_thread(sockets.sweep, self._socket.parent)
+        serving = [asyncio.create_task(server.serve()) for server in self._servers]
+        try:
+            await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.stop()
+            await asyncio.gather(*serving)
+            if self._socket:
+                self._socket.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Stop serving; doors hold their requests and try the next gateway."""
         self._routes.close()
-        self._server.should_exit = True
+        for server in self._servers:
+            server.should_exit = True
+
+
+def _server(app: Starlette, **where: Any) -> QuietServer:
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=10, **where
+    )
+    return QuietServer(config)
 
 
 def _routes(platform: Platform) -> Routes:

@@ -25,6 +25,15 @@ from codexsys_worker.work import Cancelled, Lost, Prepared, Work
 
 RETRY_SECONDS = 2.0
 """Before the first retry; doubled with each attempt."""
+_SANDBOX_ENDS = {
+    reason.value: reason
+    for reason in (
+        EndReason.SANDBOX_LOST,
+        EndReason.IMAGE_NOT_FOUND,
+        EndReason.IMAGE_NOT_ALLOWED,
+        EndReason.IMAGE_UNUSABLE,
+    )
+}
 
 
 class Life:
@@ -73,8 +82,7 @@ class Life:
         except StageFailed as failure:
             return await self._salvaged(work, failure.outcome)
         except SandboxError as error:
-            lost = error.code == "sandbox_lost"
-            reason = EndReason.SANDBOX_LOST if lost else EndReason.SANDBOX_FAILED
+            reason = _SANDBOX_ENDS.get(error.code, EndReason.SANDBOX_FAILED)
             return await self._salvaged(work, Outcome(reason=reason, detail=error.message))
         except Unavailable as error:
             return Result(_store_away(error))

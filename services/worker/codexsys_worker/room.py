@@ -15,6 +15,7 @@ from codexsys_core.principal import hash_secret, new_secret
 from codexsys_core.sandbox import (
     PhaseEnd,
     PhaseSpec,
+    Progress,
     Sandbox,
     SandboxBackend,
     SandboxLimits,
@@ -55,11 +56,15 @@ class Rooms:
         spec, row = self._describe(work, role)
         if not await self._sandboxes.add(work.hold, row):
             raise Lost
+        room = Room(work=work, sandbox_id=spec.id, backend=self._backend, logs=self._logs)
         try:
-            await self._backend.create(spec, work.base_dir)
+            async with room.telling("setup") as progress:
+                created = await self._backend.create(spec, work.base_dir, progress=progress)
+            if created.image:
+                await room.note("setup", f"== image {created.image}")
             if not await self._sandboxes.live(spec.id):
                 raise Lost
-            yield Room(work=work, sandbox_id=spec.id, backend=self._backend, logs=self._logs)
+            yield room
         finally:
             if not work.lost:
                 await asyncio.shield(self.clear(spec.id, "closed"))
@@ -162,6 +167,22 @@ class Room:
             if len(data) > most:
                 raise SandboxError("The sandbox gave back more than is taken.", code="output_limit")
         return end, bytes(data)
+
+    @asynccontextmanager
+    async def telling(self, stream: str) -> AsyncIterator[Progress]:
+        """Give what may be told lines that become notes while something takes long."""
+        lines: asyncio.Queue[str | None] = asyncio.Queue()
+
+        async def note_all() -> None:
+            while (line := await lines.get()) is not None:
+                await self.note(stream, line)
+
+        noting = asyncio.create_task(note_all())
+        try:
+            yield lines.put_nowait
+        finally:
+            lines.put_nowait(None)
+            await noting
 
     async def note(self, stream: str, text: str) -> None:
         """Add a line of the platform's own to a stream."""

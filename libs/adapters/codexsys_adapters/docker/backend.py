@@ -16,6 +16,7 @@ from codexsys_adapters.disks.layers import Layers
 from codexsys_adapters.docker import bundle, images, parts
 from codexsys_adapters.docker.engine import (
     CONFLICT,
+    LABEL,
     NOT_FOUND,
     NOT_MODIFIED,
     Engine,
@@ -42,7 +43,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class DockerBackend:
     """Sandboxes of one Docker engine on this host; their files are folders under `root`.
 
-    Another worker that shares the engine finds them by their labels, wherever its own folder is.
+    Another worker of the same platform finds them by their labels, wherever its own folder is;
+    `platform` tells several platforms on one engine apart.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class DockerBackend:
         sockets: Path,
         agent_code: Path,
         bundles: Path,
+        platform: str,
         image: str,
         images: Sequence[str] = ("*",),
         wheels: Path | None = None,
@@ -65,12 +68,14 @@ class DockerBackend:
         self._network = Network(sockets=sockets, allow=setup_allow, deny=deny_addresses)
         self._agent_code = agent_code
         self._bundles = bundles
+        self._platform = platform
         self._image = image
         self._images = images
         self._wheels = wheels.resolve() if wheels else None
         self._layers = Layers(root.with_name("layers"), most_bytes=_LAYER_BYTES)
         self._clock = clock or SystemClock()
         self._followers: dict[tuple[str, str], Follower] = {}
+        self._users: dict[str, dict[str, str]] = {}
         here = f"{host} {_BOOT_ID.read_text().strip()}"
         self._place = f"docker-{hashlib.sha256(here.encode()).hexdigest()[:32]}"
 
@@ -96,7 +101,7 @@ class DockerBackend:
         name = self._allowed(spec.image or self._image)
         async with self._engine.session() as docker:
             image = await images.find(docker, name, progress)
-            users = await images.users(docker, image, spec.id)
+            users = await self._users_of(docker, image, spec.id)
         await asyncio.to_thread(self._bundle)
         layer = await asyncio.to_thread(self._layers.find, spec.tenant_id, spec.layers)
         setup = self._setup(spec, image, layer.name if layer else None)
@@ -173,7 +178,10 @@ class DockerBackend:
 
     async def list(self) -> list[str]:
         """Return the ids of all sandboxes that have a container or a folder here."""
-        found = {label_of(each, "sandbox") for each in await self._engine.containers(sandbox="")}
+        found = {
+            label_of(each, "sandbox")
+            for each in await self._engine.containers(platform=self._platform)
+        }
         return sorted(found | set(await asyncio.to_thread(names, self._root)))
 
     async def destroy(self, sandbox_id: str) -> None:
@@ -213,6 +221,16 @@ class DockerBackend:
             )
         return self._followers[key]
 
+    async def _users_of(
+        self, docker: Docker, image: images.Image, sandbox_id: str
+    ) -> dict[str, str]:
+        """Look into each image once."""
+        if image.id not in self._users:
+            self._users[image.id] = await images.users(
+                docker, image, sandbox_id, labels={LABEL + "platform": self._platform}
+            )
+        return self._users[image.id]
+
     def _bundle(self) -> Path:
         return bundle.made_in(self._bundles, self._agent_code)
 
@@ -231,6 +249,7 @@ class DockerBackend:
             "id": spec.id,
             "task_id": spec.task_id,
             "tenant_id": spec.tenant_id,
+            "platform": self._platform,
             "role": spec.role.value,
             "limits": spec.limits.model_dump(),
             "ends_at": time.time() + spec.seconds,

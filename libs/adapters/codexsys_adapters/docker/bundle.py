@@ -76,7 +76,7 @@ def _interpreter() -> Path:
 
 
 def _fill(draft: Path, agent_code: Path) -> None:
-    for name in ("lib", "libexec", "tools", "python/bin"):
+    for name in ("lib", "libexec", "tools", "python/bin", "wheels"):
         (draft / name).mkdir(parents=True)
     shutil.copytree(agent_code / "codexsys_agent", draft / "agent/codexsys_agent", ignore=_cache)
     for name in _OURS:

@@ -74,9 +74,11 @@ async def _pull(docker: Docker, name: str, progress: Progress) -> None:
         raise SandboxError(f"Image {name}: {error.message}", code=code) from error
 
 
-async def users(docker: Docker, image: Image, sandbox_id: str) -> dict[str, str]:
+async def users(
+    docker: Docker, image: Image, sandbox_id: str, *, labels: dict[str, str]
+) -> dict[str, str]:
     """Return the image's own passwd and group; refuse an image that has no shell."""
-    labels = {LABEL + "sandbox": sandbox_id, LABEL + "part": "look"}
+    labels = labels | {LABEL + "sandbox": sandbox_id, LABEL + "part": "look"}
     config: dict[str, Any] = {"Image": image.id, "Entrypoint": ["none"], "Labels": labels}
     config |= {"HostConfig": {"NetworkMode": "none"}}
     container = await ensure(docker, f"{sandbox_id}.look", config)

@@ -48,6 +48,7 @@ class Sandbox:
     def labels(self, part: str, **more: str) -> dict[str, str]:
         """Return labels that are all ours."""
         own = {
+            "platform": self.setup["platform"],
             "sandbox": self.setup["id"],
             "task-id": self.setup["task_id"],
             "role": self.setup["role"],
