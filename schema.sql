@@ -35,6 +35,7 @@ CREATE TABLE attempts (
 	fence BIGINT NOT NULL,
 	takeovers INTEGER NOT NULL,
 	due_at DATETIME(6) NOT NULL,
+	turn_at DATETIME(6),
 	lease_until DATETIME(6),
 	cancel_at DATETIME(6),
 	published_at DATETIME(6),
@@ -48,7 +49,7 @@ CREATE TABLE attempts (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 CREATE INDEX ix_attempts_state_due ON attempts (state, due_at);
 CREATE INDEX ix_attempts_state_lease ON attempts (state, lease_until);
-CREATE INDEX ix_attempts_tenant_queue ON attempts (tenant_id, state, due_at, id);
+CREATE INDEX ix_attempts_turn ON attempts (state, tenant_id, turn_at, id);
 
 -- Pointers to stored checkpoints.
 CREATE TABLE checkpoints (
@@ -209,11 +210,14 @@ CREATE INDEX ix_tasks_result_due ON tasks (result_due_at);
 CREATE INDEX ix_tasks_status ON tasks (status, queue_until);
 CREATE INDEX ix_tasks_tenant ON tasks (tenant_id, id);
 
--- Owners. Written by the command line.
+-- Owners, and how much of the platform each gets. Written by the command line.
 CREATE TABLE tenants (
 	id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	name VARCHAR(100) NOT NULL,
 	created_at DATETIME(6) NOT NULL,
+	weight DOUBLE NOT NULL DEFAULT '1',
+	max_running INTEGER,
+	max_queued INTEGER,
 	PRIMARY KEY (id),
 	CONSTRAINT uq_tenants_name UNIQUE (name)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import pytest
@@ -43,7 +43,7 @@ def task(number: int) -> TaskRecord:
         mode="change",
         source={"git": {"url": "https://example.com/x.git"}},
         enqueued_at=WHEN,
-        priority=number,
+        turn_at=WHEN + timedelta(seconds=number),
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from codexsys_core.ready import Waiting
+
 TASKS_TOPIC = "codex-tasks"
 RESULTS_TOPIC = "codex-results"
 DEAD_TOPIC = "codex-tasks-dlq"
@@ -23,7 +25,13 @@ class TaskRecord(BaseModel):
     mode: str
     source: dict[str, Any]
     enqueued_at: datetime
-    priority: int = Field(default=5, exclude=True)
+    turn_at: datetime | None = Field(default=None, exclude=True)
+    """Its place in the tenant's order; travels beside the value."""
+
+    @property
+    def waiting(self) -> Waiting:
+        """Return what the ready set holds of it."""
+        return Waiting(self.tenant_id, self.task_id, self.turn_at or self.enqueued_at)
 
 
 class ResultRecord(BaseModel):
@@ -94,7 +102,11 @@ class Outbox(Protocol):
         """Note that the result went out."""
 
     async def waiting(self, *, limit: int) -> list[TaskRecord]:
-        """Return queued, due, not cancelled attempts, oldest first: what the ready set should hold."""
+        """Return queued, due, not cancelled attempts: what the ready set should hold.
+
+        In each tenant's order, and of each tenant its share of the limit (but never less than 20):
+        one with a long queue does not keep the others out.
+        """
 
     async def expire_queued(self, *, limit: int) -> int:
         """End queued tasks that waited longer than limits.queue_seconds (`queue_timeout`)."""

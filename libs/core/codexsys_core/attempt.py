@@ -97,7 +97,10 @@ class AttemptStore(Protocol):
     """
 
     async def claim(self, task_id: str, *, owner: str, lease_seconds: float) -> Claim | None:
-        """Take the task's queued, due, not cancelled attempt; None when somebody else did."""
+        """Take the task's queued, due, not cancelled attempt; None when somebody else did.
+
+        `AtCapacity` when its tenant runs as many attempts as it may.
+        """
 
     async def beat(self, owner: str, held: Sequence[Hold], *, lease_seconds: float) -> Beat:
         """Renew the leases of exactly these holds (expired ones too, while the fence is theirs)."""

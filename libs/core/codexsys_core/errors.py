@@ -9,6 +9,7 @@ PlatformError
 ├── TooLarge          more than we take                          413
 ├── RateLimited       slower, please                             429
 ├── Unavailable       a part that we need does not answer        503
+├── AtCapacity        the tenant runs as much as it may          (waits; in quota)
 └── SandboxError      a sandbox could not be made or reached     (retried)
 
 A user's failing work is never an exception: it is an `Outcome` with an end reason.
@@ -84,9 +85,20 @@ class TooLarge(PlatformError):
 
 
 class RateLimited(PlatformError):
-    """Too many requests for now."""
+    """Too many requests for now; `policy` names what was counted, and how many of it there may be."""
 
     default_code = "rate_limited"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after: float | None = None,
+        policy: tuple[str, int] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
+        self.policy = policy
 
 
 class Unavailable(PlatformError):

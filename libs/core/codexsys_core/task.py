@@ -140,7 +140,8 @@ class TaskStore(Protocol):
         """Insert task, first attempt, wallet and first event (`task.queued`, seq 1).
 
         With a known idempotency key the stored task comes back instead, or
-        `Invalid(code="idempotency_mismatch")` when the fingerprint differs.
+        `Invalid(code="idempotency_mismatch")` when the fingerprint differs. `RateLimited(code=
+        "queue_full")` when the tenant has as many attempts queued as it may have.
         """
 
     async def known(self, tenant_id: str, idempotency: Idempotency) -> Task | None:
@@ -156,4 +157,4 @@ class TaskStore(Protocol):
         """Idempotent. Queued or suspended: ends at once (result due). Running: `cancel_at` is set."""
 
     async def queue_position(self, task: Task) -> int | None:
-        """Return how many queued attempts of the tenant come first; None when not queued."""
+        """Return how many queued attempts of the tenant come first in its order; None when not queued."""

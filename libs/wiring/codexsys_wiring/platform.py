@@ -27,6 +27,7 @@ from codexsys_adapters.sql.keys import SqlKeys
 from codexsys_adapters.sql.logs import SqlLogs
 from codexsys_adapters.sql.migrations import upgrade
 from codexsys_adapters.sql.outbox import SqlOutbox
+from codexsys_adapters.sql.quotas import SqlQuotas
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.shares import SqlShares
 from codexsys_adapters.sql.tasks import SqlTasks
@@ -45,6 +46,7 @@ from codexsys_core.log import LogStore, Redactor
 from codexsys_core.model import Models
 from codexsys_core.patch import PatchBench
 from codexsys_core.principal import KeyStore
+from codexsys_core.quota import QuotaStore
 from codexsys_core.ready import Hints, ReadySet
 from codexsys_core.redaction import SecretRedactor
 from codexsys_core.sandbox import SandboxBackend, SandboxStore
@@ -73,6 +75,7 @@ class Platform:
     clock: Clock
     ids: Ids
     keys: KeyStore
+    quotas: QuotaStore
     tasks: TaskStore
     attempts: AttemptStore
     outbox: Outbox
@@ -152,8 +155,9 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             clock=clock,
             ids=ids,
             keys=SqlKeys(database=database),
-            tasks=SqlTasks(database=database),
-            attempts=SqlAttempts(database=database),
+            quotas=SqlQuotas(database=database, max_running=settings.tenant_max_running),
+            tasks=SqlTasks(database=database, max_queued=settings.tenant_max_queued),
+            attempts=SqlAttempts(database=database, max_running=settings.tenant_max_running),
             outbox=SqlOutbox(database=database),
             sandboxes=SqlSandboxes(database=database),
             events=SqlEvents(database=database),

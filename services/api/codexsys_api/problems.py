@@ -159,6 +159,9 @@ def _headers(error: PlatformError) -> dict[str, str]:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="codexsys"'
+    if isinstance(error, RateLimited) and error.policy is not None:
+        name, most = error.policy
+        headers |= {"RateLimit-Policy": f'"{name}";q={most}', "RateLimit": f'"{name}";r=0'}
     if error.retry_after is not None or isinstance(error, Unavailable | RateLimited):
         headers["Retry-After"] = str(max(1, round(error.retry_after or 2)))
     return headers

@@ -21,6 +21,7 @@ from codexsys_core.attempt import Attempt
 from codexsys_core.errors import Conflict, FieldError, Invalid, NotFound, TooLarge
 from codexsys_core.limits import Limits
 from codexsys_core.principal import Principal
+from codexsys_core.ready import turn_at
 from codexsys_core.source import GitSource, Source, SourceFailure, TaskSource, ZipSource
 from codexsys_core.task import Idempotency, Task, TaskSpec
 from codexsys_wiring.platform import Platform
@@ -247,7 +248,7 @@ def _record(task: Task) -> TaskRecord:
         mode=task.spec.mode,
         source=_announced(task.spec.source),
         enqueued_at=task.created_at,
-        priority=task.spec.priority,
+        turn_at=turn_at(task.created_at, task.spec.priority),
     )
 
 

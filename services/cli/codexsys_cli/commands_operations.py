@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from codexsys_cli.commands_tenants import tenants
 from codexsys_cli.output import Exit, emit, out, say
 
 if TYPE_CHECKING:
     from codexsys_wiring.doctor import Finding
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the tenant.")]
 _PASSWORD = re.compile(r"(://[^:/@]*):[^/@]*@")
 
 database = typer.Typer(help="The database.", no_args_is_help=True)
-tenants = typer.Typer(help="Owners of tasks.", no_args_is_help=True)
 keys = typer.Typer(help="Keys of tenants.", no_args_is_help=True)
 configuration = typer.Typer(help="The settings.", no_args_is_help=True)
 
@@ -103,24 +102,6 @@ def upgrade() -> None:
 
     asyncio.run(upgrade_database(load_settings()))
     say("The tables are up to date.")
-
-
-@tenants.command("create")
-def create_tenant(name: Name, json: Json = False) -> None:
-    """Make a tenant; one that is there is left alone."""
-    from codexsys_cli.account import ensure_tenant
-    from codexsys_wiring.platform import open_platform
-    from codexsys_wiring.settings import load_settings
-
-    async def make() -> str:
-        async with open_platform(load_settings()) as platform:
-            return (await ensure_tenant(platform, name)).id
-
-    tenant_id = asyncio.run(make())
-    if json:
-        emit({"id": tenant_id, "name": name})
-    else:
-        print(tenant_id)
 
 
 @keys.command("create")

@@ -2,7 +2,7 @@
 
 from codexsys_cli.output import Exit
 from codexsys_client import ApiError, Unreachable
-from codexsys_core.errors import PlatformError
+from codexsys_core.errors import NotFound, PlatformError
 from codexsys_wiring.settings import ConfigurationError
 
 _NOT_ALLOWED = frozenset({401, 403, 404})
@@ -18,7 +18,8 @@ def explained(error: Exception) -> tuple[str | None, Exit]:
     if isinstance(error, ConfigurationError):
         return "; ".join(error.problems), Exit.USAGE
     if isinstance(error, PlatformError):
-        return f"{error.message} [{error.code}]", Exit.FAILURE
+        missing = isinstance(error, NotFound)
+        return f"{error.message} [{error.code}]", Exit.NOT_FOUND if missing else Exit.FAILURE
     if isinstance(error, OSError):
         return str(error), Exit.FAILURE
     return None, Exit.FAILURE

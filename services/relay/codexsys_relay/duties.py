@@ -5,6 +5,7 @@ import structlog
 from codexsys_core.announcement import Outbox, Queue
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.clock import Clock
+from codexsys_core.quota import QuotaStore
 from codexsys_core.ready import ReadySet
 from codexsys_core.wallet import Wallet
 
@@ -15,10 +16,11 @@ MOST_TAKEOVERS = 3
 
 
 class Missing:
-    """Adds queued, due rows that the ready set has lost or never had."""
+    """Adds queued, due rows that the ready set has lost or never had, and says how tenants weigh."""
 
-    def __init__(self, *, outbox: Outbox, ready: ReadySet) -> None:
+    def __init__(self, *, outbox: Outbox, quotas: QuotaStore, ready: ReadySet) -> None:
         self._outbox = outbox
+        self._quotas = quotas
         self._ready = ready
 
     async def once(self) -> None:
@@ -26,9 +28,8 @@ class Missing:
         await self._outbox.expire_queued(limit=BATCH)
         waiting = await self._outbox.waiting(limit=BATCH * 5)
         if waiting:
-            await self._ready.add(
-                [(record.tenant_id, record.task_id, record.priority) for record in waiting]
-            )
+            await self._ready.weigh(await self._quotas.weights())
+            await self._ready.add([record.waiting for record in waiting])
 
 
 class Unpublished:

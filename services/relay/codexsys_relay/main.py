@@ -12,7 +12,7 @@ from codexsys_wiring.telemetry import configure_telemetry
 def relay_services(platform: Platform) -> list[Service]:
     """Build the relay's loops."""
     settings = platform.settings
-    missing = Missing(outbox=platform.outbox, ready=platform.ready)
+    missing = Missing(outbox=platform.outbox, quotas=platform.quotas, ready=platform.ready)
     unpublished = Unpublished(outbox=platform.outbox, queue=platform.queue)
     expired = Expired(
         attempts=platform.attempts,

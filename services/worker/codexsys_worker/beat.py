@@ -1,4 +1,4 @@
-"""Beat: renew what this worker holds, and hear what it lost and what is to be cancelled."""
+"""Beat: renew what this worker holds, and hear what it lost, what is to be cancelled, who is full."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import structlog
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.errors import Unavailable
 from codexsys_core.ready import Hints
+from codexsys_worker.caps import Caps
 from codexsys_worker.work import Work
 
 
@@ -16,9 +17,16 @@ class Beat:
     """One per worker process; its owner id is new at every start."""
 
     def __init__(
-        self, *, attempts: AttemptStore, hints: Hints, owner: str, lease_seconds: float
+        self,
+        *,
+        attempts: AttemptStore,
+        hints: Hints,
+        caps: Caps,
+        owner: str,
+        lease_seconds: float,
     ) -> None:
         self.owner = owner
+        self._caps = caps
         self._attempts = attempts
         self._hints = hints
         self._lease_seconds = lease_seconds
@@ -50,6 +58,7 @@ class Beat:
                 await asyncio.wait_for(self._now.wait(), self._lease_seconds / 3)
             self._now.clear()
             await self._beat()
+            await self._caps.read()
         self._listener.cancel()
 
     def stop(self) -> None:

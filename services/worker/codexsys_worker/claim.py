@@ -2,14 +2,15 @@
 
 import asyncio
 import shutil
-from contextlib import suppress
 
 import structlog
 
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.errors import Unavailable
+from codexsys_core.quota import AtCapacity
 from codexsys_core.ready import ReadySet
 from codexsys_worker.beat import Beat
+from codexsys_worker.caps import Caps
 from codexsys_worker.folders import Folders
 from codexsys_worker.life import Life
 from codexsys_worker.work import Work
@@ -27,6 +28,7 @@ class Claimer:
         ready: ReadySet,
         life: Life,
         beat: Beat,
+        caps: Caps,
         folders: Folders,
         slots: int,
         lease_seconds: float,
@@ -35,6 +37,7 @@ class Claimer:
         self._ready = ready
         self._life = life
         self._beat = beat
+        self._caps = caps
         self._folders = folders
         self._lease_seconds = lease_seconds
         self._slots = slots
@@ -62,21 +65,24 @@ class Claimer:
         stop.cancel()
 
     async def _pause(self) -> None:
-        with suppress(Unavailable):
-            await self._ready.wait(WAIT_SECONDS)
-            return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), WAIT_SECONDS)
+        """Wait for news: of the ready set, or that a full tenant's attempt here has ended."""
+        news = asyncio.create_task(self._ready.wait(WAIT_SECONDS))
+        ending = self._running if self._caps.full else set()
+        await asyncio.wait([news, *ending], return_when=asyncio.FIRST_COMPLETED)
+        news.cancel()
 
     async def _take_one(self) -> bool:
         """Claim the next ready task; a failed claim means that another was first."""
         try:
-            task_id = await self._ready.pop()
+            task_id = await self._ready.pop(full=self._caps.full)
             if task_id is None:
                 return False
             claim = await self._attempts.claim(
                 task_id, owner=self._beat.owner, lease_seconds=self._lease_seconds
             )
+        except AtCapacity as error:
+            self._caps.refused(error.tenant_id)  # the relay puts the entry back
+            return True
         except Unavailable as error:
             structlog.get_logger().warning("claim waits", error=error.message)
             return False
@@ -87,7 +93,7 @@ class Claimer:
         return True
 
     async def _see(self, work: Work) -> None:
-        with self._beat.holding(work):
+        with self._beat.holding(work), self._caps.taken(work.task.tenant_id):
             try:
                 await self._life.see_through(work)
             except Exception:

@@ -39,9 +39,7 @@ class Intake:
         while True:
             try:
                 async for batch in self._queue.tasks():
-                    await self._ready.add(
-                        [(record.tenant_id, record.task_id, record.priority) for record in batch]
-                    )
+                    await self._ready.add([record.waiting for record in batch])
             except Unavailable as error:
                 structlog.get_logger().warning("intake waits", error=error.message)
             await asyncio.sleep(PAUSE_SECONDS)

@@ -8,6 +8,7 @@ from codexsys_wiring.service import Repeat, Service, serve
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
 from codexsys_worker.beat import Beat
+from codexsys_worker.caps import Caps
 from codexsys_worker.claim import Claimer
 from codexsys_worker.finish import Finisher
 from codexsys_worker.folders import Folders
@@ -24,9 +25,11 @@ RECONCILE_SECONDS = 5.0
 def worker_services(platform: Platform, backend: SandboxBackend) -> list[Service]:
     """Build one worker from ports."""
     settings = platform.settings
+    caps = Caps(quotas=platform.quotas)
     beat = Beat(
         attempts=platform.attempts,
         hints=platform.hints,
+        caps=caps,
         owner=platform.ids.new("wrk"),
         lease_seconds=settings.lease_seconds,
     )
@@ -35,6 +38,7 @@ def worker_services(platform: Platform, backend: SandboxBackend) -> list[Service
         ready=platform.ready,
         life=_life(platform, backend),
         beat=beat,
+        caps=caps,
         folders=Folders(settings.data_dir / "work"),
         slots=settings.worker_slots,
         lease_seconds=settings.lease_seconds,

@@ -1,6 +1,7 @@
 """How records look on the wire: JSON values, and headers for what is not part of the contract."""
 
 import json
+from datetime import datetime
 from typing import TypeVar
 
 from codexsys_core.announcement import ResultRecord, TaskRecord
@@ -15,15 +16,17 @@ def encoded(record: TaskRecord | ResultRecord) -> bytes:
 
 
 def task_headers(record: TaskRecord) -> Headers:
-    """Carry the priority beside the value, so that the intake orders as the row says."""
-    return [("priority", str(record.priority).encode())]
+    """Carry the place in the order beside the value, so that the intake orders as the row says."""
+    return [("turn", record.turn_at.isoformat().encode())] if record.turn_at else []
 
 
 def read_task(value: bytes | None, headers: Headers) -> TaskRecord:
     """Return a task's record, or raise ValueError."""
     record = TaskRecord.model_validate_json(value or b"")
-    priority = dict(headers).get("priority")
-    return record if priority is None else record.model_copy(update={"priority": int(priority)})
+    turn = dict(headers).get("turn")
+    if turn is None:
+        return record
+    return record.model_copy(update={"turn_at": datetime.fromisoformat(turn.decode())})
 
 
 def read_result(value: bytes | None, _headers: Headers) -> ResultRecord:

@@ -36,19 +36,21 @@ _BEAT_ROWS = 500
 class SqlAttempts:
     """`AttemptStore` in a database."""
 
-    def __init__(self, *, database: Database) -> None:
+    def __init__(self, *, database: Database, max_running: int = 0) -> None:
         self._database = database
+        self._max_running = max_running
 
     async def claim(self, task_id: str, *, owner: str, lease_seconds: float) -> Claim | None:
         """Take the task's waiting attempt, by one conditional update."""
 
         async def take(connection: AsyncConnection) -> Claim | None:
-            taken = await take_waiting(connection, task_id, owner, lease_seconds)
+            taken = await take_waiting(
+                connection, task_id, owner, lease_seconds, max_running=self._max_running
+            )
             return await owned(connection, task_id, owner) if taken else None
 
         async def take_or_find(connection: AsyncConnection) -> Claim | None:
-            await take_waiting(connection, task_id, owner, lease_seconds)
-            return await owned(connection, task_id, owner)
+            return await take(connection) or await owned(connection, task_id, owner)
 
         try:
             return await self._database.transact(take, after_loss=False)

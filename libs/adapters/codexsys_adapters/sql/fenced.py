@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, select, tuple_, update
+from sqlalchemy import RowMapping, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.endings import end_sandboxes, ended, queue_again
 from codexsys_adapters.sql.event_rows import append_event
-from codexsys_adapters.sql.tables import ATTEMPTS, TASKS
+from codexsys_adapters.sql.quotas import cap, keep_cap
+from codexsys_adapters.sql.tables import ATTEMPTS, TASKS, TENANTS
 from codexsys_adapters.sql.task_rows import new_attempt, read_task, to_attempt
 from codexsys_adapters.sql.times import after_sql, now_sql
 from codexsys_core.attempt import Attempt, Claim, Ending, Hold
@@ -21,12 +22,22 @@ _QUEUED, _RUNNING, _ENDED = (
     AttemptState.RUNNING.value,
     AttemptState.ENDED.value,
 )
+_TAKEN = (
+    select(ATTEMPTS.c.number, ATTEMPTS.c.tenant_id, cap(TENANTS.c.max_running).label("most"))
+    .select_from(ATTEMPTS.outerjoin(TENANTS, TENANTS.c.id == ATTEMPTS.c.tenant_id))
+    .where(ATTEMPTS.c.task_id == bindparam("taken_task"), ATTEMPTS.c.state == _RUNNING)
+)
 
 
 async def take_waiting(
-    connection: AsyncConnection, task_id: str, owner: str, lease_seconds: float
+    connection: AsyncConnection,
+    task_id: str,
+    owner: str,
+    lease_seconds: float,
+    *,
+    max_running: int,
 ) -> bool:
-    """Make the task's queued, due, not cancelled attempt the owner's."""
+    """Make the task's queued, due, not cancelled attempt the owner's, if its tenant may have one more."""
     waiting = update(ATTEMPTS).where(
         ATTEMPTS.c.task_id == task_id,
         ATTEMPTS.c.state == _QUEUED,
@@ -42,15 +53,17 @@ async def take_waiting(
     )
     if (await connection.execute(taken)).rowcount != 1:
         return False
-    number = select(ATTEMPTS.c.number).where(
-        ATTEMPTS.c.task_id == task_id, ATTEMPTS.c.state == _RUNNING
-    )
+    row = (
+        await connection.execute(_TAKEN, {"taken_task": task_id, "default_cap": max_running})
+    ).one()
+    if row.most is not None:
+        await keep_cap(connection, row.tenant_id, row.most)
     await append_event(
         connection,
         task_id,
         EventType.TASK_RUNNING,
         {"status": _RUNNING},
-        attempt=(await connection.execute(number)).scalar_one(),
+        attempt=row.number,
         columns={
             "status": _RUNNING,
             "phase": None,
@@ -181,10 +194,15 @@ async def next_attempt(
 ) -> None:
     """End this attempt and queue another one."""
     await leave(connection, hold, outcome)
+    before = await attempt_row(connection, hold.attempt_id)
     following = Attempt(
         id=attempt_id, task_id=hold.task_id, tenant_id=hold.tenant_id, number=hold.number + 1
     )
-    values = new_attempt(following) | {"due_at": after_sql(delay_seconds), "created_at": now_sql()}
+    values = new_attempt(following) | {
+        "due_at": after_sql(delay_seconds),
+        "turn_at": before["turn_at"],  # it has waited its time already
+        "created_at": now_sql(),
+    }
     await connection.execute(insert(ATTEMPTS).values(**values))
     await _requeued(connection, hold, outcome, following.number, delay_seconds)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, select, tuple_, update
+from sqlalchemy import RowMapping, Select, bindparam, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.endings import QUEUE_TIMEOUT, end_sandboxes, end_task, ended
@@ -18,6 +18,10 @@ from codexsys_core.moves import AttemptState, TaskStatus
 from codexsys_core.task import TaskSpec
 
 _WAITING = (ATTEMPTS.c.state == AttemptState.QUEUED.value) & ATTEMPTS.c.cancel_at.is_(None)
+
+
+_LEAST = 20
+"""Of each tenant at least so many are ready, however many tenants there are."""
 
 
 class SqlOutbox:
@@ -66,11 +70,18 @@ class SqlOutbox:
         await self._database.transact(lambda c: c.execute(row.values(result_due_at=None)))
 
     async def waiting(self, *, limit: int) -> list[TaskRecord]:
-        """Return what the ready set should hold, oldest first."""
-        due = (_WAITING, ATTEMPTS.c.due_at <= now_sql())
-        return await self._records(
-            _announced().where(*due).order_by(ATTEMPTS.c.due_at).limit(limit)
-        )
+        """Return what the ready set should hold: the first of each tenant with something queued."""
+
+        async def statements(connection: AsyncConnection) -> list[TaskRecord]:
+            tenants = list((await connection.execute(_TENANTS)).scalars())
+            share = max(_LEAST, limit // max(1, len(tenants)))
+            found: list[TaskRecord] = []
+            for tenant in tenants:
+                rows = await connection.execute(_FIRST, {"of_tenant": tenant, "most": share})
+                found += [_record(row) for row in rows.mappings()]
+            return found
+
+        return await self._database.look(statements)
 
     async def expire_queued(self, *, limit: int) -> int:
         """End queued tasks that waited too long, one transaction each."""
@@ -106,9 +117,21 @@ def _announced() -> Select[Any]:
         ATTEMPTS.c.number,
         ATTEMPTS.c.tenant_id,
         ATTEMPTS.c.due_at,
+        ATTEMPTS.c.turn_at,
         TASKS.c.spec,
     )
     return select(*columns).join(TASKS, TASKS.c.id == ATTEMPTS.c.task_id)
+
+
+_TENANTS = select(ATTEMPTS.c.tenant_id).where(ATTEMPTS.c.state == AttemptState.QUEUED.value)
+_TENANTS = _TENANTS.distinct().order_by(ATTEMPTS.c.tenant_id)
+_FIRST = (
+    _announced()
+    .where(ATTEMPTS.c.tenant_id == bindparam("of_tenant"), _WAITING)
+    .where(ATTEMPTS.c.due_at <= now_sql())
+    .order_by(ATTEMPTS.c.turn_at, ATTEMPTS.c.id)
+    .limit(bindparam("most"))
+)
 
 
 def _record(row: RowMapping) -> TaskRecord:
@@ -120,7 +143,7 @@ def _record(row: RowMapping) -> TaskRecord:
         mode=spec.mode,
         source=announced_source(spec.source),
         enqueued_at=aware(row["due_at"]),
-        priority=spec.priority,
+        turn_at=aware(row["turn_at"]),
     )
 
 

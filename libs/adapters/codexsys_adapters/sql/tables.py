@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -60,7 +61,7 @@ def _serial() -> Any:
 
 
 class TenantRow(SQLModel, table=True):
-    """Owners. Written by the command line."""
+    """Owners, and how much of the platform each gets. Written by the command line."""
 
     __tablename__ = "tenants"
     __table_args__ = (UniqueConstraint("name", name="uq_tenants_name"),)
@@ -68,6 +69,9 @@ class TenantRow(SQLModel, table=True):
     id: str = Field(sa_column=_id(key=True))
     name: str = Field(sa_column=_words(100))
     created_at: datetime = Field(sa_column=_time())
+    weight: float = Field(sa_column=Column(Double(), nullable=False, server_default="1"))
+    max_running: int | None = Field(sa_column=_int(null=True))
+    max_queued: int | None = Field(sa_column=_int(null=True))
 
 
 class KeyRow(SQLModel, table=True):
@@ -139,7 +143,7 @@ class AttemptRow(SQLModel, table=True):
         UniqueConstraint("task_id", "number", name="uq_attempts_number"),
         Index("ix_attempts_state_due", "state", "due_at"),
         Index("ix_attempts_state_lease", "state", "lease_until"),
-        Index("ix_attempts_tenant_queue", "tenant_id", "state", "due_at", "id"),
+        Index("ix_attempts_turn", "state", "tenant_id", "turn_at", "id"),
     )
 
     id: str = Field(sa_column=_id(key=True))
@@ -151,6 +155,7 @@ class AttemptRow(SQLModel, table=True):
     fence: int = Field(sa_column=_big())
     takeovers: int = Field(sa_column=_int())
     due_at: datetime = Field(sa_column=_time())
+    turn_at: datetime | None = Field(sa_column=_time(null=True))
     lease_until: datetime | None = Field(sa_column=_time(null=True))
     cancel_at: datetime | None = Field(sa_column=_time(null=True))
     published_at: datetime | None = Field(sa_column=_time(null=True))

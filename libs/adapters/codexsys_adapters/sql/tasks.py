@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import Float, Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import Float, Insert, Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, ended
 from codexsys_adapters.sql.engine import Contended, Database
 from codexsys_adapters.sql.event_rows import append_event
+from codexsys_adapters.sql.quotas import max_queued_of, may_queue
 from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, IDEMPOTENCY, LABELS, TASKS, WALLETS
 from codexsys_adapters.sql.task_rows import (
     new_attempt,
@@ -19,26 +20,44 @@ from codexsys_adapters.sql.task_rows import (
 )
 from codexsys_adapters.sql.times import after_sql, naive, now_sql
 from codexsys_core.attempt import Attempt, Hold
-from codexsys_core.errors import Invalid
+from codexsys_core.errors import Invalid, RateLimited
 from codexsys_core.event import EventType
 from codexsys_core.moves import AttemptState
+from codexsys_core.ready import AGING
 from codexsys_core.task import Idempotency, Task, TaskQuery
 
 _KEPT_SECONDS = 24 * 3600
+QUEUE_FULL_SECONDS = 15
 # What every submit and every poll runs is built once: building costs more than running does.
 _NEW_TASK = insert(TASKS).values(queue_until=after_sql(bindparam("patience", type_=Float)))
-_NEW_ATTEMPT = insert(ATTEMPTS).values(due_at=now_sql(), created_at=now_sql())
 _NEW_WALLET = insert(WALLETS)
 _NEW_EVENT = insert(EVENTS).values(at=now_sql())
 
 
+def _new_attempt() -> Insert:
+    """Insert the first attempt, unless the tenant has as many queued as it may have."""
+    waits = after_sql(bindparam("aging", type_=Float)).label("turn_at")
+    times = [now_sql().label("due_at"), waits, now_sql().label("created_at")]
+    given = [
+        bindparam(name, type_=ATTEMPTS.c[name].type).label(name)
+        for name in ("id", "task_id", "tenant_id", "number", "state", "fence", "takeovers")
+    ]
+    wanted = select(*given, *times).where(may_queue(bindparam("tenant_id")))
+    return insert(ATTEMPTS).from_select(
+        [column.name for column in (*given, *times)], wanted, include_defaults=False
+    )
+
+
+_NEW_ATTEMPT = _new_attempt()
+
+
 def _position() -> Select[Any]:
-    """Count the tenant's queued attempts that come before a task's own; no row when it waits no more."""
+    """Count the tenant's queued attempts whose turn comes first; no row when the task waits no more."""
     queued = AttemptState.QUEUED.value
     mine, other = ATTEMPTS.alias("mine"), ATTEMPTS.alias("other")
     earlier = or_(
-        other.c.due_at < mine.c.due_at,
-        (other.c.due_at == mine.c.due_at) & (other.c.id < mine.c.id),
+        other.c.turn_at < mine.c.turn_at,
+        (other.c.turn_at == mine.c.turn_at) & (other.c.id < mine.c.id),
     )
     before = (other.c.tenant_id == mine.c.tenant_id) & (other.c.state == queued) & earlier
     return (
@@ -56,8 +75,9 @@ _POSITION = _position()
 class SqlTasks:
     """`TaskStore` in a database."""
 
-    def __init__(self, *, database: Database) -> None:
+    def __init__(self, *, database: Database, max_queued: int = 0) -> None:
         self._database = database
+        self._max_queued = max_queued
 
     async def add(
         self, task: Task, attempt: Attempt, idempotency: Idempotency | None = None
@@ -67,7 +87,7 @@ class SqlTasks:
         async def statements(connection: AsyncConnection) -> None:
             if idempotency is not None:
                 await _note_key(connection, task, idempotency)
-            await _insert(connection, task, attempt)
+            await _insert(connection, task, attempt, self._max_queued)
 
         try:
             await self._database.transact(statements)
@@ -166,10 +186,20 @@ async def _note_key(connection: AsyncConnection, task: Task, idempotency: Idempo
         await connection.execute(insert(IDEMPOTENCY).values(**row, created_at=now_sql()))
 
 
-async def _insert(connection: AsyncConnection, task: Task, attempt: Attempt) -> None:
+async def _insert(
+    connection: AsyncConnection, task: Task, attempt: Attempt, max_queued: int
+) -> None:
     patience = {"patience": float(task.spec.limits.queue_seconds)}
     await connection.execute(_NEW_TASK, task_values(task) | patience)
-    await connection.execute(_NEW_ATTEMPT, new_attempt(attempt))
+    told = {"aging": task.spec.priority * AGING.total_seconds(), "default_cap": max_queued}
+    if (await connection.execute(_NEW_ATTEMPT, new_attempt(attempt) | told)).rowcount != 1:
+        most = await max_queued_of(connection, task.tenant_id, max_queued)
+        raise RateLimited(
+            f"You may have {most} tasks queued, and have. Wait until some have run, or cancel some.",
+            code="queue_full",
+            retry_after=QUEUE_FULL_SECONDS,
+            policy=("queued", most),
+        )
     await connection.execute(_NEW_WALLET, _full_wallet(task))
     event = {
         "task_id": task.id,

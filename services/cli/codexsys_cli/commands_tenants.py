@@ -1,0 +1,157 @@
+"""Owners of tasks, and how much of the platform each gets."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codexsys_cli.output import emit, out, say
+
+if TYPE_CHECKING:
+    from codexsys_core.quota import Load
+    from codexsys_wiring.platform import Platform
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the tenant.")]
+Weight = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01, max=100, help="How many turns it gets where others of weight 1 get one."
+    ),
+]
+Cap = typer.Option(metavar="NUMBER|default|none")
+Running = Annotated[str | None, Cap]
+Queued = Annotated[str | None, Cap]
+
+tenants = typer.Typer(help="Owners of tasks.", no_args_is_help=True)
+
+
+@tenants.command()
+def create(
+    name: Name,
+    weight: Weight = None,
+    max_running: Running = None,
+    max_queued: Queued = None,
+    json: Json = False,
+) -> None:
+    """Make a tenant; one that is there is left alone, but for what the options say."""
+    changes = _changes(weight, max_running, max_queued)
+    load = asyncio.run(_kept(name, changes, make=True))
+    if json:
+        emit(_shown(load))
+    else:
+        print(load.tenant.id)
+
+
+@tenants.command()
+def update(
+    name: Name,
+    weight: Weight = None,
+    max_running: Running = None,
+    max_queued: Queued = None,
+    json: Json = False,
+) -> None:
+    """Change a tenant's weight and caps; what is not named stays. Workers follow within a beat."""
+    changes = _changes(weight, max_running, max_queued)
+    if not changes:
+        raise typer.BadParameter("name at least one of --weight, --max-running, --max-queued")
+    load = asyncio.run(_kept(name, changes, make=False))
+    if json:
+        emit(_shown(load))
+    else:
+        say(f"The tenant {name} is changed.")
+
+
+@tenants.command("list")
+def find(json: Json = False) -> None:
+    """List tenants, with what each has running and queued now."""
+    from codexsys_wiring.platform import open_platform
+    from codexsys_wiring.settings import load_settings
+
+    async def loads() -> "list[Load]":
+        async with open_platform(load_settings()) as platform:
+            return await platform.quotas.loads()
+
+    found = asyncio.run(loads())
+    if json:
+        for load in found:
+            emit(_shown(load))
+        return
+    _table(found)
+
+
+def _changes(
+    weight: float | None, max_running: str | None, max_queued: str | None
+) -> dict[str, Any]:
+    changes: dict[str, Any] = {} if weight is None else {"weight": weight}
+    for name, text in (("max_running", max_running), ("max_queued", max_queued)):
+        if text is not None:
+            changes[name] = _cap(name, text)
+    return changes
+
+
+def _cap(name: str, text: str) -> int | None:
+    if text == "default":
+        return None
+    number = 0 if text == "none" else int(text) if text.isdecimal() else -1
+    if number < 0 or (number == 0 and text != "none") or number > 1_000_000:
+        option = "--" + name.replace("_", "-")
+        raise typer.BadParameter(f"{option} is a number from 1 to 1000000, default or none")
+    return number
+
+
+async def _kept(name: str, changes: dict[str, Any], *, make: bool) -> "Load":
+    from codexsys_cli.account import ensure_tenant
+    from codexsys_wiring.platform import open_platform
+    from codexsys_wiring.settings import load_settings
+
+    async with open_platform(load_settings()) as platform:
+        if make:
+            await ensure_tenant(platform, name)
+        load = await _named(platform, name)
+        if changes:
+            quota = load.quota.model_copy(update=changes)
+            await platform.quotas.set(load.tenant.id, quota)
+            load = load.model_copy(update={"quota": quota})
+        return load
+
+
+async def _named(platform: "Platform", name: str) -> "Load":
+    from codexsys_core.errors import NotFound
+
+    for load in await platform.quotas.loads():
+        if load.tenant.name == name:
+            return load
+    message = f"There is no tenant {name!r}. Make it with: codexsys tenants create {name}"
+    raise NotFound(message, code="tenant_not_found")
+
+
+def _shown(load: "Load") -> dict[str, Any]:
+    counts = {"running": load.running, "queued": load.queued}
+    return {"id": load.tenant.id, "name": load.tenant.name, **load.quota.model_dump(), **counts}
+
+
+def _table(loads: "list[Load]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("tenant", "weight", "running", "of", "queued", "of", "id"):
+        table.add_column(name)
+    for load in loads:
+        quota = load.quota
+        cells = (
+            load.tenant.name,
+            f"{quota.weight:g}",
+            str(load.running),
+            _word(quota.max_running),
+            str(load.queued),
+            _word(quota.max_queued),
+            load.tenant.id,
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    out().print(table)
+
+
+def _word(cap: int | None) -> str:
+    return {None: "default", 0: "no cap"}.get(cap, str(cap))
