@@ -161,7 +161,7 @@ async def test_no_platform_is_said(alone: Terminal) -> None:
 async def test_operators_make_tenants_and_keys(alone: Terminal) -> None:
     assert (await alone.run("db", "upgrade")).code == 0
     missing = await alone.run("keys", "create", "--tenant", "acme")
-    assert (missing.code, missing.out) == (1, "")
+    assert (missing.code, missing.out) == (4, "")
     tenant = (await alone.run("tenants", "create", "acme", "--json")).json()
     assert (await alone.run("tenants", "create", "acme")).out.strip() == tenant["id"]
     assert (await alone.run("keys", "create", "--tenant", "acme")).out.startswith("cdx_")
