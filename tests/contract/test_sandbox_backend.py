@@ -390,6 +390,40 @@ class TestIsolating:
         )
         assert (await run(backend, spec.id, bash("after", mend))).exit_code == 0
 
+    async def test_what_ignores_every_signal(
+        self, backend: SandboxBackend, sandbox: str, tmp_path: Path
+    ) -> None:
+        mark = tmp_path.name + sandbox
+        deaf = f"trap '' TERM INT HUP; exec -a {mark} sleep 300"
+        script = f'setsid -f bash -c "{deaf}"; (setsid bash -c "{deaf}" &); {deaf}'
+        assert (await run(backend, sandbox, bash("agent", script, seconds=1))).reason == "deadline"
+        assert not host_processes(mark)
+
+    async def test_a_fork_bomb_that_nobody_waits_for(
+        self, backend: SandboxBackend, sandbox: str, tmp_path: Path
+    ) -> None:
+        mark = tmp_path.name + sandbox
+        script = f"f() {{ f & f & (exec -a {mark} sleep 300) & wait; }}; f"
+        end = await run(backend, sandbox, bash("agent", script, seconds=3))
+        assert end.reason in ("deadline", "too_many_processes")
+        assert not host_processes(mark)
+        assert (await run(backend, sandbox, bash("after", "true"))).exit_code == 0
+
+    async def test_64_gigabytes(self, backend: SandboxBackend, sandbox: str) -> None:
+        script = 'python3 -c "x = [bytearray(1 << 20) for _ in range(64 << 10)]"'
+        end = await run(backend, sandbox, bash("agent", f"exec {script}"))
+        assert (
+            end.exit_code is None
+            or "MemoryError" in (await said(backend, sandbox, "agent")).decode()
+        )
+
+    async def test_a_line_without_end(self, backend: SandboxBackend, sandbox: str) -> None:
+        most = 8 << 20
+        phase = bash("agent", "exec cat /dev/zero", output_bytes=most)
+        assert (await run(backend, sandbox, phase)).reason == "output_limit"
+        assert await backend.output(sandbox, "agent", most - 1) == b"\0"
+        assert await backend.output(sandbox, "agent", most) == b""
+
     async def test_a_program_that_is_not_there(self, backend: SandboxBackend, sandbox: str) -> None:
         end = await run(backend, sandbox, PhaseSpec(name="x", argv=("nosuch",), seconds=5))
         assert end.reason == "sandbox_failed"
@@ -514,6 +548,21 @@ class TestLayers:
         later, _ = await self.on(backend, base, "one")
         await self.does(backend, later, "agent", "echo more > more")
 
+    async def test_200_000_files(self, backend: SandboxBackend, base: Path) -> None:
+        limits = LIMITS.model_copy(update={"inodes": 250_000, "disk_mb": 1200})
+        spec = spec_of(limits=limits, seconds=300)
+        await backend.create(spec, base)
+        many = "import os\nfor d in range(200):\n os.mkdir(f'd{d}')\n"
+        many += " for f in range(1000): os.close(os.open(f'd{d}/{f}', os.O_CREAT))"
+        end = await run(
+            backend, spec.id, bash("setup", f"python3 -c {shlex.quote(many)}", seconds=120)
+        )
+        assert end.exit_code == 0
+        await backend.keep(spec.id, "many")
+        later, layer = await self.on(backend, base, "many", limits=limits)
+        assert layer == "many"
+        assert await self.does(backend, later, "agent", "ls d199 | wc -l") == "1000\n"
+
     async def test_of_what_is_not_there(self, backend: SandboxBackend) -> None:
         with pytest.raises(SandboxError) as error:
             await backend.keep(TimeOrderedIds().new("sbx"), "one")
@@ -537,6 +586,31 @@ class TestLocal:
         with pytest.raises(SandboxError):
             await backend.start(sandbox, bash("more", "true"))
         await backend.destroy(sandbox)
+
+    async def test_the_supervisor_ends_at_its_deadline(
+        self, backend: SandboxBackend, base: Path, tmp_path: Path
+    ) -> None:
+        spec = spec_of(seconds=0.5)
+        await backend.create(spec, base)
+        supervisor = (tmp_path / "sandboxes" / spec.id / "lock").read_text()
+        async with asyncio.timeout(10):
+            while runs(supervisor):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        with pytest.raises(SandboxError):
+            await backend.start(spec.id, bash("agent", "true"))
+        with pytest.raises(SandboxError) as error:
+            await backend.create(spec, base)
+        assert error.value.code == "sandbox_lost"
+
+    async def test_the_nursery_killed(
+        self, backend: SandboxBackend, base: Path, sandbox: str, tmp_path: Path
+    ) -> None:
+        supervisor = (tmp_path / "sandboxes" / sandbox / "lock").read_text()
+        os.kill(parent_of(supervisor), 9)
+        another = spec_of()
+        await backend.create(another, base)
+        for name in (sandbox, another.id):
+            assert (await run(backend, name, bash("agent", "true"))).exit_code == 0
 
     async def test_nothing_is_left(
         self, backend: SandboxBackend, base: Path, tmp_path: Path
@@ -564,6 +638,14 @@ class TestLocal:
         async with asyncio.timeout(10):
             while host_processes(mark):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
+
+
+def runs(process: str) -> bool:
+    return Path("/proc", process).exists()
+
+
+def parent_of(process: str) -> int:
+    return int(Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[1])
 
 
 def host_mounts() -> str:

@@ -47,6 +47,7 @@ class LocalBackend:
         self._nursery = Nursery()
         self._clock = clock or SystemClock()
         self._place = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self._shared = root.parent.resolve()
         self._setup: dict[str, Any] = {
             "root": os.geteuid() == 0,
             "gateways": list(gateway_urls),
@@ -55,7 +56,9 @@ class LocalBackend:
             "wheels": str(wheels.resolve()) if wheels else None,
             "deny": list(deny_addresses),
             "allow": list(setup_allow),
-            "layers": str(root.with_name("layers").resolve()),
+            "layers": str(self._shared / "layers"),
+            "blanks": str(self._shared / "blanks"),
+            "etc": str(self._shared / "etc"),
             "layer_bytes": layer_bytes,
         }
 
@@ -71,7 +74,7 @@ class LocalBackend:
 
     @cached_property
     def _disk(self) -> bool:
-        return not disk_problem(self._root.with_name("layers"))
+        return not disk_problem(self._shared / "blanks")
 
     @cached_property
     def _grouped(self) -> bool:
@@ -85,22 +88,29 @@ class LocalBackend:
         progress: Progress = silent,  # noqa: ARG002 - nothing takes long
     ) -> Created:
         """Make the folder and start its supervisor; again is no error."""
+        return await asyncio.to_thread(self._create, spec, base)
+
+    def _create(self, spec: SandboxSpec, base: Path) -> Created:
         where = self._at(spec.id)
-        if not await asyncio.to_thread(where.supervised):
+        if not where.supervised():
             token = spec.token.get_secret_value() if spec.token else ""
-            setup = await asyncio.to_thread(self._setup_of, spec)
-            await asyncio.to_thread(where.make, setup, base, token, self._nursery)
+            where.make(self._setup_of(spec), base, token, self._nursery)
         return Created(layer=where.stands_on())
+
+    @cached_property
+    def _host(self) -> dict[str, Any]:
+        """Find out once what this host lets us do, and lay down what all sandboxes share."""
+        folders.lay_etc(self._shared / "etc")
+        return self._setup | {"disk": self._disk}
 
     def _setup_of(self, spec: SandboxSpec) -> dict[str, Any]:
         uid, gid = owner(spec.id)
-        return self._setup | {
+        return self._host | {
             "id": spec.id,
             "tenant": spec.tenant_id,
             "wanted": spec.layers,
             "uid": uid,
             "gid": gid,
-            "disk": self._disk,
             "limits": spec.limits.model_dump(),
             "ends_at": time.time() + spec.seconds,
         }

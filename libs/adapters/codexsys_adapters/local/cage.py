@@ -39,7 +39,7 @@ def build(setup: dict[str, Any], phase: dict[str, Any], folder: Path) -> Cage:
     sources = {
         **{name: str(folder / "files" / name) for name in FOLDERS},
         "base": str(folder / "base.git"),
-        "etc": str(folder / "etc"),
+        "etc": setup["etc"],
         "input": str(folder / "phases" / f"{phase['name']}.in"),
         "agent": str(Path(setup["agent"]) / "codexsys_agent"),
     }

@@ -31,6 +31,15 @@ def names(root: Path) -> list[str]:
     return sorted(entry.name for entry in root.iterdir() if entry.is_dir())
 
 
+def lay_etc(folder: Path) -> None:
+    """Write the small files of /etc that all sandboxes share."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for name, text in cage.etc_files().items():
+        draft = folder / f"{name}.{os.getpid()}"
+        draft.write_text(text)
+        draft.replace(folder / name)
+
+
 class Folder:
     """The folder of one sandbox; root's alone, but for what its user may write."""
 
@@ -54,34 +63,32 @@ class Folder:
 
     def make(self, setup: dict[str, Any], base: Path, token: str, nursery: Nursery) -> None:
         """Make what is missing and start the supervisor; one that has gone is not followed."""
-        if (self._path / LOCK).exists():
-            raise SandboxError("the sandbox's supervisor has gone", code="sandbox_lost")
-        try:
-            self._fill(setup, base, token)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise SandboxError(f"the sandbox's folder could not be made: {error}") from error
-        try:
-            nursery.supervise(self._path.resolve())
-        except (OSError, subprocess.SubprocessError) as error:
-            raise SandboxError(f"the supervisor did not start: {error}") from error
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone(self._path):
+            if self.supervised():
+                return
+            if (self._path / LOCK).exists():
+                raise SandboxError("the sandbox's supervisor has gone", code="sandbox_lost")
+            try:
+                self._fill(setup, base, token)
+                nursery.supervise(self._path.resolve())
+            except (OSError, subprocess.SubprocessError) as error:
+                raise SandboxError(f"the sandbox could not be made: {error}") from error
 
     def stands_on(self) -> str | None:
         """Return the layer that the sandbox's files began with."""
         return ground.stands_on(self._path)
 
     def _fill(self, setup: dict[str, Any], base: Path, token: str) -> None:
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         copies.tree(base, self._path / "base.git", setup["uid"])  # git trusts what is its user's
-        for name in ("files", "etc", "phases"):
+        for name in ("files", "phases"):
             (self._path / name).mkdir(exist_ok=True)
-        for name, text in cage.etc_files().items():
-            (self._path / "etc" / name).write_text(text)
         if setup["disk"]:
             allowed = setup["limits"]
             Disk(self._path).make(
                 megabytes=allowed["disk_mb"],
                 inodes=allowed["inodes"],
-                blanks=Path(setup["layers"]).with_name("blanks"),
+                blanks=Path(setup["blanks"]),
             )
         _write_private(self._path / "token", token)
         _write_private(self._path / "spec.json", json.dumps(setup))
@@ -178,6 +185,17 @@ def _socket_of(path: Path) -> Iterator[str]:
     descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{descriptor}/{SOCKET}"
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Be the only one who makes this sandbox."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)
 

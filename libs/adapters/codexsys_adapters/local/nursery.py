@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 READY = b"ready"
 _START_SECONDS = 30.0
+_READY_SECONDS = 600.0  # for an ordinary user, a layer is copied
+_TRIES = 3  # a nursery may die with a question, and is then found dead by the next
 _LONGEST_PATH = 8192
 _PACKAGES = Path(__file__).parents[2]
 _BOOT = (
@@ -40,7 +42,9 @@ class Nursery:
 
     def supervise(self, folder: Path) -> None:
         """Return when a supervisor keeps the folder; OSError says why none does."""
-        said = self._ask(folder) or self._ask(folder)  # a nursery may have died meanwhile
+        said = b""
+        for _ in range(_TRIES):
+            said = said or self._ask(folder)
         if said != READY:
             raise OSError(said.decode(errors="replace") or "no answer")
 
@@ -93,7 +97,7 @@ def _start() -> socket.socket:
 def _read(descriptor: int) -> bytes:
     """Return what is said until the other end is closed."""
     said = b""
-    while select.select([descriptor], [], [], _START_SECONDS)[0]:
+    while select.select([descriptor], [], [], _READY_SECONDS)[0]:
         piece = os.read(descriptor, 4096)
         if not piece:
             return said
