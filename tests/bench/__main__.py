@@ -7,6 +7,7 @@ from tests.bench.dispatch import measure
 from tests.bench.place import Place, opened
 from tests.bench.processes import ROOT
 from tests.bench.report import Report
+from tests.bench.sandbox import SandboxFigures, measure_sandboxes
 from tests.bench.throughput import Contest
 
 from codexsys_core.principal import ApiKey, Tenant, hash_secret, key_text, new_secret
@@ -41,6 +42,11 @@ async def make_key(place: Place) -> str:
 
 
 async def main(options: argparse.Namespace) -> None:
+    sandboxes = await measure_sandboxes(options.sandbox_rounds)
+    if options.only == "sandbox":
+        print(sandboxes.text())
+        judge(sandboxes)
+        return
     async with opened() as place:
         key = await make_key(place)
         contest = Contest(connections=options.connections, seconds=options.seconds)
@@ -51,12 +57,20 @@ async def main(options: argparse.Namespace) -> None:
             seconds=options.seconds,
             throughput=throughput,
             dispatch=await measure(place, key, rates),
+            sandboxes=sandboxes,
         )
     REPORT.mkdir(parents=True, exist_ok=True)
     (REPORT / "report.json").write_text(report.model_dump_json(indent=1))
     (REPORT / "report.md").write_text(report.text())
     print(report.text())
     print("make bench: measured; the report is in build/bench/report.md and report.json")
+    judge(sandboxes)
+
+
+def judge(sandboxes: SandboxFigures) -> None:
+    """End with an error when a figure is not as it must be."""
+    if sandboxes.missed:
+        raise SystemExit(f"make bench: missed: {'; '.join(sandboxes.missed)}")
 
 
 def read_options() -> argparse.Namespace:
@@ -64,6 +78,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--sandbox-rounds", type=int, default=7)
+    parser.add_argument("--only", choices=["sandbox"], help="measure this alone")
     parser.add_argument("--rate", type=float, default=20.0, help="submits per second for dispatch")
     parser.add_argument("--dispatch-seconds", type=float, default=10.0)
     return parser.parse_args()

@@ -7,6 +7,7 @@ from statistics import median
 
 from pydantic import BaseModel
 from tests.bench.dispatch import STEPS, Dispatch
+from tests.bench.sandbox import SandboxFigures
 from tests.bench.throughput import Round, Throughput
 
 WHATS = ("submit", "poll")
@@ -19,11 +20,12 @@ class Report(BaseModel):
     seconds: float
     throughput: Throughput
     dispatch: list[Dispatch]
+    sandboxes: SandboxFigures
 
     def text(self) -> str:
         """Return the report as Markdown."""
         parts = [_head(self), _rounds(self), _ratios(self.throughput), _honesty(self.throughput)]
-        return "\n".join([*parts, _dispatch(self.dispatch)])
+        return "\n".join([*parts, _dispatch(self.dispatch), self.sandboxes.text()])
 
 
 def _head(report: Report) -> str:

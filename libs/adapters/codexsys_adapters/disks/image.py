@@ -14,13 +14,13 @@ from codexsys_adapters.disks import copies, kernel
 
 IMAGE = "image"
 FOLDERS = ("code", "output", "home")
-_ON_DISK = 10001  # who owns everything in an image; each mount maps it to a user of its own
 _BLOCK = 4096
 _INODE = 256
 _SPARE_BYTES = 4 << 20
 _MOST_INODES_PER_GROUP = 8 * _BLOCK
 _GROUP_BYTES = 8 * _BLOCK * _BLOCK
 _SECONDS = 60.0
+_SOMEBODY = 10_001
 _MOST_BLANKS = 32
 _PACKAGES = Path(__file__).parents[2]
 _TRY = (
@@ -47,7 +47,6 @@ class Disk:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._mounted = folder / "disk"
-        self._over = folder / "over"
         self.image = folder / IMAGE
         self.files = folder / "files"
         """Where the sandbox's folders are, while it is mounted."""
@@ -63,7 +62,7 @@ class Disk:
             _make_image(draft, megabytes, inodes)
         else:
             copies.sparse(_blank(blanks, megabytes, inodes), draft)
-        for place in (self._mounted, self._over, self.files):
+        for place in (self._mounted, self.files):
             place.mkdir(exist_ok=True)
         draft.replace(self.image)
 
@@ -72,21 +71,20 @@ class Disk:
 
         The layers are images, the topmost first; FileNotFoundError when one is gone.
         """
-        with kernel.mapping(_ON_DISK, owner) as namespace:
-            try:
-                kernel.mount_image(self.image, self._mounted, read_only=False)
-                self._lay_out(full=not layers)
-                if layers:
-                    self._mount_over(layers, namespace())
-                else:
-                    kernel.mount_mapped(self._mounted / "files", self.files, namespace())
-            except OSError:
-                self.unmount()
-                raise
+        try:
+            kernel.mount_image(self.image, self._mounted, read_only=False)
+            self._lay_out(owner, full=not layers)
+            if layers:
+                self._mount_over(layers, owner)
+            else:
+                kernel.mount(str(self._mounted / "files"), self.files, flags=kernel.BIND)
+        except OSError:
+            self.unmount()
+            raise
 
     def unmount(self) -> None:
         """Undo what `mount` did; no error when there is nothing to undo."""
-        for place in (self.files, self._over, *self._folder.glob("below-*"), self._mounted):
+        for place in (self.files, *self._folder.glob("below-*"), self._mounted):
             kernel.unmount(place)
 
     def room(self) -> Room:
@@ -113,11 +111,11 @@ class Disk:
             self.abandon()
         self.unmount()
         self.image.unlink(missing_ok=True)
-        for place in (self.files, self._over, *self._folder.glob("below-*"), self._mounted):
+        for place in (self.files, *self._folder.glob("below-*"), self._mounted):
             with contextlib.suppress(FileNotFoundError):
                 place.rmdir()
 
-    def _lay_out(self, *, full: bool) -> None:
+    def _lay_out(self, owner: int, *, full: bool) -> None:
         """Make the folders of a new image; over layers, code, output and home are the layers'."""
         places = [self._mounted / "files", self._mounted / "work"]
         if full:
@@ -125,28 +123,34 @@ class Disk:
         for place in places:
             with contextlib.suppress(FileExistsError):
                 place.mkdir(mode=0o755)
-                os.chown(place, _ON_DISK, _ON_DISK)
+                os.chown(place, owner, owner)
 
-    def _mount_over(self, layers: Sequence[Path], namespace: int) -> None:
+    def _mount_over(self, layers: Sequence[Path], owner: int) -> None:
         """Lay an overlay at `files`; it holds what it is made of, which needs no place after that."""
         folders = [self._folder / f"below-{number}" for number in range(len(layers))]
         opened = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for image, folder in zip(layers, folders, strict=True):
-                folder.mkdir(exist_ok=True)
-                kernel.mount_image(image, folder, read_only=True)
-                kernel.mount_mapped(folder / "files", folder, namespace)
-            kernel.mount_mapped(self._mounted, self._over, namespace)
+                _mount_layer(image, folder, owner)
             here = f"/proc/self/fd/{opened}"  # a folder's own name may hold commas and colons
             lower = ":".join(f"{here}/{folder.name}" for folder in folders)
-            upper = f"upperdir={here}/over/files,workdir={here}/over/work"
+            upper = f"upperdir={here}/disk/files,workdir={here}/disk/work"
             options = f"lowerdir={lower},{upper},index=off,redirect_dir=on,metacopy=off"
             flags = kernel.NO_SETUID | kernel.NO_DEVICES | kernel.NO_TIMES
             kernel.mount("overlay", self.files, "overlay", flags, options)
         finally:
             os.close(opened)
-        for place in (self._over, *folders):
-            kernel.unmount(place)
+        for folder in folders:
+            kernel.unmount(folder)
+
+
+def _mount_layer(image: Path, folder: Path, owner: int) -> None:
+    """Mount a layer's files, which are another sandbox's user's, as if they were this one's."""
+    folder.mkdir(exist_ok=True)
+    kernel.mount_image(image, folder, read_only=True)
+    kept_by = (folder / "files").stat().st_uid
+    with kernel.mapping(kept_by, owner) as namespace:
+        kernel.mount_mapped(folder / "files", folder, namespace())
 
 
 def problem(scratch: Path) -> str:
@@ -168,13 +172,13 @@ def try_here(scratch: Path) -> str:
         disk = Disk(Path(folder))
         try:
             disk.make(megabytes=8, inodes=64)
-            disk.mount(owner=_ON_DISK + 1)
-            owner = (disk.files / "code").stat().st_uid
+            disk.mount(owner=_SOMEBODY)
+            writes = (disk.files / "code").stat().st_uid == _SOMEBODY
         except OSError as error:
             return f"a disk image cannot be mounted: {error}"
         finally:
             disk.remove()
-    return "" if owner == _ON_DISK + 1 else "mounts here cannot map owners"
+    return "" if writes else "a disk image has another owner than it was given"
 
 
 def _make_image(path: Path, megabytes: int, inodes: int) -> None:

@@ -1,40 +1,74 @@
-"""Enters a process's network namespace and does one thing there.
+"""Enters a process's network namespace and does one thing there, in a child between fork and exec.
 
-A program of its own, since a user namespace can be entered only by a process with one thread:
-`enter.py PID listen PORT FD` listens on loopback and sends the listener through a descriptor;
-`enter.py PID run ARGV…` becomes another program that may administer that network.
+A child, since a user namespace can be entered only by a process with one thread.
 """
 
 import ctypes
 import fcntl
 import os
 import socket
-import struct
 import sys
 import time
+from dataclasses import dataclass
+from typing import NoReturn
+
+from codexsys_adapters.local import rights
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _OWNER = 0xB701  # NS_GET_USERNS
-_NET_ADMIN = 12
-_CAPABILITIES_V3 = 0x20080522
-_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _LOOPBACK_SECONDS = 5.0
+_ANSWER_SECONDS = 20.0
 
 
-def main(pid: int, what: str, rest: list[str]) -> None:
-    """Enter, and do what is asked."""
-    _enter(pid)
-    if what == "run":
-        if os.geteuid() != 0:
-            _keep_network_rights()
-        os.execve(rest[0], rest, {})  # noqa: S606 - that is what it is for
-    listener = _listen(int(rest[0]))
-    with socket.socket(fileno=int(rest[1])) as out:
+@dataclass(frozen=True)
+class Within:
+    """For `preexec_fn`: the program runs in the network of a process, and may administer it."""
+
+    process: int
+
+    def __call__(self) -> None:
+        """Do it; whoever waits for us reads on standard error what went wrong."""
+        try:
+            _enter(self.process)
+            if os.geteuid() != 0:
+                rights.keep_network_rights()
+        except OSError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.stderr.flush()
+            os._exit(1)
+
+
+def listener_within(process: int, port: int) -> socket.socket:
+    """Return a listener on loopback in the network of a process."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        child = os.fork()
+        if child == 0:
+            _send_listener(process, port, theirs)
+        theirs.close()
+        ours.settimeout(_ANSWER_SECONDS)
+        try:
+            said, descriptors, _, _ = socket.recv_fds(ours, 4096, 1)
+        finally:
+            os.waitpid(child, 0)
+    if not descriptors:
+        raise OSError(f"no listener inside: {said.decode(errors='replace')}")
+    return socket.socket(fileno=descriptors[0])
+
+
+def _send_listener(process: int, port: int, out: socket.socket) -> NoReturn:
+    try:
+        _enter(process)
+        listener = _listen(port)
         socket.send_fds(out, [b"1"], [listener.fileno()])
+    except OSError as error:
+        out.send(str(error).encode()[:4096])
+    finally:
+        os._exit(0)
 
 
-def _enter(pid: int) -> None:
-    network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+def _enter(process: int) -> None:
+    network = os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     if os.geteuid() != 0:
         owner = fcntl.ioctl(network, _OWNER)
         _join(owner, _NEW_USER)
@@ -59,25 +93,10 @@ def _listen(port: int) -> socket.socket:
             return listener
 
 
-def _keep_network_rights() -> None:
-    """Carry CAP_NET_ADMIN, which entering the user namespace gave us, over to the next program."""
-    bit = 1 << _NET_ADMIN
-    header = struct.pack("=Ii", _CAPABILITIES_V3, 0)
-    _check(_libc.capset(header, struct.pack("=6I", bit, bit, bit, 0, 0, 0)))
-    _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _NET_ADMIN, 0, 0))
-
-
 def _join(descriptor: int, kind: int) -> None:
-    _check(_libc.setns(descriptor, kind))
-
-
-def _check(result: int) -> None:
-    if result != 0:
+    if _libc.setns(descriptor, kind) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -1,4 +1,4 @@
-"""Becomes one phase: joins its groups, stages its folders, and leaves the rest to setpriv and bwrap.
+"""Becomes one phase: joins its groups, stages its folders, stops being root; the rest is bwrap's.
 
 All of it happens in a child of the supervisor, between fork and exec, so that none of it happens
 in a process that others share.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codexsys_adapters.disks import kernel
+from codexsys_adapters.local import rights
 
 _STAGE = Path("/tmp")  # noqa: S108 - in a mount namespace of our own
 _OOM_SCORE = "500"
@@ -26,6 +27,8 @@ class Launch:
     stage: Mapping[str, str]
     """Name → folder to bind before root is dropped; empty for an ordinary user."""
     rlimits: Mapping[int, int]
+    user: tuple[int, int] | None
+    """Whom root becomes; None for an ordinary user."""
 
     def __call__(self) -> None:
         """Do it; whoever waits for us reads on standard error what went wrong."""
@@ -46,6 +49,8 @@ class Launch:
             bound = value if most == resource.RLIM_INFINITY else min(value, most)
             resource.setrlimit(number, (bound, bound))
         os.umask(0o022)
+        if self.user:
+            rights.become(*self.user)
 
 
 def _stage(folders: Mapping[str, str]) -> None:

@@ -1,17 +1,12 @@
 """What a phase's network namespace leads to: nothing, the door, or public addresses."""
 
 import contextlib
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from codexsys_adapters.local import public
-
-_ENTER = Path(__file__).with_name("enter.py")
-_SECONDS = 20.0
+from codexsys_adapters.local.enter import listener_within
 
 
 @contextlib.contextmanager
@@ -38,28 +33,9 @@ def _door(setup: dict[str, Any], folder: Path, inside: int) -> Iterator[None]:
     from codexsys_adapters.walls.gateways import at_urls  # noqa: PLC0415
 
     token = (folder / "token").read_text()
-    door = Door(_listener_inside(inside, PORT), at_urls(setup["gateways"]), token)
+    door = Door(listener_within(inside, PORT), at_urls(setup["gateways"]), token)
     door.open()
     try:
         yield
     finally:
         door.close()
-
-
-def _listener_inside(inside: int, port: int) -> socket.socket:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        argv = [sys.executable, "-I", "-S", str(_ENTER), str(inside), "listen", str(port)]
-        entered = subprocess.run(
-            [*argv, str(theirs.fileno())],
-            env={},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            pass_fds=(theirs.fileno(),),
-            check=False,
-            timeout=_SECONDS,
-        )
-        if entered.returncode != 0:
-            raise OSError(f"no listener inside: {entered.stderr.decode()[-300:]}")
-        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
-    return socket.socket(fileno=descriptors[0])

@@ -116,27 +116,22 @@ class Phase:
             *("--block-fd", str(gate), "--json-status-fd", str(tell), "--", *caged.command),
         ]
         process = subprocess.Popen(
-            self._dropped(bwrap),
+            bwrap,
             env={},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if self._told["output"] == "binary" else subprocess.STDOUT,
             pass_fds=(arguments, filtered, gate, tell),
             cwd="/",
-            preexec_fn=Launch(self._group.join, caged.stage, self._rlimits()),  # noqa: PLW1509
+            preexec_fn=self._prepared(caged.stage),  # noqa: PLW1509 - a child that does nothing else
         )
         os.close(tell)
         stack.callback(self._kill, process)
         return status, gate, process
 
-    def _dropped(self, bwrap: list[str]) -> list[str]:
-        if not self._setup["root"]:
-            return bwrap
-        number = str(self._setup["uid"])
-        return [
-            *("/usr/bin/setpriv", "--reuid", number, "--regid", number, "--clear-groups"),
-            *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", *bwrap),
-        ]
+    def _prepared(self, stage: dict[str, str]) -> Launch:
+        user = (self._setup["uid"], self._setup["gid"]) if self._setup["root"] else None
+        return Launch(self._group.join, stage, self._rlimits(), user)
 
     def _rlimits(self) -> dict[int, int]:
         allowed = self._setup["limits"]

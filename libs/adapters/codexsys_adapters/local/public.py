@@ -6,15 +6,14 @@ import json
 import os
 import select
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from codexsys_adapters.local.enter import Within
 from codexsys_adapters.walls.addresses import TRIE, own_addresses
 from codexsys_adapters.walls.rules import Rules, effective
 
-_ENTER = Path(__file__).with_name("enter.py")
 _OWNER = 0xB701  # NS_GET_USERNS
 _SECONDS = 20.0
 _RESOLVER = "10.0.2.3"  # slirp4netns answers there, whatever the host's resolver is
@@ -46,7 +45,8 @@ def _check(inside: int, rules: Rules) -> None:
 def _within(inside: int, argv: list[str], text: str = "") -> str:
     """Return what a program says that runs in the network namespace of a process."""
     ran = subprocess.run(
-        [sys.executable, "-I", "-S", str(_ENTER), str(inside), "run", *argv],
+        argv,
+        preexec_fn=Within(inside),
         env={},
         input=text.encode(),
         capture_output=True,
