@@ -8,21 +8,21 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.contract.servers import DOCKER, IMAGE, must_have
 from tests.probe import leftovers
 from tests.probe.attempt import Told
 from tests.probe.page import PAGE, written
 from tests.probe.table import ATTEMPTS
-from typing_extensions import override
+from tests.support.recording_gateway import RecordingGateway
 
+from codexsys_adapters.docker.backend import DockerBackend
 from codexsys_adapters.local.backend import LocalBackend
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import (
@@ -35,6 +35,7 @@ from codexsys_core.sandbox import (
 )
 
 REPOSITORY = Path(__file__).parents[2]
+AGENT = REPOSITORY / "services" / "agent"
 PROBE = {
     f"tests/probe/{path.name}": path.read_bytes()
     for path in (REPOSITORY / "tests/probe").glob("*.py")
@@ -54,58 +55,38 @@ NOBODY = (
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Recorder(ThreadingHTTPServer):
-    """A gateway that takes everything and remembers what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
-        self.asked: list[tuple[str, list[tuple[str, str]]]] = []
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-
-class _Answer(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Recorder
-
-    def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        self.server.asked.append(
-            (self.path, [(name.lower(), value) for name, value in self.headers.items()])
-        )
-        self.send_response(200 if self.path.startswith("/v1/control") else 202)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
-
-    @override
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay silent."""
-
-
 @pytest.fixture
-def gateway() -> Iterator[Recorder]:
-    made = Recorder()
-    yield made
-    made.shutdown()
-    made.server_close()
+def gateway(tmp_path: Path) -> Iterator[RecordingGateway]:
+    folder = tmp_path / "gateways"
+    folder.mkdir()  # which every door may enter
+    with RecordingGateway(folder) as running:
+        yield running
 
 
-def _local(root: Path, gateway: Recorder) -> SandboxBackend:
-    url = f"http://127.0.0.1:{gateway.server_address[1]}"
-    return LocalBackend(root, gateway_urls=[url], agent_code=REPOSITORY / "services" / "agent")
+def local(folder: Path, gateway: RecordingGateway) -> SandboxBackend:
+    return LocalBackend(folder / "sandboxes", gateway_urls=[gateway.url], agent_code=AGENT)
 
 
-KINDS: dict[str, Callable[[Path, Recorder], SandboxBackend]] = {"local": _local}
+def docker(folder: Path, gateway: RecordingGateway) -> SandboxBackend:
+    return DockerBackend(
+        folder / "sandboxes",
+        host=must_have(DOCKER),
+        sockets=folder / "gateways",
+        agent_code=AGENT,
+        bundles=folder.parent / "bundles",
+        platform=str(folder),
+        image=must_have(IMAGE),
+    )
 
 
-@pytest.fixture(params=KINDS)
+KINDS = {"local": local, "docker": docker}
+
+
+@pytest.fixture(params=["local", pytest.param("docker", marks=pytest.mark.docker)])
 async def backend(
-    request: pytest.FixtureRequest, tmp_path: Path, gateway: Recorder
+    request: pytest.FixtureRequest, tmp_path: Path, gateway: RecordingGateway
 ) -> AsyncIterator[SandboxBackend]:
-    made = KINDS[request.param](tmp_path / "sandboxes", gateway)
+    made = KINDS[request.param](tmp_path, gateway)
     yield made
     for name in await made.list():
         await made.destroy(name)
@@ -138,7 +119,7 @@ async def run(backend: SandboxBackend, sandbox: str, phase: PhaseSpec) -> str:
     data = b""
     while piece := await backend.output(sandbox, phase.name, len(data)):
         data += piece
-    assert end == PhaseEnd(exit_code=0), data.decode()
+    assert end == PhaseEnd(exit_code=0), f"{end}: {data.decode()}"
     return data.decode()
 
 
@@ -219,7 +200,7 @@ def in_use(key: int, queue: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def host(tmp_path: Path, gateway: Recorder) -> Iterator[Told]:
+def host(tmp_path: Path, gateway: RecordingGateway) -> Iterator[Told]:
     """What there is on this host to be found."""
     mark = f"host-{tmp_path.name}-{os.getpid()}"
     socket_path = f"/tmp/{mark}.sock"
@@ -239,7 +220,7 @@ def host(tmp_path: Path, gateway: Recorder) -> Iterator[Told]:
             paths=[str(path) for path in (tmp_path, REPOSITORY, sys.prefix, socket_path, __file__)],
             sockets=[socket_path],
             abstract=[mark, leftovers.MARK],
-            loopback=[port, gateway.server_address[1], leftovers.PORT, *server_ports()],
+            loopback=[port, gateway.port, leftovers.PORT, *server_ports()],
             addresses=[f"{address}:{port}" for address in (OWN_ADDRESS, *addresses())],
             pids=[int(path.name) for path in Path("/proc").glob("[0-9]*")],
             keys=[key],
@@ -264,7 +245,7 @@ def server_ports() -> list[int]:
 
 
 async def test_agent_phase(
-    backend: SandboxBackend, base: Path, host: Told, gateway: Recorder
+    backend: SandboxBackend, base: Path, host: Told, gateway: RecordingGateway
 ) -> None:
     earlier = await make(backend, base, "tenant_1")
     await plant(backend, earlier, "kept")
@@ -279,7 +260,7 @@ async def test_agent_phase(
     assert_asked_as_allowed(gateway)
 
 
-def assert_asked_as_allowed(gateway: Recorder) -> None:
+def assert_asked_as_allowed(gateway: RecordingGateway) -> None:
     """Hold when each request that came through the door was the door's own."""
     passed = [entry for entry in gateway.asked if not entry[0].startswith("/v1/control")]
     assert len(passed) >= 10
@@ -290,9 +271,7 @@ def assert_asked_as_allowed(gateway: Recorder) -> None:
         assert ".." not in path
         assert [value for name, value in headers if name == "authorization"] == [f"Bearer {TOKEN}"]
         assert set(names) - {"authorization"} <= may
-        assert [value for name, value in headers if name == "host"] == [
-            f"127.0.0.1:{gateway.server_address[1]}"
-        ]
+        assert {value for name, value in headers if name == "host"} <= gateway.hosts
 
 
 async def test_setup_phase(backend: SandboxBackend, base: Path, host: Told) -> None:

@@ -148,15 +148,18 @@ for _name, _arguments, _wanted, _about in _CALLS:
     )
 
 
-@TABLE.attempt("`setns` into every namespace that can be opened", "EPERM")
+@TABLE.attempt("`setns` into every namespace that can be opened", "EPERM or EACCES")
 def setns(told: Told) -> str:
-    def enter(kind: str, pid: str) -> str:
-        with open(f"/proc/{pid}/ns/{kind}", "rb") as file:
-            return call("setns", file.fileno(), 0)
+    kinds = ("net", "pid", "ipc", "uts", "user")
+    return all_of(_entered(f"/proc/{pid}/ns/{kind}") for kind in kinds for pid in ("self", "1"))
 
-    return all_of(
-        enter(kind, pid) for kind in ("net", "pid", "ipc", "uts", "user") for pid in ("self", "1")
-    )
+
+def _entered(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return call("setns", file.fileno(), 0)
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
 
 
 @TABLE.attempt("the root made writable by `mount` with `MS_REMOUNT`", "EPERM")

@@ -105,7 +105,9 @@ def write_proc_sys(told: Told) -> str:
     "every other file of `/proc` outside the process folders, opened for writing", "nothing"
 )
 def write_proc(told: Told) -> str:
-    return found(path for path in _files("/proc") if written(path) == "open")
+    return found(
+        path for path in _files("/proc") if os.path.isfile(path) and written(path) == "open"
+    )
 
 
 def _files(top: str) -> Iterator[str]:

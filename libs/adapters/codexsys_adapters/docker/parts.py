@@ -29,6 +29,10 @@ _HIDDEN = (
     "/sys/fs/pstore", "/sys/fs/selinux", "/sys/fs/xfs", "/sys/hypervisor", "/sys/kernel",
     "/sys/module", "/sys/power",
 )  # fmt: skip
+_READ_ONLY = (
+    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",  # as Docker has them
+    "/proc/pressure",  # which anybody may write otherwise
+)  # fmt: skip
 """What tells of the host and its devices; of /sys the sandbox's own control groups are left."""
 
 
@@ -169,6 +173,7 @@ def _closed(memory: int, pids: int, cpus: float) -> dict[str, Any]:
         "CgroupnsMode": "private",
         "IpcMode": "private",
         "MaskedPaths": list(_HIDDEN),
+        "ReadonlyPaths": list(_READ_ONLY),
     }
 
 
