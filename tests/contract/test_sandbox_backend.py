@@ -249,6 +249,14 @@ async def test_create_and_destroy_are_idempotent(
     assert await backend.list() == []
 
 
+async def test_destroyed_by_several_at_once(
+    kind: Kind, backend: SandboxBackend, sandbox: str
+) -> None:
+    await backend.start(sandbox, kind.phase("agent", delay=60))
+    await asyncio.gather(*(backend.destroy(sandbox) for _ in range(4)))
+    assert sandbox not in await backend.list()
+
+
 async def test_what_is_not_there(kind: Kind, backend: SandboxBackend, sandbox: str) -> None:
     gone = TimeOrderedIds().new("sbx")
     calls = [

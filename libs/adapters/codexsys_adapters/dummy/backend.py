@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from codexsys_adapters.dummy.part import TERMINATED, Part, part
@@ -116,13 +117,7 @@ class DummyBackend:
 
     async def signal(self, sandbox_id: str, *, kill: bool = False) -> None:
         """Stop or kill whatever phase runs."""
-        folder = self._folder(sandbox_id)
-        for told in folder.glob("*.json"):
-            if not _running(folder, told.stem):
-                continue
-            if kill:
-                told.with_suffix(".killed").touch()
-            _send(folder, told.stem, signal.SIGKILL if kill else signal.SIGTERM)
+        _stop(self._folder(sandbox_id), kill=kill)
 
     async def list(self) -> list[str]:
         """Return the folders' names."""
@@ -135,10 +130,12 @@ class DummyBackend:
         folder = self._root / sandbox_id
         if not folder.is_dir():
             return
-        await self.signal(sandbox_id, kill=True)
-        for told in folder.glob("*.json"):
+        # Others may be at it, too, or have died at it: every part may be gone already.
+        with suppress(FileNotFoundError):
+            _stop(folder, kill=True)
+        for told in list(folder.glob("*.json")):
             await _ended(folder, told.stem)
-        await asyncio.to_thread(shutil.rmtree, folder)
+        await asyncio.to_thread(_remove, folder)
 
     def _folder(self, sandbox_id: str) -> Path:
         folder = self._root / sandbox_id
@@ -165,6 +162,21 @@ def _made(folder: Path, base: Path) -> Path:
         raise SandboxError(f"the base {base.name} is not a directory")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def _stop(folder: Path, *, kill: bool) -> None:
+    for told in list(folder.glob("*.json")):
+        if not _running(folder, told.stem):
+            continue
+        if kill:
+            told.with_suffix(".killed").touch()
+        _send(folder, told.stem, signal.SIGKILL if kill else signal.SIGTERM)
+
+
+def _remove(folder: Path) -> None:
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 async def _ended(folder: Path, name: str) -> None:

@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import CommitFailedError, IllegalGenerationError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalGenerationError
 
+from codexsys_adapters.kafka.producer import GONE
 from codexsys_core.clock import Clock
 from codexsys_core.errors import Unavailable
 
@@ -40,7 +41,7 @@ class Consumer:
                     failures = 0
                     yield batch
                     await _commit(consumer)
-            except (KafkaError, OSError, Unavailable) as error:
+            except (*GONE, Unavailable) as error:
                 failures += 1
                 log.warning("kafka is away: %s", type(error).__name__)
             finally:

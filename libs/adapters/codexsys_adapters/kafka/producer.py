@@ -13,6 +13,9 @@ from codexsys_core.errors import Unavailable
 
 REQUEST_MS = 10_000
 
+GONE = (KafkaError, OSError, RuntimeError)
+"""How the driver says that a broker is away; uvloop's transports raise the last one once they are closed."""
+
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +42,7 @@ class Producer:
                 await asyncio.shield(sent)
         except TimeoutError as error:
             raise _away() from error
-        except (KafkaError, OSError) as error:
+        except GONE as error:
             await self.close()
             raise _away() from error
 
@@ -49,7 +52,7 @@ class Producer:
             async with asyncio.timeout(self._answer_seconds):
                 producer = await self._started()
                 await producer.client.fetch_all_metadata()
-        except (KafkaError, OSError, TimeoutError) as error:
+        except GONE as error:
             raise _away() from error
 
     async def close(self) -> None:
@@ -85,9 +88,9 @@ class Producer:
         try:
             async with asyncio.timeout(self._answer_seconds):
                 await producer.stop()
-        except (KafkaError, OSError, TimeoutError) as error:
+        except GONE as error:
             log.warning("a kafka producer did not stop cleanly: %s", type(error).__name__)
-            with suppress(KafkaError, OSError):  # only its sockets are left to close
+            with suppress(*GONE):  # only its sockets are left to close
                 await producer.client.close()
 
 

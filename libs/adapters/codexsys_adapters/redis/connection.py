@@ -11,9 +11,8 @@ from fakeredis import FakeAsyncRedis, FakeServer
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
-from codexsys_adapters.redis.hub import Hub
+from codexsys_adapters.redis.hub import GONE, Hub
 from codexsys_core.errors import Invalid, Unavailable
 
 ANSWER_SECONDS = 2.0
@@ -34,7 +33,7 @@ def answers() -> Iterator[None]:
     """Turn the driver's errors into ours."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except GONE as error:
         raise Unavailable("Redis does not answer.", code="redis_unavailable") from error
 
 

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
-from redis.exceptions import RedisError
-
 from codexsys_adapters.redis.connection import Connection, answers
+from codexsys_adapters.redis.hub import GONE
 
 TELL_SECONDS = 1.0
 WAITING = 256
@@ -24,7 +23,7 @@ class RedisHints:
 
     async def tell(self, topic: str, payload: str = "") -> None:
         """Tell whoever listens; never raises for a Redis that is away."""
-        with suppress(RedisError, OSError, TimeoutError):  # lossy by contract: rows are the truth
+        with suppress(*GONE):  # lossy by contract: rows are the truth
             async with asyncio.timeout(TELL_SECONDS):
                 await self._commands.publish(self._prefix + topic, payload)
 

@@ -15,6 +15,8 @@ SILENCE_SECONDS = 15.0
 JOIN_SECONDS = 2.0
 BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 OWN_CHANNEL = "codexsys-hub"
+GONE = (RedisError, OSError, RuntimeError)
+"""How the driver says that a server is away; uvloop's transports raise the last one once they are closed."""
 
 Listener = Callable[[str | None], None]
 """Takes a payload, or None when the connection is new and something may have been missed."""
@@ -41,7 +43,7 @@ class Hub:
         joined = self._joined[channel]
         if joined.is_set():
             return
-        with suppress(TimeoutError, RedisError, OSError):  # run() subscribes again to everything
+        with suppress(*GONE):  # run() subscribes again to everything
             async with asyncio.timeout(JOIN_SECONDS):
                 if self._pubsub is not None:
                     await self._pubsub.subscribe(channel)
@@ -55,7 +57,7 @@ class Hub:
             return
         del self._listeners[channel], self._joined[channel]
         if self._pubsub is not None:
-            with suppress(RedisError, OSError):  # a lost connection has no channels either
+            with suppress(*GONE):  # a lost connection has no channels either
                 await self._pubsub.unsubscribe(channel)
 
     @asynccontextmanager
@@ -81,7 +83,7 @@ class Hub:
                         await pubsub.subscribe(*missing)
                     self._pubsub = pubsub
                     await self._read(pubsub)
-            except (RedisError, OSError) as error:
+            except GONE as error:
                 failures = 0 if self._cut() else failures + 1
                 log.warning("redis is away: %s", type(error).__name__)
             finally:

@@ -11,7 +11,7 @@ from codexsys_core.errors import Invalid
 
 THREADS = 16
 CONNECT_SECONDS = 3.0
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 10.0
 RETRIES = 2
 
 
@@ -50,13 +50,15 @@ class S3Address:
             raise Invalid("The store's public URL must be http(s)://host[:port] without a path.")
         return S3Address(parts.netloc, self.region, self.virtual, parts.scheme == "https")
 
-    def client(self, access_key: str, secret_key: str) -> Minio:
+    def client(
+        self, access_key: str, secret_key: str, *, answer_seconds: float = ANSWER_SECONDS
+    ) -> Minio:
         """Return a client with short timeouts and few retries."""
         pool = urllib3.PoolManager(
             maxsize=THREADS,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS),
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=answer_seconds),
             retries=urllib3.Retry(
-                total=RETRIES, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]
+                total=RETRIES, read=1, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]
             ),
         )
         client = Minio(

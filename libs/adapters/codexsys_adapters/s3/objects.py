@@ -17,7 +17,7 @@ from minio.error import MinioException, S3Error
 from typing_extensions import override
 from urllib3.exceptions import HTTPError
 
-from codexsys_adapters.s3.clients import THREADS, S3Address
+from codexsys_adapters.s3.clients import ANSWER_SECONDS, THREADS, S3Address
 from codexsys_core.artifact import BUCKETS, CODE_BUCKET, Link, split_name
 from codexsys_core.clock import Clock
 from codexsys_core.errors import Invalid, NotFound, Unavailable
@@ -54,9 +54,10 @@ class S3Objects:
         public_url: str,
         clock: Clock,
         bucket_suffix: str = "",
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         address = S3Address.parse(url)
-        self._client = address.client(access_key, secret_key)
+        self._client = address.client(access_key, secret_key, answer_seconds=answer_seconds)
         public = address.seen_at(public_url) if public_url else address
         self._signer = public.client(access_key, secret_key)
         self._suffix = bucket_suffix

@@ -52,6 +52,7 @@ _SQLITE_AWAY = (
     "SQLITE_NOTADB",
 )
 _TRIES = 5
+_TICKS = 12
 
 
 class Contended(Unavailable):
@@ -65,11 +66,21 @@ class Lost(Unavailable):
 class Database:
     """One database by URL: `sqlite:///path` or `mysql://user:password@host:port/name?ssl_ca=…`.
 
-    Use it as an async context manager; nothing connects before the first transaction.
+    Use it as an async context manager; nothing connects before the first transaction. Whoever asks
+    hears within `answer_seconds`, tries again and waits for a connection included: a server that is
+    frozen or behind a black hole says nothing by itself.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, busy_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        busy_seconds: float = 10.0,
+        answer_seconds: float = 20.0,
+    ) -> None:
         self._url = driver_url(url)
+        self._answer_seconds = answer_seconds
         self._options: dict[str, Any]
         if self.dialect == "sqlite":
             self._options = _sqlite_options(pool_size, busy_seconds)
@@ -139,6 +150,12 @@ class Database:
         conditional updates that read back, inserts under an id of their own. Where that cannot
         be, `after_loss=False` leaves the unknown answer (`Lost`) to the caller.
         """
+        async with _in_time(self._answer_seconds):
+            return await self._tried(statements, after_loss=after_loss)
+
+    async def _tried(
+        self, statements: Callable[[AsyncConnection], Awaitable[T]], *, after_loss: bool
+    ) -> T:
         lost = 0
         for left in reversed(range(_TRIES)):
             try:
@@ -156,17 +173,17 @@ class Database:
 
     async def look(self, statements: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run reading statements, once more after a lost connection."""
-        try:
-            async with self.read() as connection:
-                return await statements(connection)
-        except Lost:
-            async with self.read() as connection:
-                return await statements(connection)
+        async with _in_time(self._answer_seconds):
+            try:
+                async with self.read() as connection:
+                    return await statements(connection)
+            except Lost:
+                async with self.read() as connection:
+                    return await statements(connection)
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless the database answers now."""
-        async with self.read() as connection:
-            await connection.execute(text("SELECT 1"))
+        await self.look(lambda connection: connection.execute(text("SELECT 1")))
 
 
 def _opened(engine: AsyncEngine | None) -> AsyncEngine:
@@ -231,6 +248,34 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 def _sqlite_begin(connection: Connection) -> None:
     mode = connection.get_execution_options().get("begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@asynccontextmanager
+async def _in_time(seconds: float) -> AsyncIterator[None]:
+    """Give up in time; the driver's connection is cut, and what was under way stays unknown.
+
+    The time is counted in ticks: a loop that was held up by its own work, or by a busy machine, has
+    not waited for the database meanwhile.
+    """
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+
+    def tick() -> None:
+        if len(timers) < _TICKS:
+            timers.append(loop.call_later(seconds / _TICKS, tick))
+        else:
+            limit.reschedule(loop.time())
+
+    tick()
+    try:
+        async with asyncio.timeout(None) as limit:
+            yield
+    except TimeoutError as error:
+        raise Lost(
+            "The database does not answer.", code="database_unavailable", retry_after=2
+        ) from error
+    finally:
+        timers[-1].cancel()
 
 
 @asynccontextmanager

@@ -1,0 +1,161 @@
+"""What adapters make of a server that is cut off, rude, or says nothing: our error in time, and then they go on.
+
+On the loop of the services, whose transports fail in ways of their own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import uvloop
+from tests.contract.servers import REDIS, S3_KEY, S3_SECRET, S3_URL, adapters, must_have
+from tests.support.fault_proxy import FaultProxy, Weather
+
+from codexsys_adapters.redis import RedisHints, RedisReadySet, open_redis
+from codexsys_adapters.s3 import S3Objects
+from codexsys_adapters.sql.engine import Database
+from codexsys_core.clock import SystemClock
+from codexsys_core.errors import Unavailable
+
+MYSQL = "CODEXSYS_TEST_MYSQL_URL"
+BAD = [weather for weather in Weather if weather not in (Weather.CLEAR, Weather.LATENCY)]
+# Without servers named there is nothing that weather could come between.
+REAL = adapters("", "real", MYSQL, REDIS, S3_URL)[1:]
+DATABASE_SECONDS = 1.0
+
+Use = Callable[[], Awaitable[object]]
+Part = Callable[[FaultProxy], AbstractAsyncContextManager[Use]]
+
+
+@asynccontextmanager
+async def database(proxy: FaultProxy) -> AsyncIterator[Use]:
+    url = urlsplit(must_have(MYSQL))
+    there = url._replace(netloc=f"{url.netloc.partition('@')[0]}@127.0.0.1:{proxy.port}").geturl()
+    async with Database(there, pool_size=2, answer_seconds=DATABASE_SECONDS) as opened:
+        yield opened.ready
+
+
+@asynccontextmanager
+async def ready_set(proxy: FaultProxy) -> AsyncIterator[Use]:
+    async with open_redis(f"redis://127.0.0.1:{proxy.port}/9") as connection:
+        yield RedisReadySet(connection).pop
+
+
+@asynccontextmanager
+async def hints(proxy: FaultProxy) -> AsyncIterator[Use]:
+    async with open_redis(f"redis://127.0.0.1:{proxy.port}/9") as connection:
+        yield RedisHints(connection).ready
+
+
+@asynccontextmanager
+async def objects(proxy: FaultProxy) -> AsyncIterator[Use]:
+    store = S3Objects(
+        url=f"s3://127.0.0.1:{proxy.port}",
+        access_key=must_have(S3_KEY),
+        secret_key=must_have(S3_SECRET),
+        public_url="",
+        bucket_suffix="-weather",
+        clock=SystemClock(),
+        answer_seconds=1,
+    )
+    async with store as opened:
+        yield opened.ready
+
+
+PARTS: dict[str, tuple[str, Part]] = {
+    "database": (MYSQL, database),
+    "ready set": (REDIS, ready_set),
+    "hints": (REDIS, hints),
+    "objects": (S3_URL, objects),
+}
+
+
+def on_the_services_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run a test as a service would."""
+    uvloop.run(asyncio.wait_for(work, 100))
+
+
+@asynccontextmanager
+async def between(name: str) -> AsyncIterator[tuple[FaultProxy, Use]]:
+    variable, part = PARTS[name]
+    url = urlsplit(must_have(variable))
+    async with FaultProxy(str(url.hostname), int(url.port or 0)) as proxy, part(proxy) as use:
+        yield proxy, use
+
+
+async def works_again(use: Use) -> None:
+    async with asyncio.timeout(40):
+        while True:
+            try:
+                await use()
+            except Unavailable:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("real", REAL)
+@pytest.mark.parametrize("weather", BAD)
+@pytest.mark.parametrize("name", PARTS)
+def test_bad_weather_is_unavailable_at_most_and_passes(
+    name: str, weather: Weather, real: str
+) -> None:
+    async def story() -> None:
+        async with between(name) as (proxy, use):
+            await asyncio.gather(use(), use())
+            for noticed in (False, True):
+                proxy.turn(weather, seconds=0.01)
+                if noticed and weather in (Weather.CUT, Weather.RESET):
+                    await proxy.ended()
+                for end in await asyncio.gather(use(), use(), return_exceptions=True):
+                    assert end is None or isinstance(end, Unavailable | str), repr(end)
+                proxy.turn(Weather.CLEAR)
+                await works_again(use)
+
+    on_the_services_loop(story())
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("real", REAL)
+def test_a_hint_into_bad_weather_is_lost_and_nobody_is_told(real: str) -> None:
+    async def story() -> None:
+        url = urlsplit(must_have(REDIS))
+        async with (
+            FaultProxy(str(url.hostname), int(url.port or 0)) as proxy,
+            open_redis(f"redis://127.0.0.1:{proxy.port}/9") as connection,
+        ):
+            hints = RedisHints(connection)
+            for weather in BAD:
+                proxy.turn(Weather.CLEAR)
+                await works_again(hints.ready)
+                proxy.turn(weather, seconds=0.01)
+                if weather in (Weather.CUT, Weather.RESET):
+                    await proxy.ended()
+                await hints.tell("cancel", "task_1")
+
+    on_the_services_loop(story())
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("real", REAL)
+def test_a_database_in_a_black_hole_answers_in_time_and_holds_nobody_else_up(real: str) -> None:
+    """More wait than there are connections: each hears in time that it must come back."""
+
+    async def story() -> None:
+        async with between("database") as (proxy, use):
+            await use()
+            proxy.turn(Weather.BLACK_HOLE)
+            begun = asyncio.get_running_loop().time()
+            ends = await asyncio.gather(*(use() for _ in range(12)), return_exceptions=True)
+            took = asyncio.get_running_loop().time() - begun
+            assert all(isinstance(end, Unavailable) for end in ends), ends
+            assert {getattr(end, "retry_after", None) for end in ends} == {2}
+            assert took < 10 * DATABASE_SECONDS, took
+            proxy.turn(Weather.CLEAR)
+            await works_again(use)
+
+    on_the_services_loop(story())
