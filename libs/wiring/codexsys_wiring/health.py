@@ -48,6 +48,17 @@ class Health:
         self._server.should_exit = True
 
 
+async def readiness(platform: Platform) -> Response:
+    """Ask every part. Only without the database can nothing be served; the rest is told, and waits."""
+    problems = await platform.check()
+    ready = "database" not in problems
+    return JSONResponse(
+        {"ready": ready, "problems": problems},
+        status_code=200 if ready else 503,
+        headers=None if ready else {"Retry-After": "2"},
+    )
+
+
 def health_routes(platform: Platform) -> list[Route]:
     """Return /healthz (alive), /readyz (every part, by asking it) and /metrics."""
 
@@ -55,10 +66,7 @@ def health_routes(platform: Platform) -> list[Route]:
         return Response("ok\n", media_type="text/plain")
 
     async def ready(_: Request) -> Response:
-        problems = await platform.check()
-        return JSONResponse(
-            {"ready": not problems, "problems": problems}, status_code=503 if problems else 200
-        )
+        return await readiness(platform)
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -55,8 +55,9 @@ from codexsys_core.task import TaskStore
 from codexsys_core.wallet import Wallet
 from codexsys_wiring.settings import ConfigurationError, Settings
 
-READY_SECONDS = 4.0
+READY_SECONDS = 1.2
 """A part that has not answered by then does not answer."""
+DATABASE_SECONDS = 10.0
 
 
 class LocalObjects(Protocol):
@@ -128,15 +129,22 @@ async def _problem(part: _Part) -> str:
 
 
 @asynccontextmanager
-async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
-    """Open every part; raises `ConfigurationError` or `Unavailable`."""
+async def open_platform(
+    settings: Settings, *, database_seconds: float = DATABASE_SECONDS
+) -> AsyncIterator[Platform]:
+    """Open every part; raises `ConfigurationError` or `Unavailable`.
+
+    `database_seconds` is how long the service has patience with one transaction on a server.
+    """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     clock, ids = SystemClock(), TimeOrderedIds()
     key = secret_key(settings)
     if settings.database.startswith("sqlite:"):
         await upgrade(settings.database)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database(settings.database))
+        database = await stack.enter_async_context(
+            Database(settings.database, answer_seconds=_patience(settings, database_seconds))
+        )
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         queue = await stack.enter_async_context(_queue(settings, clock))
         objects, local = await stack.enter_async_context(_objects(settings, key, clock))
@@ -182,6 +190,11 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             redactor=redactor,
             database=database,
         )
+
+
+def _patience(settings: Settings, seconds: float) -> float:
+    """Return the time for a transaction; those on a file queue behind each other and never hang."""
+    return 60.0 if settings.database.startswith("sqlite:") else seconds
 
 
 async def upgrade_database(settings: Settings) -> None:

@@ -14,6 +14,8 @@ from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
 
 GRACE_SECONDS = 10
+DATABASE_SECONDS = 1.2
+"""Whoever asks hears of a database that does not answer within a second and a half."""
 
 
 class Api:
@@ -71,7 +73,7 @@ class Api:
 async def run(settings: Settings) -> None:
     """Serve the API alone."""
     settings.refuse_memory("api")
-    async with open_platform(settings) as platform:
+    async with open_platform(settings, database_seconds=DATABASE_SECONDS) as platform:
         await serve(Api(platform))
 
 

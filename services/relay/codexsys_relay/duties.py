@@ -1,5 +1,7 @@
 """The relay's duties, one statement each. Any number of relays may do them at the same time."""
 
+import asyncio
+
 import structlog
 
 from codexsys_core.announcement import Outbox, Queue
@@ -58,8 +60,9 @@ class Unpublished:
 class Expired:
     """Queues attempts whose owner has stopped renewing, and settles what their calls had reserved.
 
-    A relay that was itself asleep for longer than a lease waits one lease first: the owners may
-    just not have had the time to renew.
+    The database may have been away, or this relay asleep: then the owners just had no way to renew.
+    So a relay that starts, or whose last good pass is longer ago than `quiet_seconds`, waits one
+    lease before it takes anything over.
     """
 
     def __init__(
@@ -70,29 +73,33 @@ class Expired:
         clock: Clock,
         lease_seconds: float,
         grace_seconds: float,
+        quiet_seconds: float,
     ) -> None:
         self._attempts = attempts
         self._wallet = wallet
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
-        self._last_pass: float | None = None
+        self._quiet_seconds = quiet_seconds
+        self._last_good: float | None = None
         self._not_before = 0.0
 
     async def once(self) -> None:
         """Take over what has expired."""
-        now = self._clock.monotonic()
-        if self._last_pass is not None and now - self._last_pass > self._lease_seconds:
+        await self._wallet.settle_overdue(limit=BATCH)  # tells, too, that the database answers
+        now, last = self._clock.monotonic(), self._last_good
+        if last is None or now - last > self._quiet_seconds:
             self._not_before = now + self._lease_seconds
+        self._last_good = now
         if now >= self._not_before:
             await self._take_over()
-        await self._wallet.settle_overdue(limit=BATCH)
-        self._last_pass = self._clock.monotonic()
 
     async def _take_over(self) -> None:
-        taken = await self._attempts.take_over(
-            grace_seconds=self._grace_seconds, most=MOST_TAKEOVERS, limit=BATCH
-        )
+        # An answer that comes late is of a database that was frozen, and its leases are no evidence.
+        async with asyncio.timeout(self._lease_seconds / 3):
+            taken = await self._attempts.take_over(
+                grace_seconds=self._grace_seconds, most=MOST_TAKEOVERS, limit=BATCH
+            )
         for hold in taken:
             structlog.get_logger().warning(
                 "attempt taken over", task_id=hold.task_id, fence=hold.fence

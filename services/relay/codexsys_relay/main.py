@@ -20,6 +20,7 @@ def relay_services(platform: Platform) -> list[Service]:
         clock=platform.clock,
         lease_seconds=settings.lease_seconds,
         grace_seconds=settings.takeover_grace_seconds,
+        quiet_seconds=max(settings.lease_seconds / 3, 2 * settings.relay_seconds),
     )
     duties = {"missing": missing.once, "unpublished": unpublished.once, "expired": expired.once}
     return [

@@ -12,6 +12,9 @@ from codexsys_core.ready import Hints
 from codexsys_worker.caps import Caps
 from codexsys_worker.work import Work
 
+BEATS = 3
+"""So often in a lease; after one that failed, so much sooner."""
+
 
 class Beat:
     """One per worker process; its owner id is new at every start."""
@@ -51,14 +54,17 @@ class Beat:
         return list(self._works.values())
 
     async def run(self) -> None:
-        """Beat three times a lease, and at once when a cancel is hinted."""
+        """Beat three times a lease, at once when a cancel is hinted, and soon after one that failed."""
         self._listener = asyncio.create_task(self._listen())
+        pause = self._lease_seconds / BEATS
         while not (self._stopping and not self._works):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._now.wait(), self._lease_seconds / 3)
+                await asyncio.wait_for(self._now.wait(), pause)
             self._now.clear()
-            await self._beat()
-            await self._caps.read()
+            good = await self._beat()
+            pause = self._lease_seconds / (BEATS if good else BEATS * BEATS)
+            if good:  # else the caps that were read last stand
+                await self._caps.read()
         self._listener.cancel()
 
     def stop(self) -> None:
@@ -66,24 +72,24 @@ class Beat:
         self._stopping = True
         self._now.set()
 
-    async def _beat(self) -> None:
+    async def _beat(self) -> bool:
         works = self.works()
         if not works:
-            return
+            return True
         try:
-            beat = await self._attempts.beat(
-                self.owner, [work.hold for work in works], lease_seconds=self._lease_seconds
-            )
-        except Unavailable as error:
-            structlog.get_logger().warning(
-                "leases not renewed", held=len(works), error=error.message
-            )
-            return
+            async with asyncio.timeout(self._lease_seconds / BEATS):
+                beat = await self._attempts.beat(
+                    self.owner, [work.hold for work in works], lease_seconds=self._lease_seconds
+                )
+        except (Unavailable, TimeoutError) as error:
+            structlog.get_logger().warning("leases not renewed", held=len(works), error=str(error))
+            return False
         for work in works:
             if work.hold.attempt_id in beat.lost:
                 work.tell_lost()
             elif work.hold.attempt_id in beat.cancelled:
                 work.tell_cancelled()
+        return True
 
     async def _listen(self) -> None:
         async with self._hints.listen("cancel") as payloads:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from codexsys_api.auth import Caller
 from codexsys_api.context import Opened
 from codexsys_core.limits import Limits
+from codexsys_wiring.health import readiness
 
 router = APIRouter(tags=["platform"])
 
@@ -22,10 +23,7 @@ async def alive() -> Response:
 @router.get("/readyz", operation_id="readyz")
 async def ready(platform: Opened) -> Response:
     """Ask every part whether it answers."""
-    problems = await platform.check()
-    headers = {"Retry-After": "2"} if problems else None
-    body = {"ready": not problems, "problems": problems}
-    return JSONResponse(body, status_code=503 if problems else 200, headers=headers)
+    return await readiness(platform)
 
 
 @router.get("/metrics", operation_id="metrics")
