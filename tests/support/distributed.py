@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeVar
@@ -47,48 +47,50 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def required(name: str) -> str:
+def required(name: str, where: Mapping[str, str] | None = None) -> str:
     """Return the address of a real server; these tests are nothing without it."""
-    value = os.environ.get(name, "")
+    value = (os.environ if where is None else where).get(name, "")
     assert value, f"{name} is not set; run `make e2e`, which starts the servers and names them"
     return value
 
 
 @dataclass
 class Servers:
-    """A database, buckets and a Redis number of our own on the shared servers."""
+    """A database, buckets and a Redis number of our own on the shared servers, or on those in `where`."""
 
     redis_number: int
+    where: Mapping[str, str] | None = None
     mark: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     def __post_init__(self) -> None:
-        server = make_url(required("CODEXSYS_TEST_MYSQL_URL"))
+        server = make_url(required("CODEXSYS_TEST_MYSQL_URL", self.where))
         self._server = server.render_as_string(hide_password=False)
-        self._name = f"e2e_{self.mark}"
-        self.database = server.set(database=self._name).render_as_string(hide_password=False)
-        self.kafka = required("CODEXSYS_TEST_KAFKA")
-        redis = urlsplit(required("CODEXSYS_TEST_REDIS_URL"))
+        self.name = f"e2e_{self.mark}"
+        self.database = server.set(database=self.name).render_as_string(hide_password=False)
+        self.kafka = required("CODEXSYS_TEST_KAFKA", self.where)
+        redis = urlsplit(required("CODEXSYS_TEST_REDIS_URL", self.where))
         self.redis = redis._replace(path=f"/{self.redis_number}").geturl()
-        self.s3 = urlsplit(required("CODEXSYS_TEST_S3_URL"))
-        self.s3_key = required("CODEXSYS_TEST_S3_KEY")
-        self.s3_secret = required("CODEXSYS_TEST_S3_SECRET")
+        self.s3 = urlsplit(required("CODEXSYS_TEST_S3_URL", self.where))
+        self.s3_key = required("CODEXSYS_TEST_S3_KEY", self.where)
+        self.s3_secret = required("CODEXSYS_TEST_S3_SECRET", self.where)
         self.suffix = f"-e2e-{self.mark}"
 
     async def make(self) -> None:
         """Make the database with its tables, and empty the Redis number."""
         async with Database(self._server) as server, server.write() as connection:
-            await connection.execute(text(f"CREATE DATABASE {self._name} CHARACTER SET utf8mb4"))
+            await connection.execute(text(f"CREATE DATABASE {self.name} CHARACTER SET utf8mb4"))
         await upgrade(self.database)
-        await self._flush()
+        await self.flush()
 
     async def remove(self) -> None:
         """Leave nothing on the servers but what Kafka keeps."""
         async with Database(self._server) as server, server.write() as connection:
-            await connection.execute(text(f"DROP DATABASE {self._name}"))
-        await self._flush()
+            await connection.execute(text(f"DROP DATABASE {self.name}"))
+        await self.flush()
         await asyncio.to_thread(self.remove_buckets)
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
+        """Empty the Redis number."""
         async with Redis.from_url(self.redis) as redis:
             await redis.flushdb()
 
@@ -152,10 +154,18 @@ class Running:
 class Fleet:
     """Services as separate processes, on servers of their own."""
 
-    def __init__(self, *, folder: Path, redis_number: int, settings: dict[str, str]) -> None:
-        self.servers = Servers(redis_number)
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        redis_number: int,
+        settings: dict[str, str],
+        where: Mapping[str, str] | None = None,
+    ) -> None:
+        self.servers = Servers(redis_number, where)
         self.folder = folder
         self.running: list[Running] = []
+        self._ports: dict[str, int] = {}
         self._settings = settings
         self._gateway_ports = (free_port(), free_port())
 
@@ -177,15 +187,23 @@ class Fleet:
 
     async def start(self, service: str, number: int, **settings: str) -> Running:
         """Start one service and wait until all of its parts answer."""
-        name = f"{service}-{number}"
-        port = self._gateway_ports[number - 1] if service == "gateway" else free_port()
+        running = self.again(f"{service}-{number}", **settings)
+        await self._wait_ready(running)
+        return running
+
+    def again(self, name: str, **settings: str) -> Running:
+        """Start one service where it was before, if it was, and wait for nothing."""
+        service, _, number = name.rpartition("-")
+        if name not in self._ports:
+            gateway = service == "gateway"
+            self._ports[name] = self._gateway_ports[int(number) - 1] if gateway else free_port()
+        port = self._ports[name]
         kind = service if service in ("api", "gateway") else "health"
         environment = self.environment(name) | {f"CODEXSYS_{kind.upper()}_PORT": str(port)}
         log = self.folder / f"{name}.log"
         process = self._spawn(service, environment | settings, log)
         running = Running(name, process, f"http://127.0.0.1:{port}", log, self.folder / name)
         self.running.append(running)
-        await self._wait_ready(running)
         return running
 
     def _spawn(
@@ -208,7 +226,8 @@ class Fleet:
             async def ready() -> bool | None:
                 assert running.process.poll() is None, f"{running.name} ended:\n{running.said()}"
                 with contextlib.suppress(*_GONE):  # it does not listen yet
-                    return True if (await client.get(f"{running.url}/readyz")).is_success else None
+                    answer = await client.get(f"{running.url}/readyz")
+                    return None if answer.json()["problems"] else True
                 return None
 
             await eventually(ready, seconds=60, what=f"{running.name} is ready")

@@ -1,0 +1,83 @@
+"""What a run showed, as a person and as a program read it."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from tests.chaos.checker import ends_of
+from tests.chaos.history import UNKNOWN, Entry
+from tests.chaos.run import SETTLE_SECONDS, Outcome
+
+MOST_SHOWN = 50
+OUR_FAULT = {"sandbox_lost", "sandbox_failed", "poisoned", "internal"}
+
+
+def figures(outcome: Outcome) -> dict[str, Any]:
+    """Return the run's figures."""
+    rows = outcome.evidence.rows
+    submits = outcome.history.of("submit")
+    accepted = {entry.data["id"] for entry in submits if entry.result == 202}
+    statuses = Counter(row["status"] for row in rows["tasks"])
+    refused = [entry.seconds for entry in outcome.history.entries if entry.result == 503]
+    return {
+        "accepted": len(accepted),
+        "tasks": len(rows["tasks"]),
+        "statuses": dict(statuses),
+        "end_reasons": dict(ends_of(outcome.evidence)),
+        "ended_by_our_fault": sum(row["end_reason"] in OUR_FAULT for row in rows["tasks"]),
+        "operations": len(outcome.history.entries),
+        "unknown_answers": sum(entry.result == UNKNOWN for entry in outcome.history.entries),
+        "refused_503": len(refused),
+        "slowest_503_seconds": round(max(refused, default=0.0), 3),
+        "submit_p99_seconds": _p99(submits),
+        "takeovers": sum(row["takeovers"] for row in rows["attempts"]),
+        "attempts": len(rows["attempts"]),
+        "sandboxes": len(rows["sandboxes"]),
+        "settled_after_seconds": outcome.settled_after and round(outcome.settled_after, 1),
+    }
+
+
+def missed(outcome: Outcome) -> list[str]:
+    """Say which promises and figures were missed."""
+    told = [f"{name} ended by itself" for name in outcome.ended_by_themselves]
+    told += [str(each) for each in outcome.broken]
+    if outcome.settled_after is None or outcome.settled_after > SETTLE_SECONDS:
+        told.append(f"no rest within {SETTLE_SECONDS:g} s of the last fault")
+    return told
+
+
+def write(outcome: Outcome, folder: Path) -> str:
+    """Write report.json and report.md; return the latter."""
+    found, wrong = figures(outcome), missed(outcome)
+    faults = [fault.told() for fault in outcome.faults]
+    whole = {"seed": outcome.plan.seed, "figures": found, "missed": wrong, "faults": faults}
+    (folder / "report.json").write_text(json.dumps(whole, indent=1, default=str))
+    lines = [
+        f"# Chaos, seed {outcome.plan.seed}",
+        "",
+        f"{outcome.plan.seconds:g} s at {outcome.plan.rate:g} tasks/s, {len(faults)} faults.",
+        "",
+        "| figure | |",
+        "|---|---|",
+        *(f"| {name.replace('_', ' ')} | {value} |" for name, value in found.items()),
+        "",
+        "## Missed" if wrong else "Every invariant held.",
+        "",
+        *(f"- {each}" for each in wrong[:MOST_SHOWN]),
+        "",
+        "## Faults",
+        "",
+        "| begun s | mended s | what | whom |",
+        "|---|---|---|---|",
+        *(f"| {f.begun:.1f} | {f.mended:.1f} | {f.what} | {f.whom} |" for f in outcome.faults),
+    ]
+    text = "\n".join(lines) + "\n"
+    (folder / "report.md").write_text(text)
+    return text
+
+
+def _p99(entries: list[Entry]) -> float:
+    times = [entry.seconds for entry in entries if entry.result == 202]
+    return round(quantiles(times, n=100)[98], 3) if len(times) > 1 else 0.0

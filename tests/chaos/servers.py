@@ -1,0 +1,139 @@
+"""MariaDB, Redis, Kafka and MinIO for one chaos run alone, each behind a fault proxy."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.distributed import free_port
+from tests.support.fault_proxy import FaultProxy
+
+STACK = Path(__file__).parents[1] / "stack" / "stack"
+NAMES = ("mysql", "redis", "kafka", "minio")
+_OFFSETS = (306, 379, 92, 93, 900, 901)
+_BASES = range(20_000, 31_000, 1_000)
+
+
+class OwnServers:
+    """Servers of this run's own: they may be killed, frozen and wiped.
+
+    `direct` holds their addresses as `tests/stack` names them; `proxies` what services go through.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="codexsys-chaos-"))
+        self._base = next(base for base in _BASES if _free(base))
+        self._kafka_proxy = free_port()
+        self._stack = AsyncExitStack()
+        self.direct: dict[str, str] = {}
+        self.proxies: dict[str, FaultProxy] = {}
+
+    async def __aenter__(self) -> Self:
+        shared = Path(os.environ.get("CODEXSYS_STACK_DIR", _cache() / "codexsys-stack"))
+        (shared / "lib").mkdir(parents=True, exist_ok=True)
+        (self._folder / "lib").symlink_to(shared / "lib")
+        try:
+            await self._run("up", *NAMES)
+            lines = (await self._run("env", *NAMES)).splitlines()
+            self.direct = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+            ports = {"mysql": 306, "redis": 379, "kafka": 92, "minio": 900}
+            for name, offset in ports.items():
+                at = self._kafka_proxy if name == "kafka" else 0
+                proxy = FaultProxy("127.0.0.1", self._base + offset, at=at)
+                self.proxies[name] = await self._stack.enter_async_context(proxy)
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+        await self._end()
+
+    def settings(self, database: str, redis_number: int) -> dict[str, str]:
+        """Return the settings by which services reach these servers through the proxies."""
+        ports = {name: proxy.port for name, proxy in self.proxies.items()}
+        return {
+            "CODEXSYS_DATABASE_URL": f"mysql://codexsys:codexsys@127.0.0.1:{ports['mysql']}/{database}",
+            "CODEXSYS_QUEUE_URL": f"kafka://127.0.0.1:{ports['kafka']}",
+            "CODEXSYS_REDIS_URL": f"redis://127.0.0.1:{ports['redis']}/{redis_number}",
+            "CODEXSYS_STORE_URL": f"s3://127.0.0.1:{ports['minio']}",
+        }
+
+    async def kill(self, name: str) -> None:
+        """kill -9."""
+        await self._run("kill", name)
+
+    async def start(self, name: str) -> None:
+        """Start a dead server on what it had stored."""
+        await self._run("up", "--keep", name)
+
+    async def wipe(self, name: str) -> None:
+        """Start a dead server with nothing stored."""
+        await self._run("up", name)
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: it keeps its connections and says nothing."""
+        os.kill(self.pid(name), signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        os.kill(self.pid(name), signal.SIGCONT)
+
+    def pid(self, name: str) -> int:
+        """Return a server's process id."""
+        return int((self._folder / "run" / f"{name}.pid").read_text().split()[0])
+
+    async def _end(self) -> None:
+        for name in NAMES:
+            try:
+                self.thaw(name)
+            except (ProcessLookupError, FileNotFoundError):
+                continue
+        await self._run("down", *NAMES)
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def _run(self, *arguments: str) -> str:
+        own = {
+            "CODEXSYS_STACK_DIR": str(self._folder),
+            "CODEXSYS_STACK_PORTS": str(self._base),
+            "CODEXSYS_STACK_KAFKA_ADVERTISED": f"127.0.0.1:{self._kafka_proxy}",
+        }
+        process = await asyncio.create_subprocess_exec(
+            str(STACK),
+            *arguments,
+            env=dict(os.environ) | own,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        said, wrong = await process.communicate()
+        assert process.returncode == 0, f"stack {arguments}: {wrong.decode()}"
+        return said.decode()
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+
+
+def _free(base: int) -> bool:
+    for offset in _OFFSETS:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", base + offset))
+            except OSError:
+                return False
+    return True
