@@ -160,13 +160,14 @@ def left(hosts: Path) -> list[str]:
     found = [str(path) for path in hosts.glob("*/sandboxes/sbx_*")]
     found += [str(path) for path in hosts.glob("*/work/*/work-*")]
     found += [str(path) for path in hosts.glob("*/uploads/upload-*")]
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if f"{hosts}/" in command and "sbx_" in command:
-            found.append(f"pid {path.parent.name}: {command}")
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            folder = str((process / "cwd").readlink())
+        except (OSError, UnicodeDecodeError):
+            continue  # it has ended meanwhile, or is a kernel thread
+        if "sbx_" in command + folder and f"{hosts}/" in command + folder:
+            found.append(f"pid {process.name} in {folder}: {command}")
     return found
 
 
