@@ -164,7 +164,8 @@ async def test_cancel_while_running(place: Place) -> None:
     task_id = await place.submit(source, command="echo two >> README.md; while :; do :; done")
     await place.until(task_id, phase="analyzing")
     await place.platform.tasks.cancel(task_id, tenant_id=place.tenant)
-    assert (await place.until(task_id)).status is TaskStatus.CANCELLED
+    task = await place.until(task_id)
+    assert (task.status, reason(task)) == (TaskStatus.CANCELLED, EndReason.CANCELLED)
     await place.clean()
 
 

@@ -36,7 +36,7 @@ _STATUSES: dict[type[PlatformError], int] = {
     RateLimited: 429,
     Unavailable: 503,
 }
-_BY_CODE = {"bad_json": 400, "bad_multipart": 400, "media_type": 415, "not_acceptable": 406}
+_BY_CODE = {"bad_json": 400, "bad_multipart": 400, "media_type": 415}
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
