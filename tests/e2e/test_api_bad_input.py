@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.support.api_service import Served, client_of, make_key, multipart, serving, zipped
@@ -42,6 +43,8 @@ def git(**more: Any) -> dict[str, Any]:
         ({**GIT, "limits": {"calls": "9"}}, "invalid", "/limits/calls"),
         ({**GIT, "limits": {"calls": 0}}, "invalid", "/limits/calls"),
         ({**GIT, "checks": {"fast": True}}, "invalid", "/checks/fast"),
+        ({**GIT, "checks": {"command": " "}}, "invalid", "/checks/command"),
+        ({**GIT, "checks": {"command": "a\0b"}}, "invalid", "/checks/command"),
         ({**GIT, "labels": {"größe": "x"}}, "invalid", "/labels"),
         ({**GIT, "mode": "destroy"}, "invalid", "/mode"),
         ({**GIT, "mode": "pull_request"}, "forge_not_configured", "/mode"),
@@ -141,6 +144,28 @@ async def test_a_body_of_300_mb_is_refused_also_in_chunks(served: Served) -> Non
     assert await nothing_is_left(served)
 
 
+async def test_a_declared_body_of_300_mb_is_refused_before_it_is_sent(served: Served) -> None:
+    address = urlsplit(served.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    head = (
+        f"POST /api/v1/tasks HTTP/1.1\r\nHost: {address.netloc}\r\n"
+        f"Authorization: Bearer {served.key}\r\nContent-Length: {300 << 20}\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    )
+    writer.write(head.encode())
+    async with asyncio.timeout(10):
+        assert b" 413 " in await reader.readline()
+    writer.close()
+    assert await nothing_is_left(served)
+
+
+async def test_an_empty_body_says_what_is_missing(served: Served) -> None:
+    kinds = {"content-type": "application/json"}
+    answer = await served.client.post("/api/v1/tasks", content=b"", headers=kinds)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/prompt"
+
+
 async def test_keys_that_are_missing_wrong_or_revoked(served: Served) -> None:
     for key, code in (
         (None, "key_missing"),
@@ -195,6 +220,13 @@ async def test_wrong_queries_are_named(served: Served, query: str) -> None:
     answer = await served.client.get(f"/api/v1/tasks?{query}")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/" + query.partition("=")[0]
+
+
+async def test_a_check_of_a_name_that_leads_to_this_host_is_denied(served: Served) -> None:
+    body = {"prompt": "x", "source": {"git": {"url": "https://localhost/a.git"}}}
+    answer = await served.client.post("/api/v1/tasks?check=true", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "address_denied"), answer.text
+    assert await nothing_is_left(served)
 
 
 async def test_a_check_of_an_unknown_host_says_so(served: Served) -> None:

@@ -33,7 +33,9 @@ async def test_each_fault_of_a_source_has_its_code(served: Served, tmp_path: Pat
     (root / "empty").mkdir()
     git(root / "empty", "init", "-q")
     commit = git(root / "a", "rev-parse", "HEAD")
-    with GitHttpServer(root) as server:
+    aside = {"/moved": "http://169.254.169.254/latest"}
+    with GitHttpServer(root, redirects=aside) as server:
+        assert await checked(served, server.url("moved")) == (422, "address_denied")
         assert await checked(served, server.url("a")) == (200, commit)
         assert await checked(served, server.url("a"), "nope") == (422, "ref_not_found")
         assert await checked(served, server.url("empty")) == (422, "repository_empty")

@@ -61,6 +61,9 @@ CASES: list[tuple[EndReason, dict[str, object], dict[str, Any]]] = [
     (EndReason.SANDBOX_FAILED, {"AGENT_START_FAILURE": 1}, {}),
     (EndReason.SANDBOX_LOST, {"AGENT_END": "sandbox_lost"}, {}),
     (EndReason.SANDBOX_FAILED, {"COLLECT_EXIT": 1}, {}),
+    (EndReason.IMAGE_NOT_FOUND, {}, {"image": "refused/image_not_found"}),
+    (EndReason.IMAGE_NOT_ALLOWED, {}, {"image": "refused/image_not_allowed"}),
+    (EndReason.IMAGE_UNUSABLE, {}, {"image": "refused/image_unusable"}),
     (EndReason.INTERNAL, {"AGENT_BUG": 1}, {}),
     (EndReason.PATCH_REFUSED, {"PATCH": MODULES}, {}),
     (EndReason.PATCH_REFUSED, {"PATCH": "no patch at all"}, {}),
@@ -79,9 +82,12 @@ async def ended(place: Place) -> Ended:
     tasks = []
     for _, steer, more in CASES:
         source = await place.zip_source(FILES)
-        environment = steered(**({"PATCH": PATCH} | steer))
+        environment = steered(**({"PATCH": PATCH} | steer)).model_copy(
+            update={"image": more.get("image")}
+        )
+        rest = {name: value for name, value in more.items() if name != "image"}
         limits = {"attempts": 2}
-        tasks.append(await place.submit(source, environment=environment, limits=limits, **more))
+        tasks.append(await place.submit(source, environment=environment, limits=limits, **rest))
     return [await place.until(task, seconds=120) for task in tasks]
 
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from codexsys_core.end_reasons import EndReason
 
@@ -36,6 +36,13 @@ class Checks(BaseModel):
     strategy: Literal["full", "incremental", "skip"] = "full"
     may_change: list[str] = Field(default_factory=list, max_length=100)
     """Globs of tests and check definitions that the change may touch."""
+
+    @field_validator("command")
+    @classmethod
+    def _can_be_run(cls, command: str | None) -> str | None:
+        if command is not None and (not command.strip() or "\0" in command):
+            raise ValueError("give a command line, or leave it out")
+        return command
 
 
 class TestReport(BaseModel):

@@ -12,6 +12,7 @@ the name up to its first `-`, in capitals):
 - `DUMMY_PATCH`: the patch that a collect phase gives back, also when an earlier phase had it
 - `DUMMY_COLLECT`: a JSON object of name → text, members beside it (`output/answer.md`, …)
 
+An image `refused/<code>` is one that `create` refuses with `SandboxError` of that code.
 A phase called `collect…` answers with a tar stream as the collector does.
 """
 

@@ -22,6 +22,7 @@ from codexsys_core.sandbox import (
 )
 
 _SHORTEST_POLL_SECONDS, _POLL_SECONDS = 0.002, 0.02
+_REFUSED = "refused/"
 # Waits as long as it is told, holding the lock, and moves the end into its place: no interpreter,
 # so that thousands of dummies are cheap.
 _PROCESS = """
@@ -59,6 +60,10 @@ class DummyBackend:
         progress: Progress = silent,  # noqa: ARG002 - nothing takes long
     ) -> Created:
         """Make the folder; the base is looked at, not copied."""
+        image = spec.image or ""
+        if image.startswith(_REFUSED):
+            code = image.removeprefix(_REFUSED)
+            raise SandboxError(f"The image {image} was told to be refused.", code=code)
         folder = _made(self._root / spec.id, base)
         limits = {"output_bytes": spec.limits.output_bytes, "seconds": spec.seconds}
         (folder / "spec.json").write_text(json.dumps(limits))
