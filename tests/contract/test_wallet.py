@@ -3,15 +3,19 @@
 import asyncio
 
 import pytest
+from tests.contract.conftest import MakeSandbox
 
+from codexsys_adapters.sql.attempts import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_adapters.sql.wallets import SqlWallet
 from codexsys_core.attempt import Hold
+from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.limits import Limits
+from codexsys_core.outcome import Outcome
 from codexsys_core.sandbox import Sandbox
 from codexsys_core.task import Usage
 from codexsys_core.wallet import Grant, Prices, Refusal
@@ -248,3 +252,19 @@ async def test_reserving_and_settling_at_once_loses_nothing(
         cost_usd=(odd * 10 + 1000 + 110 * 100) / 1e6,
     )
     assert await wallet.usage(sandbox.task_id) == expected
+
+
+@few_calls
+async def test_the_attempts_of_a_task_share_its_wallet(
+    wallet: SqlWallet, database: Database, sandbox: Sandbox, hold: Hold, make_sandbox: MakeSandbox
+) -> None:
+    await granted(wallet, sandbox)
+    attempts = SqlAttempts(database=database)
+    lost = Outcome(reason=EndReason.SANDBOX_LOST)
+    assert await attempts.again(hold, lost, new_attempt_id="att_second", delay_seconds=0)
+    claim = await attempts.claim(hold.task_id, owner="own_b", lease_seconds=300)
+    assert claim is not None
+    second = make_sandbox(claim.hold)
+    assert await SqlSandboxes(database=database).add(claim.hold, second)
+    assert (await granted(wallet, second)).number == 2
+    assert await ask(wallet, second) == Refusal(code="calls_exhausted")

@@ -1,38 +1,20 @@
 """Tenants' quotas through the command line and the API."""
 
-import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.support.api_service import serving
+from tests.support.operator import operate
 
-ENTRY = "from codexsys_cli.main import main; main()"
 GIT = {"prompt": "Mend it.", "source": {"git": {"url": "https://example.org/a/b.git"}}}
-
-
-async def operate(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "CODEXSYS_DATA_DIR": str(folder)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        ENTRY,
-        "tenants",
-        *arguments,
-        cwd=folder,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said, complained = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode, said.decode(), complained.decode()
 
 
 async def test_a_tenants_queue_is_capped_from_the_command_line(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
-        code, said, _ = await operate(tmp_path, "update", "ours", "--max-queued", "2", "--json")
+        code, said, _ = await operate(
+            tmp_path, "tenants", "update", "ours", "--max-queued", "2", "--json"
+        )
         assert (code, json.loads(said)["max_queued"]) == (0, 2)
         for _ in range(2):
             assert (await served.client.post("/api/v1/tasks", json=GIT)).status_code == 202
@@ -45,21 +27,31 @@ async def test_a_tenants_queue_is_capped_from_the_command_line(tmp_path: Path) -
         assert len(found) == 2
         await served.client.post(f"/api/v1/tasks/{found[0]['id']}/cancel")
         assert (await served.client.post("/api/v1/tasks", json=GIT)).status_code == 202
-        code, said, _ = await operate(tmp_path, "list", "--json")
+        code, said, _ = await operate(tmp_path, "tenants", "list", "--json")
         shown: dict[str, Any] = json.loads(said)
         assert (shown["name"], shown["queued"], shown["running"]) == ("ours", 2, 0)
 
 
 async def test_quotas_are_set_when_a_tenant_is_made_and_later(tmp_path: Path) -> None:
-    made = await operate(tmp_path, "create", "new", "--weight", "2", "--max-running", "3", "--json")
+    made = await operate(
+        tmp_path, "tenants", "create", "new", "--weight", "2", "--max-running", "3", "--json"
+    )
     assert made[0] == 0
     code, said, _ = await operate(
-        tmp_path, "update", "new", "--max-running", "none", "--max-queued", "default", "--json"
+        tmp_path,
+        "tenants",
+        "update",
+        "new",
+        "--max-running",
+        "none",
+        "--max-queued",
+        "default",
+        "--json",
     )
     shown = json.loads(said)
     assert (code, shown["weight"], shown["max_running"], shown["max_queued"]) == (0, 2, 0, None)
-    assert (await operate(tmp_path, "update", "new"))[0] == 2
-    assert (await operate(tmp_path, "update", "new", "--max-queued", "many"))[0] == 2
-    code, _, complained = await operate(tmp_path, "update", "other", "--weight", "1")
+    assert (await operate(tmp_path, "tenants", "update", "new"))[0] == 2
+    assert (await operate(tmp_path, "tenants", "update", "new", "--max-queued", "many"))[0] == 2
+    code, _, complained = await operate(tmp_path, "tenants", "update", "other", "--weight", "1")
     assert code == 4
     assert "codexsys tenants create other" in complained

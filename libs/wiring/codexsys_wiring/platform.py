@@ -20,6 +20,7 @@ from codexsys_adapters.outbound import Outbound
 from codexsys_adapters.redis import RedisHints, RedisReadySet, open_redis
 from codexsys_adapters.sql.artifacts import SqlArtifacts
 from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.census import SqlCensus
 from codexsys_adapters.sql.checkpoints import SqlCheckpoints
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents
@@ -37,6 +38,7 @@ from codexsys_core import source
 from codexsys_core.announcement import Outbox, Queue
 from codexsys_core.artifact import ArtifactStore, ObjectStore
 from codexsys_core.attempt import AttemptStore
+from codexsys_core.census import CensusStore
 from codexsys_core.checkpoint import CheckpointStore
 from codexsys_core.clock import Clock, SystemClock
 from codexsys_core.errors import PlatformError
@@ -77,6 +79,7 @@ class Platform:
     ids: Ids
     keys: KeyStore
     quotas: QuotaStore
+    census: CensusStore
     tasks: TaskStore
     attempts: AttemptStore
     outbox: Outbox
@@ -164,6 +167,7 @@ async def open_platform(
             ids=ids,
             keys=SqlKeys(database=database),
             quotas=SqlQuotas(database=database, max_running=settings.tenant_max_running),
+            census=SqlCensus(database=database),
             tasks=SqlTasks(database=database, max_queued=settings.tenant_max_queued),
             attempts=SqlAttempts(database=database, max_running=settings.tenant_max_running),
             outbox=SqlOutbox(database=database),

@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeVar
 import structlog
 import uvloop
 
+from codexsys_wiring.metrics import PASSES_FAILED
+
 GRACE_SECONDS = 20.0
 T = TypeVar("T")
 
@@ -82,6 +84,7 @@ class Repeat:
             try:
                 await self._step()
             except Exception as error:
+                PASSES_FAILED.labels(self._name).inc()
                 log.warning("pass failed", error=str(error), kind=type(error).__name__)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._seconds)

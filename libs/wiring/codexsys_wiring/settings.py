@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     """Pause between two passes of the relay."""
     worker_slots: int = Field(default=2, ge=1, le=500)
     """Attempts that one worker runs at the same time."""
+    retry_seconds: float = Field(default=2.0, gt=0, le=300)
+    """Pause before a task's second attempt; doubled with each further one, up to five minutes, less up to half by chance."""
     tenant_max_running: int = Field(default=0, ge=0, le=1_000_000)
     """Attempts that a tenant may have running at the same time, unless its own cap says otherwise. 0: no cap."""
     tenant_max_queued: int = Field(default=10_000, ge=0, le=1_000_000)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from codexsys_cli.commands_stuck import tasks
 from codexsys_cli.commands_tenants import tenants
 from codexsys_cli.output import Exit, emit, out, say
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
     app.add_typer(database, name="db")
     app.add_typer(tenants, name="tenants")
+    app.add_typer(tasks, name="tasks")
     app.add_typer(keys, name="keys")
     app.add_typer(configuration, name="config")
 

@@ -17,6 +17,7 @@ from codexsys_core.wallet import Grant, Prices, Refusal, Wallet
 from codexsys_gateway.refusals import STOPS, Refused
 from codexsys_gateway.transcript import Transcript
 from codexsys_gateway.upstream_request import BYTES_PER_TOKEN, build, wanted_output
+from codexsys_wiring.metrics import GATEWAY_CALLS, GATEWAY_TOKENS
 
 _STATUS = {
     "model_auth": STOPS,
@@ -82,6 +83,7 @@ class Calls:
             seconds=self._seconds * 2,
         )
         if isinstance(answer, Refusal):
+            GATEWAY_CALLS.labels(answer.code).inc()
             raise Refused(
                 STOPS, answer.code, _REFUSALS.get(answer.code, "The call is not allowed.")
             )
@@ -127,6 +129,7 @@ class Calls:
         """Settle from the upstream's own count; without one in full, for the call may have been made."""
         await self._wallet.settle(call.grant, transcript.usage if transcript.heard else Usage())
         if transcript.heard:
+            GATEWAY_CALLS.labels("answered").inc()
             await self._record(call, transcript)
 
     async def _record(self, call: Call, transcript: Transcript) -> None:
@@ -137,6 +140,8 @@ class Calls:
         reply = transcript.reply(number, str(call.request["model"]))
         await self._logs.append(task_id, sender, "llm_response", number, reply)
         usage = transcript.usage or Usage()
+        GATEWAY_TOKENS.labels("input").inc(usage.input_tokens)
+        GATEWAY_TOKENS.labels("output").inc(usage.output_tokens)
         data = {
             "number": number,
             "input_tokens": usage.input_tokens,
@@ -154,6 +159,7 @@ async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGener
 
 
 def _refused(error: ModelError) -> Refused:
+    GATEWAY_CALLS.labels(error.code).inc()
     return Refused(
         _STATUS.get(error.code, 502), error.code, error.message, retry_after=error.retry_after
     )

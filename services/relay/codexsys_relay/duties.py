@@ -10,6 +10,7 @@ from codexsys_core.clock import Clock
 from codexsys_core.quota import QuotaStore
 from codexsys_core.ready import ReadySet
 from codexsys_core.wallet import Wallet
+from codexsys_wiring.metrics import TAKEOVERS
 
 BATCH = 200
 UNPUBLISHED_SECONDS = 1.0
@@ -100,6 +101,7 @@ class Expired:
             taken = await self._attempts.take_over(
                 grace_seconds=self._grace_seconds, most=MOST_TAKEOVERS, limit=BATCH
             )
+        TAKEOVERS.inc(len(taken))
         for hold in taken:
             structlog.get_logger().warning(
                 "attempt taken over", task_id=hold.task_id, fence=hold.fence

@@ -1,5 +1,6 @@
 """The relay: looks after rows that wait, and sends results out."""
 
+from codexsys_relay.census import Counting
 from codexsys_relay.duties import Expired, Missing, Unpublished
 from codexsys_wiring import service
 from codexsys_wiring.health import Health
@@ -22,7 +23,13 @@ def relay_services(platform: Platform) -> list[Service]:
         grace_seconds=settings.takeover_grace_seconds,
         quiet_seconds=max(settings.lease_seconds / 3, 2 * settings.relay_seconds),
     )
-    duties = {"missing": missing.once, "unpublished": unpublished.once, "expired": expired.once}
+    counting = Counting(census=platform.census, clock=platform.clock)
+    duties = {
+        "missing": missing.once,
+        "unpublished": unpublished.once,
+        "expired": expired.once,
+        "census": counting.once,
+    }
     return [
         Repeat(step, seconds=settings.relay_seconds, name=name) for name, step in duties.items()
     ]

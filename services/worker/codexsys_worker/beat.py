@@ -9,6 +9,7 @@ import structlog
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.errors import Unavailable
 from codexsys_core.ready import Hints
+from codexsys_wiring.metrics import BEATS_FAILED, LEASES, LEASES_LOST
 from codexsys_worker.caps import Caps
 from codexsys_worker.work import Work
 
@@ -42,10 +43,12 @@ class Beat:
     def holding(self, work: Work) -> Iterator[None]:
         """Renew this attempt's lease as long as the block runs."""
         self._works[work.hold.attempt_id] = work
+        LEASES.inc()
         try:
             yield
         finally:
             del self._works[work.hold.attempt_id]
+            LEASES.dec()
             if self._stopping:
                 self._now.set()
 
@@ -82,10 +85,12 @@ class Beat:
                     self.owner, [work.hold for work in works], lease_seconds=self._lease_seconds
                 )
         except (Unavailable, TimeoutError) as error:
+            BEATS_FAILED.inc()
             structlog.get_logger().warning("leases not renewed", held=len(works), error=str(error))
             return False
         for work in works:
             if work.hold.attempt_id in beat.lost:
+                LEASES_LOST.inc()
                 work.tell_lost()
             elif work.hold.attempt_id in beat.cancelled:
                 work.tell_cancelled()

@@ -9,6 +9,7 @@ from codexsys_core.attempt import AttemptStore
 from codexsys_core.errors import Unavailable
 from codexsys_core.quota import AtCapacity
 from codexsys_core.ready import ReadySet
+from codexsys_wiring.metrics import AT_CAPACITY, CLAIMS
 from codexsys_worker.beat import Beat
 from codexsys_worker.caps import Caps
 from codexsys_worker.folders import Folders
@@ -81,12 +82,14 @@ class Claimer:
                 task_id, owner=self._beat.owner, lease_seconds=self._lease_seconds
             )
         except AtCapacity as error:
+            AT_CAPACITY.inc()
             self._caps.refused(error.tenant_id)  # the relay puts the entry back
             return True
         except Unavailable as error:
             structlog.get_logger().warning("claim waits", error=error.message)
             return False
         if claim is not None:
+            CLAIMS.inc()
             task = asyncio.create_task(self._see(Work.of(claim, self._folders.new())))
             self._running.add(task)
             task.add_done_callback(self._running.discard)

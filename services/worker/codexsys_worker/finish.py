@@ -17,6 +17,7 @@ from codexsys_core.outcome import Outcome
 from codexsys_core.patch import Patch
 from codexsys_core.task import DiffStat
 from codexsys_core.verdict import Evidence, Verdict
+from codexsys_wiring.metrics import ENDINGS
 from codexsys_worker.work import Lost, Work
 
 _FILES = {
@@ -103,6 +104,7 @@ class Finisher:
         )
         if not await self._attempts.end(work.hold, ending):
             raise Lost
+        ENDINGS.labels(ending.status.value, ending.outcome.reason.value).inc()
         await self._announce(work.task.id)
 
     async def _announce(self, task_id: str) -> None:

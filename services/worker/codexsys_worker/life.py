@@ -8,7 +8,6 @@ from codexsys_core.attempt import AttemptStore
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound, PlatformError, SandboxError, Unavailable
 from codexsys_core.event import EventStore, EventType
-from codexsys_core.ids import Ids
 from codexsys_core.moves import Phase
 from codexsys_core.outcome import Outcome
 from codexsys_core.patch import Patch, PatchBench, PatchRefused
@@ -17,14 +16,13 @@ from codexsys_core.source import SourceFailure
 from codexsys_core.verdict import CheckRun, Evidence, Verdict
 from codexsys_worker.finish import Finisher, Result
 from codexsys_worker.prepare import Preparer
+from codexsys_worker.retries import Retries
 from codexsys_worker.room import Rooms
 from codexsys_worker.run import AgentRun, Round
 from codexsys_worker.stages import StageFailed
 from codexsys_worker.verify import Verifier
 from codexsys_worker.work import Cancelled, Lost, Prepared, Work
 
-RETRY_SECONDS = 2.0
-"""Before the first retry; doubled with each attempt."""
 _SANDBOX_ENDS = {
     reason.value: reason
     for reason in (
@@ -48,7 +46,7 @@ class Life:
         rooms: Rooms,
         bench: PatchBench,
         finisher: Finisher,
-        ids: Ids,
+        retries: Retries,
     ) -> None:
         self._attempts = attempts
         self._events = events
@@ -56,7 +54,7 @@ class Life:
         self._rooms = rooms
         self._bench = bench
         self._finisher = finisher
-        self._ids = ids
+        self._retries = retries
 
     async def see_through(self, work: Work) -> None:
         """Work until the attempt is over; never raises for the user's or a sandbox's failure."""
@@ -192,28 +190,14 @@ class Life:
         return evidence
 
     async def _conclude(self, work: Work, result: Result) -> None:
-        if await self._again(work, result):
+        if await self._retries.again(work, result.outcome):
             return
         try:
             await self._finisher.finish(work, result)
         except Unavailable as error:
             empty = Result(_store_away(error))
-            if not await self._again(work, empty):
+            if not await self._retries.again(work, empty.outcome):
                 await self._finisher.end(work, empty, [])
-
-    async def _again(self, work: Work, result: Result) -> bool:
-        """Queue another attempt where it may end otherwise and one is left."""
-        reason = result.outcome.reason
-        number = work.hold.number
-        if reason.retryable and number < work.spec.limits.attempts and not work.cancelled:
-            delay = RETRY_SECONDS * 2 ** (number - 1)
-            again = self._ids.new("att")
-            if not await self._attempts.again(
-                work.hold, result.outcome, new_attempt_id=again, delay_seconds=delay
-            ):
-                raise Lost
-            return True
-        return False
 
 
 def _store_away(error: Unavailable) -> Outcome:

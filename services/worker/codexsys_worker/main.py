@@ -1,5 +1,7 @@
 """The worker: claims attempts and sees them through."""
 
+import random
+
 from codexsys_core.sandbox import SandboxBackend
 from codexsys_wiring import service
 from codexsys_wiring.health import Health
@@ -17,6 +19,7 @@ from codexsys_worker.life import Life
 from codexsys_worker.patience import PatientObjects
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.reconcile import Reconciler
+from codexsys_worker.retries import Retries
 from codexsys_worker.room import Rooms
 
 RECONCILE_SECONDS = 5.0
@@ -79,6 +82,12 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         outbox=platform.outbox,
         queue=platform.queue,
     )
+    retries = Retries(
+        attempts=platform.attempts,
+        ids=platform.ids,
+        first_seconds=platform.settings.retry_seconds,
+        chance=random.random,
+    )
     return Life(
         attempts=platform.attempts,
         events=platform.events,
@@ -86,7 +95,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         rooms=rooms,
         bench=platform.bench,
         finisher=finisher,
-        ids=platform.ids,
+        retries=retries,
     )
 
 

@@ -4,6 +4,7 @@ import structlog
 
 from codexsys_core.errors import PlatformError
 from codexsys_core.sandbox import SandboxBackend, SandboxState, SandboxStore
+from codexsys_wiring.metrics import RECONCILED
 
 
 class Reconciler:
@@ -27,6 +28,7 @@ class Reconciler:
     async def _destroy(self, sandbox_id: str) -> None:
         try:
             await self._backend.destroy(sandbox_id)
+            RECONCILED.inc()
         except PlatformError as error:
             structlog.get_logger().warning(
                 "sandbox not destroyed", sandbox_id=sandbox_id, error=error.message
