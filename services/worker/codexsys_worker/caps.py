@@ -1,5 +1,6 @@
 """Caps: which tenants run as many attempts as they may."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,9 @@ import structlog
 
 from codexsys_core.errors import Unavailable
 from codexsys_core.quota import QuotaStore
+
+READ_SECONDS = 1.0
+"""Beats wait for it: a database that freezes now must not keep the next one."""
 
 
 class Caps:
@@ -27,9 +31,10 @@ class Caps:
     async def read(self) -> None:
         """Count again; while the database is away, the last counts stand."""
         try:
-            self._room = dict(await self._quotas.room())
-        except Unavailable as error:
-            structlog.get_logger().warning("caps not read", error=error.message)
+            async with asyncio.timeout(READ_SECONDS):
+                self._room = dict(await self._quotas.room())
+        except (Unavailable, TimeoutError) as error:
+            structlog.get_logger().warning("caps not read", error=str(error))
 
     def refused(self, tenant_id: str) -> None:
         """Note that a claim found the tenant full."""
