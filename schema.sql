@@ -66,6 +66,20 @@ CREATE TABLE checkpoints (
 	CONSTRAINT uq_checkpoints_number UNIQUE (task_id, attempt, fence, number)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
+-- Environments by name. spec is JSON; secrets in it are sealed for this row's id.
+CREATE TABLE environments (
+	id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	tenant_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	name VARCHAR(100) NOT NULL,
+	spec MEDIUMTEXT NOT NULL,
+	revision BIGINT NOT NULL,
+	created_at DATETIME(6) NOT NULL,
+	updated_at DATETIME(6) NOT NULL,
+	PRIMARY KEY (id),
+	CONSTRAINT uq_environments_name UNIQUE (tenant_id, name)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX ix_environments_tenant ON environments (tenant_id, id);
+
 -- Events, numbered by the task's own counter.
 CREATE TABLE events (
 	task_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -80,7 +94,7 @@ CREATE TABLE events (
 	CONSTRAINT uq_events_sender UNIQUE (sandbox_id, number)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
--- Keys by which clients say that two requests are one; kept 24 h.
+-- Keys by which clients say that two requests are one; kept 24 h. task_id: of whatever was made.
 CREATE TABLE idempotency_keys (
 	tenant_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	`key` VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

@@ -51,7 +51,7 @@ def git(**more: Any) -> dict[str, Any]:
         ({**GIT, "engine": "command"}, "invalid", "/command"),
         ({**GIT, "deliver": {}}, "not_available_yet", "/deliver"),
         ({**GIT, "webhook": None}, "not_available_yet", "/webhook"),
-        ({**GIT, "environment": "env_1"}, "not_available_yet", "/environment"),
+        ({**GIT, "environment": "env_1"}, "invalid", "/environment"),
         (git(credential="cred_1"), "not_available_yet", "/source/git/credential"),
         ({"prompt": "x", "source": {"task": NOBODY}}, "source_task_not_found", "/source/task"),
         (
@@ -208,7 +208,7 @@ async def test_addresses_and_methods_that_are_not_there(served: Served) -> None:
     assert (
         lost.headers["content-type"] == wrong.headers["content-type"] == "application/problem+json"
     )
-    for path in ("/api/v1/environments", "/api/v1/usage", f"/api/v1/tasks/{NOBODY}/workspace"):
+    for path in ("/api/v1/schedules", "/api/v1/usage", f"/api/v1/tasks/{NOBODY}/workspace"):
         assert (await served.client.get(path)).json()["code"] == "not_available_yet"
     for path in ("answers", "messages"):
         answer = await served.client.post(f"/api/v1/tasks/{NOBODY}/{path}", json={})

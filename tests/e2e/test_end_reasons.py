@@ -13,7 +13,7 @@ from tests.support.place import FINISH, Place, bash, open_place, reason, scripte
 from tests.support.wheels import SETUP, lay_down
 
 from codexsys_core.end_reasons import EndReason
-from codexsys_core.environment import Environment
+from codexsys_core.environment import Environment, EnvironmentGiven
 from codexsys_core.moves import TaskStatus
 from codexsys_core.source import GitSource, TaskSource
 from codexsys_core.verdict import Checks
@@ -86,7 +86,7 @@ async def test_command_changes_a_git_repository(place: Place, server: GitHttpSer
 async def test_setup_that_goes_wrong(
     place: Place, setup: str, limits: dict[str, Any], wanted: EndReason
 ) -> None:
-    environment = Environment.model_validate(
+    environment = EnvironmentGiven.model_validate(
         {
             "setup": setup,
             "setup_variables": {"TOKEN": "a-secret-value"},

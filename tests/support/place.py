@@ -13,6 +13,7 @@ from tests.support.api_service import free_port, zipped
 
 from codexsys_core.attempt import Attempt
 from codexsys_core.end_reasons import EndReason
+from codexsys_core.environment import EnvironmentGiven
 from codexsys_core.limits import Limits
 from codexsys_core.principal import Tenant
 from codexsys_core.source import Source, ZipSource
@@ -46,8 +47,11 @@ class Place:
         ids, now = self.platform.ids, self.platform.clock.now()
         spec = {"prompt": "Do it", "engine": "command", "command": "echo two >> README.md"} | spec
         chosen = Limits.model_validate(LIMITS | (limits or {}))
+        task_id = ids.new("task")
+        if isinstance(given := spec.get("environment"), EnvironmentGiven):
+            spec["environment"] = given.sealed(self.platform.secrets, row=task_id)
         task = Task(
-            id=ids.new("task"),
+            id=task_id,
             tenant_id=self.tenant,
             created_by="key_ends",
             spec=TaskSpec(source=source, limits=chosen, **spec),

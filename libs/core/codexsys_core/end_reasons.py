@@ -51,6 +51,8 @@ class EndReason(StrEnum):
     SETUP_FAILED = "setup_failed"
     SETUP_TIMEOUT = "setup_timeout"
     SECRET_LEFT_BEHIND = "secret_left_behind"  # noqa: S105 - a code, not a secret
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a code, not a secret
+    SERVICES_NOT_SUPPORTED = "services_not_supported"
     CHECKS_NOT_STARTED = "checks_not_started"
     CHECKS_TIMEOUT = "checks_timeout"
     # the agent
@@ -81,6 +83,7 @@ class EndReason(StrEnum):
     SANDBOX_LOST = "sandbox_lost"
     SANDBOX_NETWORK_OPEN = "sandbox_network_open"
     GATEWAY_UNAVAILABLE = "gateway_unavailable"
+    TENANT_NOT_SERVED = "tenant_not_served"
     STORE_UNAVAILABLE = "store_unavailable"
     POISONED = "poisoned"
     INTERNAL = "internal"
@@ -186,8 +189,8 @@ _TEXTS: dict[EndReason, _Text] = {
     ),
     EndReason.IMAGE_UNUSABLE: _Text(
         _C.USER,
-        "The environment's image has no shell, or no container of it can start.",
-        "The detail says why; an image needs /bin/sh and this host's architecture.",
+        "Sandboxes of this platform cannot be made from the environment's image.",
+        "The detail says why: an image needs /bin/sh and this host's architecture; local sandboxes take none.",
     ),
     EndReason.SETUP_FAILED: _Text(
         _C.CODE,
@@ -203,6 +206,16 @@ _TEXTS: dict[EndReason, _Text] = {
         _C.CODE,
         "Setup left a secret value in the files that the agent would see.",
         "Do not write secret variables to files in setup.",
+    ),
+    EndReason.SECRET_UNREADABLE: _Text(
+        _C.USER,
+        "A setup variable can no longer be decrypted.",
+        "Set the variable again and submit anew, or have the operator put CODEXSYS_SECRET_KEY back.",
+    ),
+    EndReason.SERVICES_NOT_SUPPORTED: _Text(
+        _C.USER,
+        "Sandboxes of this platform have no services beside them.",
+        "Leave services out of the environment, or have the operator set CODEXSYS_SANDBOX=docker.",
     ),
     EndReason.CHECKS_NOT_STARTED: _Text(
         _C.CODE,
@@ -309,6 +322,11 @@ _TEXTS: dict[EndReason, _Text] = {
         _C.SYSTEM,
         "The agent reached no gateway.",
         "Check that a gateway runs and that CODEXSYS_GATEWAY_URL leads to it from the worker's host.",
+    ),
+    EndReason.TENANT_NOT_SERVED: _Text(
+        _C.SYSTEM,
+        "The worker's host cannot hold every limit of a sandbox, so it works for one tenant, and that is another.",
+        "Have the operator run codexsys doctor on the worker's host, or work for this tenant on a host of its own.",
     ),
     EndReason.STORE_UNAVAILABLE: _Text(
         _C.SYSTEM,

@@ -193,7 +193,8 @@ class SandboxBackend(Protocol):
     same place. Calls about different sandboxes may run at the same time. `create`, `start`, `keep`
     and `destroy` are idempotent. Calls about a sandbox that is not there raise
     `SandboxError(code="sandbox_lost")`; what cannot be made raises `SandboxError`
-    (`image_not_found`, `image_not_allowed`, `image_unusable`, else `sandbox_failed`). A phase that fails is data
+    (`image_not_found`, `image_not_allowed`, `image_unusable`, `services_not_supported`, else
+    `sandbox_failed`). A phase that fails is data
     (`PhaseEnd`).
     """
 

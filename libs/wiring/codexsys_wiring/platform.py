@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from codexsys_adapters.aes_gcm import AesGcmSecrets
 from codexsys_adapters.files import FileObjects
 from codexsys_adapters.git import FetchLimits, GitFetcher, GitPatchBench
 from codexsys_adapters.memory import MemoryQueue
@@ -23,6 +24,7 @@ from codexsys_adapters.sql.attempts import SqlAttempts
 from codexsys_adapters.sql.census import SqlCensus
 from codexsys_adapters.sql.checkpoints import SqlCheckpoints
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.environments import SqlEnvironments
 from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.keys import SqlKeys
 from codexsys_adapters.sql.logs import SqlLogs
@@ -46,12 +48,14 @@ from codexsys_core.event import EventStore
 from codexsys_core.ids import Ids, TimeOrderedIds
 from codexsys_core.log import LogStore, Redactor
 from codexsys_core.model import Models
+from codexsys_core.named_environment import EnvironmentStore
 from codexsys_core.patch import PatchBench
 from codexsys_core.principal import KeyStore
 from codexsys_core.quota import QuotaStore
 from codexsys_core.ready import Hints, ReadySet
 from codexsys_core.redaction import SecretRedactor
 from codexsys_core.sandbox import SandboxBackend, SandboxStore
+from codexsys_core.secret import SecretBox
 from codexsys_core.share import ShareStore
 from codexsys_core.task import TaskStore
 from codexsys_core.wallet import Wallet
@@ -75,11 +79,13 @@ class Platform:
 
     settings: Settings
     secret_key: bytes
+    secrets: SecretBox
     clock: Clock
     ids: Ids
     keys: KeyStore
     quotas: QuotaStore
     census: CensusStore
+    environments: EnvironmentStore
     tasks: TaskStore
     attempts: AttemptStore
     outbox: Outbox
@@ -163,11 +169,13 @@ async def open_platform(
         yield Platform(
             settings=settings,
             secret_key=key,
+            secrets=AesGcmSecrets(key),
             clock=clock,
             ids=ids,
             keys=SqlKeys(database=database),
             quotas=SqlQuotas(database=database, max_running=settings.tenant_max_running),
             census=SqlCensus(database=database),
+            environments=SqlEnvironments(database=database),
             tasks=SqlTasks(database=database, max_queued=settings.tenant_max_queued),
             attempts=SqlAttempts(database=database, max_running=settings.tenant_max_running),
             outbox=SqlOutbox(database=database),

@@ -109,6 +109,14 @@ class Settings(BaseSettings):
     """Whether Git may be fetched over plain http."""
     setup_networks: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """`cidr:port` that the setup phase may reach beside public addresses: package mirrors, tests."""
+    setup_proxy: str = ""
+    """HTTP proxy that setup's programs are told to use, `http://host:port`. An environment's own goes before it."""
+    setup_mirrors: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    """Package mirrors for setup, such as `pip=https://mirror/simple,npm=https://mirror/npm`: of pip, npm, go, cargo, maven."""
+    setup_ca_file: Path | None = None
+    """PEM file of authorities that setup's programs trust beside the known ones."""
+    setup_cache_hours: float = Field(default=168.0, ge=0, le=8760)
+    """How long the result of a setup is used for tasks of the same tenant with the very same inputs. 0: never."""
     lease_seconds: float = Field(default=15.0, gt=0)
     """How long a worker owns an attempt without renewing; it renews three times as often."""
     takeover_grace_seconds: float = Field(default=0.0, ge=0)
@@ -140,6 +148,14 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("setup_mirrors", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        return {name.strip(): url.strip() for name, _, url in pairs}
 
     @field_validator("data_dir")
     @classmethod

@@ -6,13 +6,21 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
 from pydantic_core import from_json
 from starlette.datastructures import FormData
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
-from codexsys_api.problems import invalid
-from codexsys_core.environment import Environment
+from codexsys_api.problems import OBJECT, TEXT, invalid
+from codexsys_core.environment import EnvironmentGiven
 from codexsys_core.errors import FieldError, Invalid, TooLarge
 from codexsys_core.limits import Limits
 from codexsys_core.share import DEFAULT_PARTS, Part
@@ -22,6 +30,7 @@ from codexsys_core.verdict import Checks
 JSON_BYTES = 1 << 20
 M = TypeVar("M", bound=BaseModel)
 _LABEL = re.compile(r"[A-Za-z0-9._/-]{1,63}")
+_ENVIRONMENT_ID = re.compile(r"env_[0-9a-z]{26}")
 
 
 def _said(text: str) -> str:
@@ -37,6 +46,26 @@ def _labels(given: dict[str, str]) -> dict[str, str]:
             message = f"{name[:80]!r}: names are 1 to 63 of A-Z a-z 0-9 . _ / -, values at most 63 characters"
             raise ValueError(message)
     return given
+
+
+def _kept(text: str) -> str:
+    if not _ENVIRONMENT_ID.fullmatch(text):
+        message = "give the id of an environment (env_…), or an object"
+        raise ValueError(message)
+    return text
+
+
+def _named(text: str) -> str:
+    if text != text.strip() or not text.isprintable() or _ENVIRONMENT_ID.fullmatch(text):
+        message = "a name is printable, begins and ends with no space, and is no id"
+        raise ValueError(message)
+    return text
+
+
+EnvironmentChoice = Annotated[
+    Annotated[str, AfterValidator(_kept), Tag(TEXT)] | Annotated[EnvironmentGiven, Tag(OBJECT)],
+    Discriminator(lambda given: TEXT if isinstance(given, str) else OBJECT),
+]
 
 
 class Body(BaseModel):
@@ -67,7 +96,8 @@ class CreateTask(Body):
     source: SourceBody | None = None
     """Left out in a multipart request: its part `file` is the source."""
     mode: Literal["modify", "explain", "pull_request"] = "modify"
-    environment: Environment = Field(default_factory=Environment)
+    environment: EnvironmentChoice = Field(default_factory=EnvironmentGiven)
+    """The id of a kept one, which is copied into the task, or one for this task alone."""
     checks: Checks = Field(default_factory=Checks)
     engine: Literal["builtin", "command"] = "builtin"
     model: str | None = Field(default=None, min_length=1, max_length=200)
@@ -104,6 +134,12 @@ class CreateKey(Body):
     name: str = Field(min_length=1, max_length=100)
 
 
+class CreateEnvironment(EnvironmentGiven):
+    """A new environment."""
+
+    name: Annotated[str, AfterValidator(_named)] = Field(min_length=1, max_length=100)
+
+
 _LATER = ("deliver", "webhook", "reuse", "attempts_in_parallel")
 
 
@@ -116,8 +152,6 @@ def refuse_later(given: Mapping[str, Any]) -> None:
             found.append("/source/zip")
         if isinstance(source.get("git"), dict) and "credential" in source["git"]:
             found.append("/source/git/credential")
-    if isinstance(given.get("environment"), str):
-        found.append("/environment")
     if found:
         fields = [FieldError(pointer, "This is not available yet.") for pointer in found]
         raise Invalid(f"{found[0]} is not available yet.", code="not_available_yet", fields=fields)
@@ -148,10 +182,22 @@ def _parse(raw: bytes | str) -> Any:
 
 async def read_json(request: Request, model: type[M]) -> M:
     """Read a request's body; an empty one is an empty object."""
+    return read(model, await _text(request, {"application/json"}))
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """Read a merge patch: any JSON object."""
+    given = _parse(await _text(request, {"application/json", "application/merge-patch+json"}))
+    if not isinstance(given, dict):
+        raise Invalid("Send a JSON object.", fields=[FieldError("", "Send a JSON object.")])
+    return given
+
+
+async def _text(request: Request, types: set[str]) -> bytes:
     raw = b"".join([piece async for piece in capped(request, JSON_BYTES)])
-    if raw and media_type(request) != "application/json":
+    if raw and media_type(request) not in types:
         raise Invalid("Send application/json.", code="media_type")
-    return read(model, raw or b"{}")
+    return raw or b"{}"
 
 
 def media_type(request: Request) -> str:

@@ -99,9 +99,14 @@ def invalid(error: ValidationError, code: str = "invalid") -> Invalid:
     )
 
 
+OBJECT, TEXT = "(object)", "(text)"
+"""Tags of what may be given in either form: they stand in pydantic's locations, not in the body."""
+
+
 def pointer_of(location: Sequence[int | str]) -> str:
     """Return the JSON pointer of a location (RFC 6901)."""
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    given = (part for part in location if part not in (OBJECT, TEXT))
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in given)
     return "".join(f"/{part}" for part in parts)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
-from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
 from codexsys_api.announce import Announcer
 from codexsys_api.bodies import CreateTask
+from codexsys_api.environments import Environments
+from codexsys_api.idempotency import promised
 from codexsys_core.announcement import TaskRecord
 from codexsys_core.artifact import CODE_BUCKET
 from codexsys_core.attempt import Attempt
@@ -22,12 +22,12 @@ from codexsys_core.errors import Conflict, FieldError, Invalid, NotFound, TooLar
 from codexsys_core.limits import Limits
 from codexsys_core.principal import Principal
 from codexsys_core.ready import turn_at
+from codexsys_core.secret import SecretUnreadable
 from codexsys_core.source import GitSource, Source, SourceFailure, TaskSource, ZipSource
 from codexsys_core.task import Idempotency, Task, TaskSpec
 from codexsys_wiring.platform import Platform
 
 PIECE = 1 << 20
-_KEY_MOST = 255
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Submitter:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._announcer = Announcer(queue=platform.queue, outbox=platform.outbox)
+        self._environments = Environments(platform)
 
     async def create(
         self,
@@ -57,7 +58,8 @@ class Submitter:
     ) -> Task:
         """Store a task, or return the one that was made with the same key."""
         _check(body, upload)
-        idempotency = _idempotency(key, body, upload)
+        sha256 = upload.sha256 if upload else ""
+        idempotency = promised(key, body, self._platform.secrets, file_sha256=sha256)
         if idempotency and (
             known := await self._platform.tasks.known(principal.tenant_id, idempotency)
         ):
@@ -65,8 +67,8 @@ class Submitter:
         if upload is not None:
             await self._vet_zip(upload.path)
             return await self._create_zip(principal, body, upload, idempotency)
-        source = await self._source(principal, body)
-        task = self._task(principal, _spec(body, source))
+        source, task_id = await self._source(principal, body), self._platform.ids.new("task")
+        task = self._task(principal, await self._spec(principal, body, source, task_id), task_id)
         return await self._add(task, idempotency)
 
     async def check(
@@ -74,6 +76,7 @@ class Submitter:
     ) -> dict[str, Any]:
         """Try the source and make nothing."""
         _check(body, upload)
+        await self._environments.copied(principal, body.environment, row="check")
         if upload is not None:
             await self._vet_zip(upload.path)
             return {"ok": True, "source": {"sha256": upload.sha256, "size": upload.size}}
@@ -93,8 +96,14 @@ class Submitter:
         old = await self._platform.tasks.get(task_id, tenant_id=principal.tenant_id)
         if not old.status.terminal:
             raise Conflict("This task is not over yet; cancel it first.", code="task_not_over")
-        spec = old.spec if limits is None else old.spec.model_copy(update={"limits": limits})
-        return await self._add(self._task(principal, spec, retry_of=old.id), None)
+        task_id = self._platform.ids.new("task")
+        try:
+            moved = old.spec.environment.moved(self._platform.secrets, row=old.id, to=task_id)
+        except SecretUnreadable as error:
+            raise Conflict(error.message, code=error.code) from error
+        changes = {"environment": moved} | ({} if limits is None else {"limits": limits})
+        spec = old.spec.model_copy(update=changes)
+        return await self._add(self._task(principal, spec, task_id, retry_of=old.id), None)
 
     async def close(self) -> None:
         """Wait a moment for announcements under way."""
@@ -112,7 +121,7 @@ class Submitter:
         source = ZipSource(
             object=name, sha256=upload.sha256, size=upload.size, filename=upload.filename
         )
-        task = self._task(principal, _spec(body, source), task_id=task_id)
+        task = self._task(principal, await self._spec(principal, body, source, task_id), task_id)
         kept = False
         try:
             await self._platform.objects.put(name, upload.path, content_type="application/zip")
@@ -151,16 +160,22 @@ class Submitter:
         except Invalid as error:
             raise _wrong("/source/git/url", error.message, code=error.code) from error
 
+    async def _spec(
+        self, principal: Principal, body: CreateTask, source: Source, task_id: str
+    ) -> TaskSpec:
+        # Each field is a validated noun already.
+        fields = {name: getattr(body, name) for name in CreateTask.model_fields}
+        environment = await self._environments.copied(principal, body.environment, row=task_id)
+        fields |= {"source": source, "environment": environment}
+        if environment.checks is not None and "checks" not in body.model_fields_set:
+            fields["checks"] = environment.checks
+        return TaskSpec(**fields)
+
     def _task(
-        self,
-        principal: Principal,
-        spec: TaskSpec,
-        *,
-        task_id: str | None = None,
-        retry_of: str | None = None,
+        self, principal: Principal, spec: TaskSpec, task_id: str, *, retry_of: str | None = None
     ) -> Task:
         return Task(
-            id=task_id or self._platform.ids.new("task"),
+            id=task_id,
             tenant_id=principal.tenant_id,
             created_by=principal.key_id,
             spec=spec,
@@ -216,28 +231,6 @@ def _check(body: CreateTask, upload: Upload | None) -> None:
         raise _wrong("/command", "The engine `command` needs its script here.")
     if body.engine != "command" and body.command is not None:
         raise _wrong("/command", "Only the engine `command` takes a script.")
-
-
-def _spec(body: CreateTask, source: Source) -> TaskSpec:
-    # Each field is a validated noun already.
-    fields = {name: getattr(body, name) for name in CreateTask.model_fields if name != "source"}
-    return TaskSpec(source=source, **fields)
-
-
-def _idempotency(key: str | None, body: CreateTask, upload: Upload | None) -> Idempotency | None:
-    if key is None:
-        return None
-    if not 1 <= len(key) <= _KEY_MOST or not (key.isascii() and key.isprintable()):
-        raise Invalid(
-            "An Idempotency-Key has 1 to 255 printable ASCII characters.", code="idempotency_key"
-        )
-    return Idempotency(key=key, fingerprint=fingerprint(body, upload.sha256 if upload else ""))
-
-
-def fingerprint(body: BaseModel, file_sha256: str) -> str:
-    """Return the sha256 of the canonical JSON and the file."""
-    canonical = json.dumps(body.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{canonical}\n{file_sha256}".encode()).hexdigest()
 
 
 def _record(task: Task) -> TaskRecord:

@@ -17,11 +17,11 @@ from codexsys_core.verdict import CheckRun, Evidence, Verdict
 from codexsys_worker.finish import Finisher, Result
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.retries import Retries
-from codexsys_worker.room import Rooms
 from codexsys_worker.run import AgentRun, Round
+from codexsys_worker.setup import Setup, Setups
 from codexsys_worker.stages import StageFailed
 from codexsys_worker.verify import Verifier
-from codexsys_worker.work import Cancelled, Lost, Prepared, Work
+from codexsys_worker.work import Cancelled, Lost, Work
 
 _SANDBOX_ENDS = {
     reason.value: reason
@@ -30,6 +30,7 @@ _SANDBOX_ENDS = {
         EndReason.IMAGE_NOT_FOUND,
         EndReason.IMAGE_NOT_ALLOWED,
         EndReason.IMAGE_UNUSABLE,
+        EndReason.SERVICES_NOT_SUPPORTED,
     )
 }
 
@@ -43,7 +44,7 @@ class Life:
         attempts: AttemptStore,
         events: EventStore,
         preparer: Preparer,
-        rooms: Rooms,
+        setups: Setups,
         bench: PatchBench,
         finisher: Finisher,
         retries: Retries,
@@ -51,7 +52,7 @@ class Life:
         self._attempts = attempts
         self._events = events
         self._preparer = preparer
-        self._rooms = rooms
+        self._setups = setups
         self._bench = bench
         self._finisher = finisher
         self._retries = retries
@@ -108,21 +109,22 @@ class Life:
             raise Lost
         prepared = await self._preparer.prepare(work)
         work.check()
+        setup = self._setups.of(work, prepared)
         if work.spec.mode == "explain":
-            return await self._explain(work, prepared)
-        return await self._modify(work, prepared)
+            return await self._explain(work, setup)
+        return await self._modify(work, setup)
 
-    async def _explain(self, work: Work, prepared: Prepared) -> Result:
-        async with self._rooms.open(work, SandboxRole.AGENT) as room:
-            run = AgentRun(attempts=self._attempts, room=room, work=work, prepared=prepared)
+    async def _explain(self, work: Work, setup: Setup) -> Result:
+        async with setup.room(SandboxRole.AGENT) as room:
+            run = AgentRun(attempts=self._attempts, room=room, work=work, setup=setup)
             await run.settle_in()
             done = await run.go(None, [])
         return Result(done.outcome, outputs=done.collected.outputs)
 
-    async def _modify(self, work: Work, prepared: Prepared) -> Result:
-        verifier = Verifier(rooms=self._rooms, work=work, prepared=prepared)
-        async with self._rooms.open(work, SandboxRole.AGENT) as room:
-            run = AgentRun(attempts=self._attempts, room=room, work=work, prepared=prepared)
+    async def _modify(self, work: Work, setup: Setup) -> Result:
+        verifier = Verifier(work=work, setup=setup)
+        async with setup.room(SandboxRole.AGENT) as room:
+            run = AgentRun(attempts=self._attempts, room=room, work=work, setup=setup)
             await run.settle_in()
             baseline = await verifier.baseline()
             notes: list[str] = []

@@ -6,6 +6,7 @@ from codexsys_core.sandbox import SandboxBackend
 from codexsys_wiring import service
 from codexsys_wiring.health import Health
 from codexsys_wiring.platform import Platform, open_backend, open_platform
+from codexsys_wiring.provision import setup_provision
 from codexsys_wiring.service import Repeat, Service, serve
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
@@ -15,12 +16,14 @@ from codexsys_worker.claim import Claimer
 from codexsys_worker.finish import Finisher
 from codexsys_worker.folders import Folders
 from codexsys_worker.intake import Intake
+from codexsys_worker.layers import LayerNames
 from codexsys_worker.life import Life
 from codexsys_worker.patience import PatientObjects
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.reconcile import Reconciler
 from codexsys_worker.retries import Retries
 from codexsys_worker.room import Rooms
+from codexsys_worker.setup import Setups
 
 RECONCILE_SECONDS = 5.0
 
@@ -75,6 +78,17 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         ids=platform.ids,
         kind=platform.settings.sandbox,
     )
+    setups = Setups(
+        rooms=rooms,
+        secrets=platform.secrets,
+        operator=setup_provision(platform.settings),
+        names=LayerNames(
+            secrets=platform.secrets,
+            clock=platform.clock,
+            place=f"{platform.settings.sandbox} {backend.place}",
+            hours=platform.settings.setup_cache_hours,
+        ),
+    )
     finisher = Finisher(
         attempts=platform.attempts,
         objects=objects,
@@ -92,7 +106,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         attempts=platform.attempts,
         events=platform.events,
         preparer=preparer,
-        rooms=rooms,
+        setups=setups,
         bench=platform.bench,
         finisher=finisher,
         retries=retries,

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from codexsys_core.clock import Clock
 from codexsys_core.errors import SandboxError
 from codexsys_core.ids import Ids
-from codexsys_core.log import CHUNK_BYTES, LogStore
+from codexsys_core.log import CHUNK_BYTES, LogStore, Redactor
 from codexsys_core.principal import hash_secret, new_secret
 from codexsys_core.sandbox import (
     PhaseEnd,
@@ -51,15 +51,24 @@ class Rooms:
         self._kind = kind
 
     @asynccontextmanager
-    async def open(self, work: Work, role: SandboxRole) -> AsyncIterator["Room"]:
+    async def open(
+        self, work: Work, role: SandboxRole, *, layers: tuple[str, ...], redactor: Redactor
+    ) -> AsyncIterator["Room"]:
         """Make a sandbox, and destroy it at the end unless the attempt is lost."""
-        spec, row = self._describe(work, role)
+        spec, row = self._describe(work, role, layers)
         if not await self._sandboxes.add(work.hold, row):
             raise Lost
-        room = Room(work=work, sandbox_id=spec.id, backend=self._backend, logs=self._logs)
+        room = Room(
+            work=work,
+            sandbox_id=spec.id,
+            backend=self._backend,
+            logs=self._logs,
+            redactor=redactor,
+        )
         try:
             async with room.telling("setup") as progress:
                 created = await self._backend.create(spec, work.base_dir, progress=progress)
+            room.layer = created.layer
             if created.image:
                 await room.note("setup", f"== image {created.image}")
             if not await self._sandboxes.live(spec.id):
@@ -75,7 +84,9 @@ class Rooms:
         await self._backend.destroy(sandbox_id)
         await self._sandboxes.destroyed(sandbox_id)
 
-    def _describe(self, work: Work, role: SandboxRole) -> tuple[SandboxSpec, Sandbox]:
+    def _describe(
+        self, work: Work, role: SandboxRole, layers: tuple[str, ...]
+    ) -> tuple[SandboxSpec, Sandbox]:
         limits = work.spec.limits
         main = limits.wall_seconds if role is SandboxRole.AGENT else limits.checks_seconds
         rounds = 1 + limits.verify_rounds if role is SandboxRole.AGENT else 2
@@ -87,6 +98,8 @@ class Rooms:
             tenant_id=work.task.tenant_id,
             role=role,
             image=work.spec.environment.image,
+            services=work.spec.environment.services,
+            layers=layers,
             limits=SandboxLimits(
                 cpus=limits.cpus,
                 memory_mb=limits.memory_mb,
@@ -118,9 +131,18 @@ class Room:
     """One open sandbox."""
 
     def __init__(
-        self, *, work: Work, sandbox_id: str, backend: SandboxBackend, logs: LogStore
+        self,
+        *,
+        work: Work,
+        sandbox_id: str,
+        backend: SandboxBackend,
+        logs: LogStore,
+        redactor: Redactor,
     ) -> None:
         self.id = sandbox_id
+        self.layer: str | None = None
+        """What it stands on."""
+        self._redactor = redactor
         self._work = work
         self._backend = backend
         self._logs = logs
@@ -167,6 +189,12 @@ class Room:
             if len(data) > most:
                 raise SandboxError("The sandbox gave back more than is taken.", code="output_limit")
         return end, bytes(data)
+
+    async def keep(self, layer: str | None) -> None:
+        """Keep the files as they are now under a name; nothing without one."""
+        if layer is not None:
+            self._work.check()
+            await self._backend.keep(self.id, layer)
 
     @asynccontextmanager
     async def telling(self, stream: str) -> AsyncIterator[Progress]:
@@ -217,6 +245,7 @@ class Room:
         return rest
 
     async def _append(self, stream: str, text: bytes) -> None:
+        text = self._redactor.redact(text)
         for start in range(0, len(text), CHUNK_BYTES):
             number = self._numbers[stream] = self._numbers.get(stream, 0) + 1
             await self._logs.append(

@@ -12,8 +12,9 @@ from codexsys_core.sandbox import PhaseEnd, PhaseSpec
 from codexsys_core.verdict import CheckRun
 from codexsys_worker.collect import Collected, collect
 from codexsys_worker.room import Room
-from codexsys_worker.stages import apply_patch, lay_workspace, limit_outcome, run_setup
-from codexsys_worker.work import Lost, Prepared, Work
+from codexsys_worker.setup import Setup
+from codexsys_worker.stages import apply_patch, limit_outcome
+from codexsys_worker.work import Lost, Work
 
 OWN_ENDING_SECONDS = 30.0
 """The agent stops itself this long before its deadline, to leave a last checkpoint."""
@@ -48,22 +49,18 @@ class Round:
 class AgentRun:
     """Drives the agent in an open sandbox; a rejected change goes back into the same one."""
 
-    def __init__(
-        self, *, attempts: AttemptStore, room: Room, work: Work, prepared: Prepared
-    ) -> None:
+    def __init__(self, *, attempts: AttemptStore, room: Room, work: Work, setup: Setup) -> None:
         self._attempts = attempts
         self._room = room
         self._work = work
-        self._prepared = prepared
+        self._setup = setup
         self._skip: list[dict[str, Any]] = []
         self._rounds = 0
 
     async def settle_in(self) -> None:
         """Lay the base out, run setup, remember what setup made, apply earlier work."""
-        spec = self._work.spec
         await self.move(Phase.SETUP)
-        await lay_workspace(self._room, self._prepared)
-        await run_setup(self._room, spec, self._prepared)
+        await self._setup.run(self._room)
         made = await collect(self._room, name="collect-setup", skip=[], env={})
         self._skip = made.changed
         await apply_patch(self._room, self._work.earlier_patch, name="earlier")

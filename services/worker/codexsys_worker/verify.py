@@ -14,9 +14,10 @@ from codexsys_core.patch import Patch
 from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxRole
 from codexsys_core.verdict import CheckRun, Evidence, TestReport
 from codexsys_worker.collect import collect
-from codexsys_worker.room import Room, Rooms
-from codexsys_worker.stages import StageFailed, apply_patch, lay_workspace, limit_outcome, run_setup
-from codexsys_worker.work import Prepared, Work
+from codexsys_worker.room import Room
+from codexsys_worker.setup import Setup
+from codexsys_worker.stages import StageFailed, apply_patch, limit_outcome
+from codexsys_worker.work import Work
 
 _NOT_STARTED = (126, 127)
 # Modified and deleted paths come back from the base; added ones go.
@@ -44,9 +45,8 @@ for name in open("/app/input/packages").read().split():
 class Verifier:
     """Makes the runs that a verdict stands on; the baseline once per attempt."""
 
-    rooms: Rooms
     work: Work
-    prepared: Prepared
+    setup: Setup
     tail: str = field(default="", init=False)
     """The end of the last check's output, without the planted test: what a rejected agent is told."""
 
@@ -60,7 +60,7 @@ class Verifier:
         """Run the checks on the base; raises `StageFailed` when they cannot start."""
         if not self.wanted:
             return None
-        async with self.rooms.open(self.work, SandboxRole.BASELINE) as room:
+        async with self.setup.room(SandboxRole.BASELINE) as room:
             await room.note("verify", "== checks before the change (one planted test must fail)")
             run = await self._run(room, Patch(tree="", diff=b"", files=[]), frozenset())
         if run.exit_code in _NOT_STARTED:
@@ -87,7 +87,7 @@ class Verifier:
         return judge(checks, findings)
 
     async def _result(self, patch: Patch) -> tuple[CheckRun, tuple[str, ...]]:
-        async with self.rooms.open(self.work, SandboxRole.VERIFY) as room:
+        async with self.setup.room(SandboxRole.VERIFY) as room:
             await room.note("verify", "== checks after the change (one planted test must fail)")
             run = await self._run(room, patch, frozenset())
             foreign = await self._foreign(room, patch)
@@ -97,7 +97,7 @@ class Verifier:
         return run, foreign
 
     async def _guarded(self, patch: Patch, watched: frozenset[str]) -> CheckRun:
-        async with self.rooms.open(self.work, SandboxRole.VERIFY) as room:
+        async with self.setup.room(SandboxRole.VERIFY) as room:
             await room.note(
                 "verify", "== checks after the change, tests and their definitions as before it"
             )
@@ -105,8 +105,7 @@ class Verifier:
 
     async def _run(self, room: Room, patch: Patch, watched: frozenset[str]) -> CheckRun:
         spec = self.work.spec
-        await lay_workspace(room, self.prepared)
-        await run_setup(room, spec, self.prepared)
+        await self.setup.run(room)
         await apply_patch(room, patch.diff, name="change")
         if watched:
             await self._restore(room, patch, watched)

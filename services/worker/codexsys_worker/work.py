@@ -71,3 +71,4 @@ class Prepared:
 
     base: Base
     has_setup: bool
+    """Whether the base has a `setup.sh` of its own."""

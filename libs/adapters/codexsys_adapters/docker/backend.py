@@ -97,13 +97,14 @@ class DockerBackend:
         folder = Folder(self._root / spec.id)
         if folder.exists():
             setup = folder.setup
-            return Created(layer=setup["layer"], image=setup["image"]["digest"])
+            return Created(layer=_named(setup["layer"]), image=setup["image"]["digest"])
         name = self._allowed(spec.image or self._image)
         async with self._engine.session() as docker:
             image = await images.find(docker, name, progress)
             users = await self._users_of(docker, image, spec.id)
         await asyncio.to_thread(self._bundle)
-        layer = await asyncio.to_thread(self._layers.find, spec.tenant_id, spec.layers)
+        wanted = [_of_image(image.digest, name) for name in spec.layers]
+        layer = await asyncio.to_thread(self._layers.find, spec.tenant_id, wanted)
         setup = self._setup(spec, image, layer.name if layer else None)
         await asyncio.to_thread(
             folder.make,
@@ -113,14 +114,15 @@ class DockerBackend:
             etc=_etc(users, setup["uid"], setup["gid"]),
             layer=layer,
         )
-        return Created(layer=setup["layer"], image=image.digest)
+        return Created(layer=_named(setup["layer"]), image=image.digest)
 
     async def keep(self, sandbox_id: str, layer: str) -> None:
         """Copy the sandbox's disk for later ones; where that cannot be, nothing is kept."""
         folder = await self._found(sandbox_id)
         setup = folder.setup
         if setup["root"]:
-            await asyncio.to_thread(self._keep, folder, setup, layer)
+            scoped = _of_image(setup["image"]["digest"], layer)
+            await asyncio.to_thread(self._keep, folder, setup, scoped)
 
     async def start(self, sandbox_id: str, phase: PhaseSpec) -> None:
         """Make the phase's container, and what its network leads through, and start it."""
@@ -275,6 +277,15 @@ class DockerBackend:
             self._layers.keep(setup["tenant_id"], layer, folder.keep_into, below=below)
         except OSError:
             return
+
+
+def _of_image(digest: str, layer: str) -> str:
+    """Return what a layer is kept as: a tag that was moved leads to no files made in another image."""
+    return f"{digest} {layer}"
+
+
+def _named(kept: str | None) -> str | None:
+    return kept.partition(" ")[2] if kept else None
 
 
 async def _run(docker: Docker, sandbox: Sandbox, told: dict[str, Any], network: str) -> None:

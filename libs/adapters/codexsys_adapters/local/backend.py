@@ -88,6 +88,7 @@ class LocalBackend:
         progress: Progress = silent,  # noqa: ARG002 - nothing takes long
     ) -> Created:
         """Make the folder and start its supervisor; again is no error."""
+        _refuse_foreign(spec)
         return await asyncio.to_thread(self._create, spec, base)
 
     def _create(self, spec: SandboxSpec, base: Path) -> Created:
@@ -178,3 +179,13 @@ class LocalBackend:
         if not where.exists():
             raise SandboxError(f"sandbox {sandbox_id} is not here", code="sandbox_lost")
         return where
+
+
+def _refuse_foreign(spec: SandboxSpec) -> None:
+    """Raise for what only a backend with images has: never leave it out silently."""
+    if spec.image is not None:
+        said = "Local sandboxes consist of this host's own files and take no image."
+        raise SandboxError(said, code="image_unusable")
+    if spec.services:
+        said = "Local sandboxes have no services beside them."
+        raise SandboxError(said, code="services_not_supported")

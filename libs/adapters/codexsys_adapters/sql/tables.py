@@ -291,7 +291,7 @@ class ShareRow(SQLModel, table=True):
 
 
 class IdempotencyRow(SQLModel, table=True):
-    """Keys by which clients say that two requests are one; kept 24 h."""
+    """Keys by which clients say that two requests are one; kept 24 h. task_id: of whatever was made."""
 
     __tablename__ = "idempotency_keys"
 
@@ -300,6 +300,24 @@ class IdempotencyRow(SQLModel, table=True):
     fingerprint: str = Field(sa_column=_ascii(64))
     task_id: str = Field(sa_column=_id())
     created_at: datetime = Field(sa_column=_time())
+
+
+class EnvironmentRow(SQLModel, table=True):
+    """Environments by name. spec is JSON; secrets in it are sealed for this row's id."""
+
+    __tablename__ = "environments"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "name", name="uq_environments_name"),
+        Index("ix_environments_tenant", "tenant_id", "id"),
+    )
+
+    id: str = Field(sa_column=_id(key=True))
+    tenant_id: str = Field(sa_column=_id())
+    name: str = Field(sa_column=_words(100))
+    spec: str = Field(sa_column=_text())
+    revision: int = Field(sa_column=_big())
+    created_at: datetime = Field(sa_column=_time())
+    updated_at: datetime = Field(sa_column=_time())
 
 
 class WalletRow(SQLModel, table=True):
@@ -349,6 +367,7 @@ ARTIFACTS, SHARES, IDEMPOTENCY = (
     _TABLES["shares"],
     _TABLES["idempotency_keys"],
 )
+ENVIRONMENTS = _TABLES["environments"]
 WALLETS, RESERVATIONS = _TABLES["wallets"], _TABLES["reservations"]
 
 for _table in _TABLES.values():

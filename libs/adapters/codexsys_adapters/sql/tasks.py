@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, ended
 from codexsys_adapters.sql.engine import Contended, Database
 from codexsys_adapters.sql.event_rows import append_event
+from codexsys_adapters.sql.idempotency import made_with, note_key
 from codexsys_adapters.sql.quotas import max_queued_of, may_queue
-from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, IDEMPOTENCY, LABELS, TASKS, WALLETS
+from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, LABELS, TASKS, WALLETS
 from codexsys_adapters.sql.task_rows import (
     new_attempt,
     read_task,
@@ -20,13 +21,12 @@ from codexsys_adapters.sql.task_rows import (
 )
 from codexsys_adapters.sql.times import after_sql, naive, now_sql
 from codexsys_core.attempt import Attempt, Hold
-from codexsys_core.errors import Invalid, RateLimited
+from codexsys_core.errors import RateLimited
 from codexsys_core.event import EventType
 from codexsys_core.moves import AttemptState
 from codexsys_core.ready import AGING
 from codexsys_core.task import Idempotency, Task, TaskQuery
 
-_KEPT_SECONDS = 24 * 3600
 QUEUE_FULL_SECONDS = 15
 # What every submit and every poll runs is built once: building costs more than running does.
 _NEW_TASK = insert(TASKS).values(queue_until=after_sql(bindparam("patience", type_=Float)))
@@ -86,7 +86,7 @@ class SqlTasks:
 
         async def statements(connection: AsyncConnection) -> None:
             if idempotency is not None:
-                await _note_key(connection, task, idempotency)
+                await note_key(connection, task.tenant_id, task.id, idempotency)
             await _insert(connection, task, attempt, self._max_queued)
 
         try:
@@ -99,22 +99,12 @@ class SqlTasks:
 
     async def known(self, tenant_id: str, idempotency: Idempotency) -> Task | None:
         """Return the task that was made with this key in the last 24 hours."""
-        wanted = select(IDEMPOTENCY.c.fingerprint, IDEMPOTENCY.c.task_id).where(
-            IDEMPOTENCY.c.tenant_id == tenant_id,
-            IDEMPOTENCY.c.key == idempotency.key,
-            IDEMPOTENCY.c.created_at > after_sql(-_KEPT_SECONDS),
-        )
 
         async def statements(connection: AsyncConnection) -> Task | None:
-            row = (await connection.execute(wanted)).one_or_none()
-            if row is None:
+            task_id = await made_with(connection, tenant_id, idempotency)
+            if task_id is None:
                 return None
-            if row.fingerprint != idempotency.fingerprint:
-                raise Invalid(
-                    "This Idempotency-Key was used for another request; take a new key for a new request.",
-                    code="idempotency_mismatch",
-                )
-            return await read_task(connection, row.task_id, tenant_id=tenant_id)
+            return await read_task(connection, task_id, tenant_id=tenant_id)
 
         return await self._database.look(statements)
 
@@ -170,20 +160,6 @@ class SqlTasks:
             return None if found is None else int(found)
 
         return await self._database.look(statements)
-
-
-async def _note_key(connection: AsyncConnection, task: Task, idempotency: Idempotency) -> None:
-    same = (IDEMPOTENCY.c.tenant_id == task.tenant_id) & (IDEMPOTENCY.c.key == idempotency.key)
-    row = {
-        "tenant_id": task.tenant_id,
-        "key": idempotency.key,
-        "fingerprint": idempotency.fingerprint,
-        "task_id": task.id,
-    }
-    # A row that is older than a day is taken over; a younger one makes the insert fail.
-    old = update(IDEMPOTENCY).where(same, IDEMPOTENCY.c.created_at <= after_sql(-_KEPT_SECONDS))
-    if (await connection.execute(old.values(**row, created_at=now_sql()))).rowcount == 0:
-        await connection.execute(insert(IDEMPOTENCY).values(**row, created_at=now_sql()))
 
 
 async def _insert(

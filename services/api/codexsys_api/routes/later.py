@@ -8,7 +8,6 @@ from codexsys_core.errors import Invalid
 router = APIRouter(prefix="/api/v1", include_in_schema=False)
 _NAMES = (
     "uploads",
-    "environments",
     "sources",
     "credentials",
     "endpoints",

@@ -6,11 +6,23 @@ from typing import Annotated, Any
 from fastapi import Depends, Path
 from pydantic import BaseModel
 
-from codexsys_api.bodies import CreateKey, CreateShare, CreateTask, RetryTask
+from codexsys_api.bodies import (
+    CreateEnvironment,
+    CreateKey,
+    CreateShare,
+    CreateTask,
+    RetryTask,
+)
 from codexsys_core.errors import NotFound
 
 _ID = re.compile(r"[a-z]{2,8}_[0-9a-z]{26}")
-BODIES: tuple[type[BaseModel], ...] = (CreateTask, RetryTask, CreateShare, CreateKey)
+BODIES: tuple[type[BaseModel], ...] = (
+    CreateTask,
+    RetryTask,
+    CreateShare,
+    CreateKey,
+    CreateEnvironment,
+)
 
 
 def known_form(text: str, what: str) -> str:
@@ -27,9 +39,20 @@ async def _task_id(task_id: Annotated[str, Path()]) -> str:
 TaskId = Annotated[str, Depends(_task_id)]
 
 
-def takes(model: type[BaseModel], *, multipart: bool = False) -> dict[str, Any]:
-    """Describe a body that we read ourselves."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+def takes(
+    model: type[BaseModel], *, multipart: bool = False, optional: bool = False
+) -> dict[str, Any]:
+    """Describe a body that we read ourselves; optional: every field of it may be left out or null."""
+    schema: dict[str, Any] = {"$ref": f"#/components/schemas/{model.__name__}"}
+    if optional:
+        fields = model.model_json_schema(ref_template="#/components/schemas/{model}")["properties"]
+        schema = {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                name: {"anyOf": [field, {"type": "null"}]} for name, field in fields.items()
+            },
+        }
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if multipart:
         parts = {"task": schema, "file": {"type": "string", "format": "binary"}}

@@ -1,6 +1,5 @@
 """Tasks: make, list, show, cancel, retry, attempts."""
 
-import base64
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,7 +21,8 @@ from codexsys_api.bodies import (
     read_json,
 )
 from codexsys_api.context import Address, Open, Opened
-from codexsys_api.routes.params import TaskId, known_form, takes
+from codexsys_api.routes.cursor import before, cursor_after, next_link, wrong_query
+from codexsys_api.routes.params import TaskId, takes
 from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body, task_body
 from codexsys_api.stream import listening
 from codexsys_api.submit import Submitter, Upload, received
@@ -124,17 +124,10 @@ async def find(
         source_url=source_url,
         created_after=_aware(created_after),
         limit=limit,
-        before=_before(cursor),
+        before=before(cursor, "task"),
     )
     items, more = await page(platform, query, base)
-    headers = (
-        {
-            "Link": f'<{request.url.include_query_params(cursor=more).replace(scheme="", netloc="")}>; rel="next"'
-        }
-        if more
-        else None
-    )
-    return _json(_text(TaskList(items=items, next_cursor=more)), headers=headers)
+    return _json(_text(TaskList(items=items, next_cursor=more)), headers=next_link(request, more))
 
 
 async def page(
@@ -143,7 +136,7 @@ async def page(
     """Return one page of tasks and the cursor of the next."""
     tasks = await platform.tasks.find(query.model_copy(update={"limit": query.limit + 1}))
     kept = tasks[: query.limit]
-    more = _cursor(kept[-1].id) if len(tasks) > query.limit else None
+    more = cursor_after(kept[-1].id) if len(tasks) > query.limit else None
     return [task_body(task, base_url=base) for task in kept], more
 
 
@@ -162,7 +155,7 @@ def query_of(
         status=TaskStatus(status) if known else None,
         label=_label(label or None),
         source_url=source_url or None,
-        before=_before(cursor or None),
+        before=before(cursor or None, "task"),
     )
 
 
@@ -171,26 +164,8 @@ def _label(text: str | None) -> tuple[str, str] | None:
         return None
     name, equals, value = text.partition("=")
     if not equals or not name or not name.isascii():
-        raise _query("label", "Give a label as name=value.")
+        raise wrong_query("label", "Give a label as name=value.")
     return name, value
-
-
-def _cursor(task_id: str) -> str:
-    return base64.urlsafe_b64encode(task_id.encode()).decode().rstrip("=")
-
-
-def _before(cursor: str | None) -> str | None:
-    if cursor is None:
-        return None
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        return known_form(text, "task")
-    except Exception as error:
-        raise _query("cursor", "This cursor is not one of ours; start without it.") from error
-
-
-def _query(name: str, detail: str) -> Invalid:
-    return Invalid(detail, fields=[FieldError(f"/{name}", detail)])
 
 
 def _aware(moment: datetime | None) -> datetime | None:
