@@ -56,7 +56,7 @@ def _weigh(
     if run.reason is not None:
         return Verdict.TESTS_FAILED, [f"The checks were ended: {run.reason}."]
     if report is None:
-        return _by_exit_status(run)
+        return _by_exit_status(run, findings)
     if broken or missing:
         listed = (
             ("fail that did not fail before", broken),
@@ -75,14 +75,27 @@ def _weigh(
     ]
 
 
-def _by_exit_status(run: CheckRun) -> tuple[Verdict, list[str]]:
-    if run.exit_code == 0:
-        return Verdict.UNVERIFIED, [
-            "The checks ended with 0, but there is no report by test to read."
+def _by_exit_status(run: CheckRun, findings: Findings) -> tuple[Verdict, list[str]]:
+    if run.exit_code != 0:
+        return Verdict.TESTS_FAILED, [
+            f"The checks ended with exit status {run.exit_code} and no readable report."
         ]
-    return Verdict.TESTS_FAILED, [
-        f"The checks ended with exit status {run.exit_code} and no readable report."
-    ]
+    before, guarded = findings.baseline, findings.guarded
+    if before is not None and before.report is not None and before.report.passed:
+        return Verdict.TESTS_FAILED, [
+            (
+                "The checks gave a report before the change and give none after it, so tests that "
+                "passed before are not known to have run."
+            )
+        ]
+    if before is not None and before.exit_code == 0 and guarded and guarded.exit_code != 0:
+        return Verdict.TESTS_TAMPERED, [
+            (
+                "With tests and their definitions as before the change, the checks end with exit "
+                f"status {guarded.exit_code}."
+            )
+        ]
+    return Verdict.UNVERIFIED, ["The checks ended with 0, but there is no report by test to read."]
 
 
 def _tampered(findings: Findings) -> list[str]:

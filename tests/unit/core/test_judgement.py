@@ -60,10 +60,24 @@ def test_what_failed_before_and_still_fails_leaves_it_unverified() -> None:
 
 
 def test_exit_status_alone_is_at_most_unverified() -> None:
-    assert verdict_of(Findings(baseline=BEFORE, result=CheckRun(exit_code=0))) is Verdict.UNVERIFIED
+    silent = CheckRun(exit_code=0)
+    assert verdict_of(Findings(baseline=silent, result=silent)) is Verdict.UNVERIFIED
     assert (
         verdict_of(Findings(baseline=BEFORE, result=CheckRun(exit_code=2))) is Verdict.TESTS_FAILED
     )
+
+
+def test_a_report_that_is_no_longer_given_is_a_failure() -> None:
+    silent = CheckRun(exit_code=0)
+    assert verdict_of(Findings(baseline=BEFORE, result=silent)) is Verdict.TESTS_FAILED
+
+
+def test_an_exit_status_that_needs_the_changed_definitions_is_tampering() -> None:
+    good, bad = CheckRun(exit_code=0), CheckRun(exit_code=1)
+    findings = Findings(baseline=good, result=good, guarded=bad)
+    assert verdict_of(findings) is Verdict.TESTS_TAMPERED
+    mended = Findings(baseline=bad, result=good, guarded=bad)
+    assert verdict_of(mended) is Verdict.UNVERIFIED
 
 
 def test_no_report_before_the_change_is_at_most_unverified() -> None:
