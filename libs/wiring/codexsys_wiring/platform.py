@@ -259,7 +259,7 @@ def open_backend(settings: Settings) -> SandboxBackend:
             bundles=settings.data_dir / "bundles",
             platform=hashlib.sha256(settings.database.encode()).hexdigest()[:16],
             image=settings.sandbox_image,
-            images=settings.sandbox_images or [settings.sandbox_image],
+            allowed=settings.sandbox_images or [settings.sandbox_image],
             wheels=wheels(settings),
             deny_addresses=_server_hosts(settings),
             setup_allow=settings.setup_networks,

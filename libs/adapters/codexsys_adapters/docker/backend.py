@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from codexsys_adapters.disks.layers import Layers
-from codexsys_adapters.docker import bundle, images, parts
+from codexsys_adapters.docker import bundle, images, parts, services
 from codexsys_adapters.docker.engine import (
     CONFLICT,
     LABEL,
@@ -57,7 +58,7 @@ class DockerBackend:
         bundles: Path,
         platform: str,
         image: str,
-        images: Sequence[str] = ("*",),
+        allowed: Sequence[str] = ("*",),
         wheels: Path | None = None,
         deny_addresses: Sequence[str] = (),
         setup_allow: Sequence[str] = (),
@@ -70,12 +71,12 @@ class DockerBackend:
         self._bundles = bundles
         self._platform = platform
         self._image = image
-        self._images = images
+        self._allowed_images = allowed
         self._wheels = wheels.resolve() if wheels else None
         self._layers = Layers(root.with_name("layers"), most_bytes=_LAYER_BYTES)
         self._clock = clock or SystemClock()
         self._followers: dict[tuple[str, str], Follower] = {}
-        self._users: dict[str, dict[str, str]] = {}
+        self._seen: dict[str, images.Look] = {}
         here = f"{host} {_BOOT_ID.read_text().strip()}"
         self._place = f"docker-{hashlib.sha256(here.encode()).hexdigest()[:32]}"
 
@@ -95,26 +96,36 @@ class DockerBackend:
     ) -> Created:
         """Find the image and make the folder; the containers come with the phases."""
         folder = Folder(self._root / spec.id)
-        if folder.exists():
-            setup = folder.setup
-            return Created(layer=_named(setup["layer"]), image=setup["image"]["digest"])
-        name = self._allowed(spec.image or self._image)
         async with self._engine.session() as docker:
-            image = await images.find(docker, name, progress)
-            users = await self._users_of(docker, image, spec.id)
-        await asyncio.to_thread(self._bundle)
-        wanted = [_of_image(image.digest, name) for name in spec.layers]
+            if not folder.exists():
+                await self._make(docker, folder, spec, base, progress)
+            setup = folder.setup
+            if setup["services"]:
+                await self._start_services(docker, folder, progress)
+        return Created(layer=_named(setup["layer"]), image=setup["image"]["digest"])
+
+    async def _make(
+        self, docker: Docker, folder: Folder, spec: SandboxSpec, base: Path, progress: Progress
+    ) -> None:
+        name = self._allowed(spec.image or self._image)
+        image = await images.find(docker, name, progress)
+        seen = await self._look(docker, image, spec.id)
+        if not seen.shell:
+            raise SandboxError(f"Image {name} has no /bin/sh.", code="image_unusable")
+        beside = [
+            await images.find(docker, self._allowed(each.image), progress) for each in spec.services
+        ]
+        wanted = [_of_image(image.digest, layer) for layer in spec.layers]
         layer = await asyncio.to_thread(self._layers.find, spec.tenant_id, wanted)
-        setup = self._setup(spec, image, layer.name if layer else None)
+        setup = self._setup(spec, image, layer.name if layer else None, beside)
         await asyncio.to_thread(
             folder.make,
             setup,
             base,
             token=spec.token.get_secret_value() if spec.token else "",
-            etc=_etc(users, setup["uid"], setup["gid"]),
+            etc=_etc(seen, setup),
             layer=layer,
         )
-        return Created(layer=_named(setup["layer"]), image=image.digest)
 
     async def keep(self, sandbox_id: str, layer: str) -> None:
         """Copy the sandbox's disk for later ones; where that cannot be, nothing is kept."""
@@ -131,7 +142,7 @@ class DockerBackend:
         await asyncio.to_thread(folder.lay_down, told, phase.files, parts.plan(setup, told))
         if folder.end_of(phase.name) is not None:
             return
-        sandbox = Sandbox(setup, folder, await asyncio.to_thread(self._bundle), self._wheels)
+        sandbox = await self._sandbox(folder)
         async with self._engine.session() as docker:
             try:
                 network = await self._network.open(docker, sandbox, told)
@@ -223,21 +234,29 @@ class DockerBackend:
             )
         return self._followers[key]
 
-    async def _users_of(
-        self, docker: Docker, image: images.Image, sandbox_id: str
-    ) -> dict[str, str]:
+    async def _look(self, docker: Docker, image: images.Image, sandbox_id: str) -> images.Look:
         """Look into each image once."""
-        if image.id not in self._users:
-            self._users[image.id] = await images.users(
-                docker, image, sandbox_id, labels={LABEL + "platform": self._platform}
-            )
-        return self._users[image.id]
+        if image.id not in self._seen:
+            own = {"platform": self._platform, "sandbox": sandbox_id, "part": "look"}
+            labels = {LABEL + name: value for name, value in own.items()}
+            self._seen[image.id] = await images.look(docker, image, f"{sandbox_id}.look", labels)
+        return self._seen[image.id]
 
-    def _bundle(self) -> Path:
-        return bundle.made_in(self._bundles, self._agent_code)
+    async def _start_services(self, docker: Docker, folder: Folder, progress: Progress) -> None:
+        sandbox = await self._sandbox(folder)
+        for told in sandbox.setup["services"]:
+            seen = await self._look(docker, images.Image(**told["image"]), folder.path.name)
+            plan = parts.service_plan(sandbox.setup, told)
+            folder.lay_down_service(told["name"], plan, _etc(seen, sandbox.setup))
+        network = await self._network.hold(docker, sandbox)
+        await services.start(docker, sandbox, network, progress)
+
+    async def _sandbox(self, folder: Folder) -> Sandbox:
+        made = await asyncio.to_thread(bundle.made_in, self._bundles, self._agent_code)
+        return Sandbox(folder.setup, folder, made, self._wheels)
 
     def _allowed(self, name: str) -> str:
-        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in self._images):
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in self._allowed_images):
             message = f"Image {name} is not among those that this platform runs."
             raise SandboxError(message, code="image_not_allowed")
         return name
@@ -245,7 +264,13 @@ class DockerBackend:
     def _owner(self, sandbox_id: str) -> tuple[int, int, bool]:
         return *owner(sandbox_id), os.geteuid() == 0
 
-    def _setup(self, spec: SandboxSpec, image: images.Image, layer: str | None) -> dict[str, Any]:
+    def _setup(
+        self,
+        spec: SandboxSpec,
+        image: images.Image,
+        layer: str | None,
+        beside: Sequence[images.Image],
+    ) -> dict[str, Any]:
         uid, gid, root = self._owner(spec.id)
         return {
             "id": spec.id,
@@ -261,12 +286,12 @@ class DockerBackend:
             "root": root,
             "wheels": bool(self._wheels),
             "layer": layer,
-            "image": {
-                "id": image.id,
-                "digest": image.digest,
-                "env": image.env,
-                "volumes": list(image.volumes),
-            },
+            "door": spec.token is not None,
+            "image": asdict(image),
+            "services": [
+                each.model_dump() | {"image": asdict(found)}
+                for each, found in zip(spec.services, beside, strict=True)
+            ],
         }
 
     def _keep(self, folder: Folder, setup: dict[str, Any], layer: str) -> None:
@@ -303,10 +328,11 @@ async def _run(docker: Docker, sandbox: Sandbox, told: dict[str, Any], network: 
         raise SandboxError(message, code="image_unusable") from error
 
 
-def _etc(users: dict[str, str], uid: int, gid: int) -> dict[str, str]:
+def _etc(seen: images.Look, setup: dict[str, Any]) -> dict[str, str]:
     """Return the image's own users, and the sandbox's."""
+    own = f"sandbox:x:{setup['uid']}:{setup['gid']}:sandbox:/app/home:/bin/sh"
     return {
-        "passwd": f"{users['passwd'].rstrip()}\nsandbox:x:{uid}:{gid}:sandbox:/app/home:/bin/sh\n",
-        "group": f"{users['group'].rstrip()}\nsandbox:x:{gid}:\n",
+        "passwd": f"{seen.passwd.rstrip()}\n{own}\n",
+        "group": f"{seen.group.rstrip()}\nsandbox:x:{setup['gid']}:\n",
         "nothing": "",
     }

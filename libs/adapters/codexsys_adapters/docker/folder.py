@@ -70,9 +70,7 @@ class Folder:
     ) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.phases.mkdir(exist_ok=True)
-        (self.path / "etc").mkdir(exist_ok=True)
-        for name, text in etc.items():
-            (self.path / "etc" / name).write_text(text)
+        self.write_etc("", etc)
         if setup["root"]:
             limits = setup["limits"]
             self._disk.make(megabytes=limits["disk_mb"], inodes=limits["inodes"])
@@ -85,6 +83,25 @@ class Folder:
             _give_away(self.path / "base.git", setup["uid"], setup["gid"])
         self._write_for(self.path / "token", token, setup["door_uid"])
         self._write_for(self.path / "spec.json", json.dumps(setup), None)
+
+    def etc(self, of: str) -> Path:
+        """Return where the small files of /etc are: the phases', or a service's."""
+        return self.path / (f"etc-{of}" if of else "etc")
+
+    def write_etc(self, of: str, files: dict[str, str]) -> None:
+        """Write small files of /etc."""
+        self.etc(of).mkdir(exist_ok=True)
+        for name, text in files.items():
+            (self.etc(of) / name).write_text(text)
+
+    def service_plan(self, name: str) -> Path:
+        """Return what a service's first process reads."""
+        return self.path / f"service-{name}.plan"
+
+    def lay_down_service(self, name: str, plan: dict[str, Any], etc: dict[str, str]) -> None:
+        """Write what a service's container reads."""
+        self.write_etc(name, etc)
+        self._write_for(self.service_plan(name), json.dumps(plan), self.setup["uid"])
 
     def lay_down(self, told: dict[str, Any], files: dict[str, bytes], plan: dict[str, Any]) -> None:
         """Write a phase, its plan and its files, unless it is there already."""

@@ -12,13 +12,14 @@ from typing import Any
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
-from codexsys_adapters.docker.engine import LABEL, NOT_FOUND, ensure, remove
+from codexsys_adapters.docker.engine import NOT_FOUND, ensure, remove
 from codexsys_core.errors import SandboxError
 from codexsys_core.sandbox import Progress
 
 SCRATCH = "codexsys/scratch:1"
 _ABSENT = ("not found", "manifest unknown", "does not exist", "access denied", "unauthorized")
 _PLACES = ("dev", "etc", "opt/codexsys", "proc", "run/codexsys", "sys", "tmp")
+_USERS = ("/etc/passwd", "/etc/group")
 _SHELL = "/bin/sh"
 
 
@@ -74,21 +75,26 @@ async def _pull(docker: Docker, name: str, progress: Progress) -> None:
         raise SandboxError(f"Image {name}: {error.message}", code=code) from error
 
 
-async def users(
-    docker: Docker, image: Image, sandbox_id: str, *, labels: dict[str, str]
-) -> dict[str, str]:
-    """Return the image's own passwd and group; refuse an image that has no shell."""
-    labels = labels | {LABEL + "sandbox": sandbox_id, LABEL + "part": "look"}
+@dataclass(frozen=True)
+class Look:
+    """What was seen inside an image."""
+
+    passwd: str
+    group: str
+    shell: bool
+
+
+async def look(docker: Docker, image: Image, name: str, labels: dict[str, str]) -> Look:
+    """Look into an image through a container of it that never runs."""
     config: dict[str, Any] = {"Image": image.id, "Entrypoint": ["none"], "Labels": labels}
     config |= {"HostConfig": {"NetworkMode": "none"}}
-    container = await ensure(docker, f"{sandbox_id}.look", config)
+    container = await ensure(docker, name, config)
     try:
-        if await _member(container, _SHELL) is None:
-            raise SandboxError(f"The image has no {_SHELL}.", code="image_unusable")
-        found = {name: await _member(container, f"/etc/{name}") for name in ("passwd", "group")}
+        members = [await _member(container, path) for path in (*_USERS, _SHELL)]
     finally:
         await remove(container)
-    return {name: (text or b"").decode(errors="replace") for name, text in found.items()}
+    passwd, group = ((text or b"").decode(errors="replace") for text in members[:2])
+    return Look(passwd, group, shell=members[2] is not None)
 
 
 async def _member(container: Any, path: str) -> bytes | None:

@@ -41,6 +41,8 @@ class Network:
     async def open(self, docker: Docker, sandbox: Sandbox, told: dict[str, Any]) -> str:
         """Return the engine's word for the network; raises `NoNetwork`."""
         match told["network"]:
+            case "none" if _beside_services(sandbox.setup, told):
+                return await self.hold(docker, sandbox)
             case "none":
                 return NONE
             case "door":
@@ -54,6 +56,16 @@ class Network:
         """Remove the gate of a phase that is over."""
         for container in await containers_of(docker, sandbox=sandbox_id, part="gate", phase=phase):
             await remove(container)
+
+    async def hold(self, docker: Docker, sandbox: Sandbox) -> str:
+        """Return the namespace that a sandbox's services are in: behind its door, if it has one."""
+        if sandbox.setup["door"]:
+            return await self._door(docker, sandbox)
+        await images.have_scratch(docker)
+        container = await ensure(docker, sandbox.name("net"), parts.holder(sandbox))
+        with unless(NOT_MODIFIED):
+            await container.start()
+        return f"container:{sandbox.name('net')}"
 
     async def _door(self, docker: Docker, sandbox: Sandbox) -> str:
         await images.have_scratch(docker)
@@ -80,6 +92,11 @@ class Network:
         except (ValueError, OSError) as error:
             raise NoNetwork(str(error)) from error
         return {"allow": list(self.allow), "asked": list(asked), "deny": deny}
+
+
+def _beside_services(setup: dict[str, Any], told: dict[str, Any]) -> bool:
+    """Say whether a phase without a network sees the services: not where a door would be there, too."""
+    return bool(setup["services"]) and not setup["door"] and told["workspace"] != "sealed"
 
 
 async def _must_be_ready(docker: Docker, name: str) -> None:

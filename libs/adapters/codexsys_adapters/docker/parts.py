@@ -21,6 +21,8 @@ _OWN_PROCESSES = 2  # the first process, and a moment's second
 _OWN_MEMORY = 16 << 20
 _SMALL_MEMORY = 192 << 20
 _OUTPUT_KB = 1024
+_A_YEAR = 365 * 86_400.0
+_PLACES_OF_SERVICES = ("/run", "/var/run", "/var/log", "/var/tmp")  # noqa: S108 - inside
 _HIDDEN = (
     "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
     "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
@@ -81,9 +83,8 @@ def phase(sandbox: Sandbox, told: dict[str, Any], network: str) -> dict[str, Any
             _bind(folder.path / "base.git", "/app/base.git"),
             _bind(folder.inputs(told["name"]), "/app/input"),
             *_etc(folder),
-            *_over_volumes(setup["image"]["volumes"], memory),
         ],
-        "Tmpfs": _scratch(memory // 2),
+        "Tmpfs": _scratch(setup, memory // 2, setup["image"]["volumes"]),
         "ShmSize": memory // 2,
         "LogConfig": _log(cap // 1024 * 3 // 2 + _OUTPUT_KB),
     }
@@ -110,6 +111,7 @@ def plan(setup: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
         "output": told["output"],
         "cap": told["output_bytes"] or setup["limits"]["output_bytes"],
         "door": told["network"] == "door",
+        "port": None,
     }
 
 
@@ -126,6 +128,58 @@ def door(sandbox: Sandbox, sockets: Path) -> dict[str, Any]:
     config["User"] = f"{setup['door_uid']}:{setup['door_uid']}"
     config["HostConfig"]["NetworkMode"] = "none"
     return config
+
+
+def holder(sandbox: Sandbox) -> dict[str, Any]:
+    """Return the container that holds a network namespace which leads nowhere."""
+    command = bundle.run_ours("holder", str(sandbox.setup["ends_at"]))
+    config = _ours(sandbox, "net", command, _program(sandbox))
+    config["User"] = f"{sandbox.setup['door_uid']}:{sandbox.setup['door_uid']}"
+    config["HostConfig"]["NetworkMode"] = "none"
+    return config
+
+
+def service(sandbox: Sandbox, told: dict[str, Any], network: str) -> dict[str, Any]:
+    """Return the container of a server beside the sandbox."""
+    setup, folder, limits = sandbox.setup, sandbox.folder, sandbox.setup["limits"]
+    memory = limits["memory_mb"] << 20
+    host = _closed(memory + _OWN_MEMORY, limits["pids"] + _OWN_PROCESSES, limits["cpus"]) | {
+        "NetworkMode": network,
+        "Mounts": [
+            *_program(sandbox),
+            _bind(folder.service_plan(told["name"]), PLAN),
+            *_etc(folder, told["name"]),
+        ],
+        "Tmpfs": _scratch(setup, memory // 2, [*_PLACES_OF_SERVICES, *told["image"]["volumes"]]),
+        "ShmSize": memory // 2,
+        "LogConfig": _log(_OUTPUT_KB),
+    }
+    config = {
+        "Image": told["image"]["id"],
+        "User": f"{setup['uid']}:{setup['gid']}",
+        "Entrypoint": bundle.run_ours("init", PLAN),
+        "WorkingDir": "/",
+        "Env": list(told["image"]["env"]),
+        "Labels": sandbox.labels("service", service=told["name"]),
+        "HostConfig": host,
+    }
+    return _quiet(config, own_name=False)
+
+
+def service_plan(setup: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    """Return what the first process of a service is told."""
+    own = {"PATH": _PATH, "HOME": "/tmp", "USER": "sandbox"}  # noqa: S108 - inside
+    return {
+        "argv": told["command"] or told["image"]["command"],
+        "env": own | told["image"]["env"] | told["variables"],
+        "cwd": told["image"]["cwd"],
+        "seconds": _A_YEAR,
+        "ends_at": setup["ends_at"],
+        "output": "none",
+        "cap": 0,
+        "door": False,
+        "port": told["port"],
+    }
 
 
 def gate(sandbox: Sandbox, phase_name: str, plan_file: Path) -> dict[str, Any]:
@@ -190,27 +244,25 @@ def _program(sandbox: Sandbox) -> list[dict[str, Any]]:
     return mounts
 
 
-def _etc(folder: Folder) -> list[dict[str, Any]]:
+def _etc(folder: Folder, of: str = "") -> list[dict[str, Any]]:
     """Return who is who inside; and nothing is loaded into our own programs before they start."""
     names = {"passwd": "passwd", "group": "group", "nothing": "ld.so.preload"}
-    return [_bind(folder.path / "etc" / ours, f"/etc/{its}") for ours, its in names.items()]
+    return [_bind(folder.etc(of) / ours, f"/etc/{its}") for ours, its in names.items()]
 
 
-def _over_volumes(volumes: list[str], memory: int) -> list[dict[str, Any]]:
-    """Cover the places where the engine would make volumes, which nothing bounds."""
-    options = {"SizeBytes": memory // 2, "Mode": 0o1777}
-    covered = ("/app", "/opt/codexsys", "/run/codexsys", "/tmp", "/dev", "/proc", "/sys")  # noqa: S108
-    return [
-        {"Type": "tmpfs", "Target": volume, "TmpfsOptions": options}
-        for volume in volumes
-        if not f"{volume}/".startswith(tuple(f"{place}/" for place in covered))
-    ]
+def _scratch(setup: dict[str, Any], size: int, volumes: list[str]) -> dict[str, str]:
+    """Return places to write to, bounded and private; where an image wants volumes are some, too.
+
+    They belong to the sandbox's user, since the engine may keep the image's own permissions.
+    """
+    owner = f"mode=1777,uid={setup['uid']},gid={setup['gid']}"
+    places = ["/tmp", *(volume for volume in volumes if not _is_ours(volume))]  # noqa: S108 - inside
+    return dict.fromkeys(places, f"rw,exec,nosuid,nodev,size={size},{owner}")
 
 
-def _scratch(size: int) -> dict[str, str]:
-    """Return what is bounded and private; no device of the host shows."""
-    common = f"rw,exec,nosuid,nodev,size={size},mode=1777"
-    return {"/tmp": common}  # noqa: S108 - inside
+def _is_ours(place: str) -> bool:
+    taken = ("/app", "/opt/codexsys", "/run/codexsys", "/tmp", "/dev", "/proc", "/sys")  # noqa: S108
+    return f"{place}/".startswith(tuple(f"{own}/" for own in taken))
 
 
 def _bind(source: Path, target: str, *, writable: bool = False) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The first process of a phase's container: runs the phase's program and tells how it went.
 
 What the phase says leaves as lines on our own output, which the engine keeps: `s` when the
-program runs, `o` with output in base64, `e` with the end as JSON. Nothing else in the container
+program runs, `r` when its port answers, `o` with output in base64, `e` with the end as JSON. Nothing else in the container
 can write there: while the program runs, this process cannot be traced or looked into, and the
 kernel lets nobody kill the first process of a container from inside.
 """
@@ -53,6 +53,7 @@ class Init:
         self._status: int | None = None
         self._deadline = time.monotonic() + min(plan["seconds"], plan["ends_at"] - time.time())
         self._lifeline: socket.socket | None = None
+        self._port: int | None = plan["port"]
 
     def run(self) -> None:
         """Run the program to its end."""
@@ -158,6 +159,9 @@ class Init:
                     poll.unregister(pipe)
             if self._lifeline and self._lifeline.fileno() in ready:
                 self._cut()
+            if self._port and _answers(self._port):
+                self._port = None
+                self._tell(b"r", b"")
             self._enforce()
 
     def _cut(self) -> None:
@@ -204,8 +208,10 @@ class Init:
 
     def _keep(self, data: bytes) -> None:
         kept = data[: self._left]
-        self._left -= len(kept)
         self._tail = (self._tail + data)[-_TAIL:]
+        if self._plan["output"] == "none":
+            return
+        self._left -= len(kept)
         for start in range(0, len(kept), _CHUNK):
             self._tell(b"o", base64.b64encode(kept[start : start + _CHUNK]))
         if len(kept) < len(data):
@@ -255,6 +261,12 @@ class Init:
             return common | {"reason": self._reason, "detail": self._detail}
         words = (self._errors or self._tail).decode(errors="replace").strip()[-_TAIL:]
         return common | {"exit_code": code, "words": words}
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(1.0)
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _bound(what: int, value: int) -> None:
