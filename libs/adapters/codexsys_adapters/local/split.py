@@ -11,6 +11,7 @@ from codexsys_adapters.local.limits import CPU_PERIOD, Counts
 
 _MOUNT = Path("/sys/fs/cgroup")
 _PARENT = "codexsys"
+_SHARES = 1024
 _KINDS = ("memory", "pids", "cpu", "freezer")
 
 
@@ -34,6 +35,8 @@ class SplitGroup:
     def make(self, memory: int, pids: int, quota: int) -> None:
         for folder in self.folders:
             Path(folder).mkdir(parents=True, exist_ok=True)
+        shares = _SHARES * (os.cpu_count() or 1)  # all sandboxes together against all else
+        (self._cpu.parent / "cpu.shares").write_text(str(shares))
         (self._memory / "memory.limit_in_bytes").write_text(str(memory))
         swap = self._memory / "memory.memsw.limit_in_bytes"
         if swap.exists():  # only where the kernel counts swap; it must not be below the other

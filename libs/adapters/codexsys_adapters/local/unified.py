@@ -10,6 +10,7 @@ from codexsys_adapters.local.limits import CPU_PERIOD, Counts
 _MOUNT = Path("/sys/fs/cgroup")
 _PARENT = "codexsys"
 _LEAF = "codexsys-services"
+_WEIGHT, _MOST_WEIGHT = 100, 10_000
 _CONTROLLERS = "+memory +pids +cpu"
 
 
@@ -34,6 +35,8 @@ class UnifiedGroup:
         _hand_down(parent.parent)
         parent.mkdir(exist_ok=True)
         _hand_down(parent)
+        weight = min(_MOST_WEIGHT, _WEIGHT * (os.cpu_count() or 1))
+        (parent / "cpu.weight").write_text(str(weight))  # all sandboxes together against all else
         self._folder.mkdir(exist_ok=True)
         (self._folder / "memory.max").write_text(str(memory))
         swap = self._folder / "memory.swap.max"
