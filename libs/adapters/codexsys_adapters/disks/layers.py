@@ -66,7 +66,10 @@ class Layers:
         draft.mkdir(mode=0o700)
         try:
             fill(draft)
-            (draft / _NOTE).write_text(json.dumps({"name": name, "below": lower}))
+            (draft / _NOTE).write_text(
+                json.dumps({"name": name, "below": lower, "bytes": _size(draft)})
+            )
+            _retire(place)  # what is there is not whole
             with contextlib.suppress(OSError):  # somebody else was quicker
                 draft.rename(place)
         finally:
@@ -96,16 +99,13 @@ class Layers:
     def _forget(self) -> None:
         """Remove the least recently used until the rest fits; none that is used or lain upon."""
         found = sorted(self._root.glob(f"*/*/{_NOTE}"), key=_last_used, reverse=True)
-        sizes = {note.parent: trees.size(note.parent) for note in found}
-        total = sum(sizes.values())
-        used = kernel.images_in_use()
-        lain_upon: set[Path] = set()
-        for folder in sizes:
-            note = _read(folder)
-            lain_upon |= {folder.parent / below for below in (note.below if note else ())}
-        for folder in reversed(list(sizes)):
-            if total > self._most and folder not in lain_upon and str(folder / IMAGE) not in used:
-                total -= sizes[folder] if _retire(folder) else 0
+        notes = {path.parent: note for path in found if (note := _read(path.parent))}
+        total = sum(note.bytes for note in notes.values())
+        kept = {folder.parent / below for folder, note in notes.items() for below in note.below}
+        kept |= {Path(image).parent for image in kernel.images_in_use()}
+        for folder, note in reversed(list(notes.items())):
+            if total > self._most and folder not in kept and _retire(folder):
+                total -= note.bytes
         for draft in self._root.glob(f"*/{_DRAFT}*"):  # left by somebody who was killed
             if _last_used(draft) < time.time() - _DRAFT_SECONDS:
                 _remove(draft)
@@ -119,6 +119,7 @@ def _hashed(text: str) -> str:
 class _Note:
     name: str
     below: list[str]
+    bytes: int
 
 
 def _read(folder: Path) -> _Note | None:
@@ -126,6 +127,11 @@ def _read(folder: Path) -> _Note | None:
         return _Note(**json.loads((folder / _NOTE).read_text()))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
+
+
+def _size(folder: Path) -> int:
+    image = folder / IMAGE
+    return image.stat().st_blocks * 512 if image.exists() else trees.size(folder)
 
 
 def _last_used(path: Path) -> float:

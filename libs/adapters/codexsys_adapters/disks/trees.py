@@ -15,11 +15,13 @@ _CAGE = (
 """Root over this user's own files and nothing else: closed folders do not stop it, links lead nowhere."""
 
 
-def copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path, *, durable: bool = False) -> None:
     """Copy a tree into a new folder; follows no link, shares blocks where the file system can."""
     target.mkdir(exist_ok=True)
     binds = ["--ro-bind", str(source), "/from", "--bind", str(target), "/to"]
     _caged([*binds, "/usr/bin/cp", "-a", "--reflink=auto", "--", "/from/.", "/to/"])
+    if durable:
+        _caged(["--ro-bind", str(target), "/to", "/usr/bin/sync", "-f", "--", "/to"])
 
 
 def remove(folder: Path) -> None:

@@ -48,7 +48,9 @@ class Ground:
             )
         else:
             self._layers.keep(
-                tenant, name, lambda draft: trees.copy(self._folder / "files", draft / "files")
+                tenant,
+                name,
+                lambda draft: trees.copy(self._folder / "files", draft / "files", durable=True),
             )
 
     def close(self) -> None:
