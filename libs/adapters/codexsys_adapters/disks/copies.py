@@ -22,16 +22,18 @@ def tree(source: Path, target: Path, owner: int) -> None:
     """Copy folders and files that are our own, and make them somebody else's; no links, no modes."""
     target.mkdir(mode=0o755, exist_ok=True)
     os.chown(target, owner, owner)
-    for entry in os.scandir(source):
-        if entry.is_dir(follow_symlinks=False):
-            tree(Path(entry.path), target / entry.name, owner)
-        elif entry.is_file(follow_symlinks=False):
-            with (
-                Path(entry.path).open("rb", buffering=0) as given,
-                (target / entry.name).open("wb", buffering=0) as made,
-            ):
-                _copy(given.fileno(), made.fileno())
-                os.fchown(made.fileno(), owner, owner)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                tree(Path(entry.path), target / entry.name, owner)
+            elif entry.is_file(follow_symlinks=False):
+                _copy_file(Path(entry.path), target / entry.name, owner)
+
+
+def _copy_file(source: Path, target: Path, owner: int) -> None:
+    with source.open("rb", buffering=0) as given, target.open("wb", buffering=0) as made:
+        _copy(given.fileno(), made.fileno())
+        os.fchown(made.fileno(), owner, owner)
 
 
 def _copy(given: int, made: int) -> None:
