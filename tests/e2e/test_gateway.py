@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 import pytest_asyncio
 from tests.support.api_service import client_of, free_port
 
-from codexsys_core.attempt import Attempt
+from codexsys_core.attempt import Attempt, Hold
 from codexsys_core.limits import Limits
 from codexsys_core.principal import Tenant, hash_secret
 from codexsys_core.sandbox import Sandbox, SandboxRole
-from codexsys_core.source import GitSource
+from codexsys_core.source import Base, GitSource
 from codexsys_core.task import Task, TaskSpec
 from codexsys_gateway.main import Gateway
 from codexsys_wiring.platform import Platform, open_platform
@@ -32,13 +33,14 @@ class Door:
     client: httpx2.AsyncClient
     task_id: str
     sandbox_id: str
+    hold: Hold
 
 
 @pytest_asyncio.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
     settings = Settings(data_dir=tmp_path, gateway_port=free_port(), model_key="the-models-key")
     async with open_platform(settings) as platform:
-        sandbox = await _sandbox(platform, Limits(calls=2))
+        hold, sandbox = await _sandbox(platform, Limits(calls=2))
         gateway = Gateway(platform)
         running = asyncio.create_task(gateway.run())
         url = f"http://127.0.0.1:{settings.gateway_port}"
@@ -46,7 +48,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
             async with asyncio.timeout(10):
                 while not await _answers(client):  # noqa: ASYNC110 - another server's start has no event
                     await asyncio.sleep(0.05)
-            yield Door(platform, client, sandbox.task_id, sandbox.id)
+            yield Door(platform, client, sandbox.task_id, sandbox.id, hold)
         gateway.stop()
         await asyncio.wait_for(running, 15)
 
@@ -58,7 +60,7 @@ async def _answers(client: httpx2.AsyncClient) -> bool:
         return False
 
 
-async def _sandbox(platform: Platform, limits: Limits) -> Sandbox:
+async def _sandbox(platform: Platform, limits: Limits) -> tuple[Hold, Sandbox]:
     ids, now = platform.ids, platform.clock.now()
     await platform.keys.add_tenant(Tenant(id="tnt_doors", name="doors", created_at=now))
     spec = TaskSpec(prompt="x", source=GitSource(url="https://example.org/a.git"), limits=limits)
@@ -69,23 +71,28 @@ async def _sandbox(platform: Platform, limits: Limits) -> Sandbox:
     await platform.tasks.add(task, attempt)
     claim = await platform.attempts.claim(task.id, owner="wrk_x", lease_seconds=60)
     assert claim is not None
-    row = Sandbox(
-        id=ids.new("sbx"),
-        task_id=task.id,
-        tenant_id="tnt_doors",
-        attempt_id=claim.hold.attempt_id,
-        attempt=claim.hold.number,
-        fence=claim.hold.fence,
-        role=SandboxRole.AGENT,
+    row = _row(platform, claim.hold, role=SandboxRole.AGENT, token="token")
+    assert await platform.sandboxes.add(claim.hold, row)
+    assert await platform.sandboxes.live(row.id)
+    return claim.hold, row
+
+
+def _row(platform: Platform, hold: Hold, *, role: SandboxRole, token: str) -> Sandbox:
+    now = platform.clock.now()
+    return Sandbox(
+        id=platform.ids.new("sbx"),
+        task_id=hold.task_id,
+        tenant_id=hold.tenant_id,
+        attempt_id=hold.attempt_id,
+        attempt=hold.number,
+        fence=hold.fence,
+        role=role,
         backend="dummy",
         place="here",
-        token_hash=hash_secret("token"),
+        token_hash=hash_secret(token),
         deadline=now + timedelta(hours=1),
         created_at=now,
     )
-    assert await platform.sandboxes.add(claim.hold, row)
-    assert await platform.sandboxes.live(row.id)
-    return row
 
 
 async def test_another_token_and_an_ended_sandbox_are_refused(door: Door) -> None:
@@ -143,3 +150,96 @@ async def test_control_tells_of_a_cancel(door: Door) -> None:
     await door.platform.tasks.cancel(door.task_id, tenant_id="tnt_doors")
     answer = await asyncio.wait_for(asking, 15)
     assert answer.json()["items"][0]["type"] == "cancel"
+
+
+async def test_log_lines_count_once_and_hold_no_secret(door: Door) -> None:
+    line = {"number": 1, "stream": "agent", "text": "it is the-models-key\n"}
+    first = await door.client.post("/v1/logs", json=line)
+    again = await door.client.post("/v1/logs", json=line)
+    assert first.status_code == again.status_code == 202
+    assert first.json() == again.json()
+    chunks = await door.platform.logs.read(door.task_id, "agent", 0)
+    assert b"".join(chunk.text for chunk in chunks) == b"it is [redacted]\n"
+
+
+async def test_an_output_is_kept_under_a_plain_name(door: Door) -> None:
+    answer = await door.client.put("/v1/outputs/answer.md", content=b"hello")
+    assert (answer.status_code, answer.json()["size"]) == (202, 5)
+    name = f"codexsys-code/outputs/{door.task_id}/{door.sandbox_id}/answer.md"
+    assert await door.platform.objects.get(name) == b"hello"
+    large = await door.client.put("/v1/outputs/a", content=bytes(17 << 20))
+    assert (large.status_code, large.json()["error"]["code"]) == (413, "too_large")
+
+
+async def test_the_workspace_is_the_stored_base(door: Door) -> None:
+    early = await door.client.get("/v1/workspace")
+    assert early.status_code == 404
+    name = f"codexsys-code/processed_code/{door.task_id}/base.tar.gz"
+    await door.platform.objects.put(name, b"the base")
+    base = Base(commit="1" * 40, tree="2" * 40, object=name)
+    assert await door.platform.attempts.set_base(door.hold, base)
+    assert (await door.client.get("/v1/workspace")).content == b"the base"
+
+
+async def test_a_cancelled_task_makes_no_call(door: Door) -> None:
+    await door.platform.tasks.cancel(door.task_id, tenant_id="tnt_doors")
+    answer = await door.client.post("/v1/chat/completions", json=CHAT)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "task_cancelled")
+    task = await door.platform.tasks.get(door.task_id, tenant_id="tnt_doors")
+    assert task.usage.calls == 0
+
+
+@pytest.mark.parametrize("role", [SandboxRole.BASELINE, SandboxRole.VERIFY])
+async def test_only_an_agents_token_opens_the_door(door: Door, role: SandboxRole) -> None:
+    row = _row(door.platform, door.hold, role=role, token="checks")
+    assert await door.platform.sandboxes.add(door.hold, row)
+    assert await door.platform.sandboxes.live(row.id)
+    headers = {"Authorization": "Bearer checks"}
+    for method, path in (("POST", "/v1/chat/completions"), ("GET", "/v1/control?wait=0")):
+        answer = await door.client.request(method, path, json=CHAT, headers=headers)
+        assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content"),
+    [
+        ("POST", "/v1/chat/completions", b"{"),
+        ("POST", "/v1/chat/completions", b"[]"),
+        ("POST", "/v1/chat/completions", b"[" * 100_000),
+        ("POST", "/v1/chat/completions", b'{"messages": []}'),
+        ("POST", "/v1/chat/completions", b'{"messages": [7]}'),
+        ("POST", "/v1/chat/completions", b'{"messages": [{"role": "user"}], "n": 2}'),
+        (
+            "POST",
+            "/v1/chat/completions",
+            (
+                b'{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": '
+                b'{"url": "http://169.254.169.254/"}}]}]}'
+            ),
+        ),
+        ("POST", "/v1/events", b'{"number": 0, "type": "agent.note", "data": {}}'),
+        ("POST", "/v1/events", b'{"number": 1, "type": "task.succeeded", "data": {}}'),
+        ("POST", "/v1/events", b'{"number": 1, "type": [], "data": {}}'),
+        ("POST", "/v1/events", b'{"number": 9999999999999, "type": "agent.note", "data": {}}'),
+        (
+            "POST",
+            "/v1/events",
+            b'{"number": 1, "type": "agent.note", "data": {"a": %s}}' % (b"[" * 900 + b"]" * 900),
+        ),
+        ("POST", "/v1/logs", b'{"number": 1, "stream": "verify", "text": "x"}'),
+        ("POST", "/v1/logs", b'{"number": 1, "stream": "agent", "text": 7}'),
+        ("PUT", "/v1/checkpoint", b'{"number": 1, "patch": "*"}'),
+        ("PUT", "/v1/checkpoint", b'{"number": 1, "step": "x", "patch": ""}'),
+        ("PUT", "/v1/checkpoint", b'{"number": 1, "step": 1e99, "patch": ""}'),
+        ("PUT", "/v1/outputs/.hidden", b"x"),
+        ("GET", "/v1/control?after=x", b""),
+        ("GET", "/v1/control?wait=nan", b""),
+    ],
+)
+async def test_what_no_agent_of_ours_asks_is_refused(
+    door: Door, method: str, path: str, content: bytes
+) -> None:
+    answer = await door.client.request(method, path, content=content)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "not_allowed")
+    assert answer.json()["error"]["message"]
+    assert await door.platform.checkpoints.last(door.task_id) is None

@@ -1,5 +1,7 @@
 """Parts that do not answer: what the API says then, and that nothing is lost by it."""
 
+import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -11,9 +13,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from tests.support.api_service import Served, free_port, multipart, serving, zipped
+from tests.support.api_service import Served, client_of, free_port, multipart, serving, zipped
 from tests.support.distributed import Servers, eventually
 from tests.support.tcp_proxy import TcpProxy
+
+from codexsys_gateway.main import Gateway
 
 pytestmark = pytest.mark.stack
 GIT = {"prompt": "Fix it", "source": {"git": {"url": "https://example.org/a/b.git"}}}
@@ -67,6 +71,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
                 store_key=servers.s3_key,
                 store_secret=servers.s3_secret,
                 store_bucket_suffix=servers.suffix,
+                gateway_port=free_port(),
                 queue_url=f"kafka://127.0.0.1:{free_port()}",
             )
         )
@@ -105,6 +110,31 @@ async def test_no_database_is_503_with_a_code_and_passes(parts: Parts) -> None:
     await eventually(back, seconds=20, what="the database is used again")
     listed = (await parts.client.get("/api/v1/tasks")).json()["items"]
     assert [each["id"] for each in listed] == [task["id"]]
+
+
+async def test_a_gateway_without_its_database_says_later_and_never_no(parts: Parts) -> None:
+    await parts.database.cut()
+    gateway = Gateway(parts.served.platform)
+    running = asyncio.create_task(gateway.run())
+    url = f"http://127.0.0.1:{parts.served.platform.settings.gateway_port}"
+    async with client_of(url, "a-token") as door:
+
+        async def listens() -> bool | None:
+            with contextlib.suppress(httpx2.TransportError):
+                return (await door.get("/healthz")).is_success
+            return None
+
+        await eventually(listens, seconds=10, what="the gateway listens")
+        for path in ("/v1/chat/completions", "/v1/events", "/v1/control"):
+            method = "GET" if path == "/v1/control" else "POST"
+            answer = await door.request(method, path, json={})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (
+                503,
+                "database_unavailable",
+            )
+            assert answer.headers["retry-after"]
+    gateway.stop()
+    await asyncio.wait_for(running, 15)
 
 
 async def test_a_queue_that_is_away_keeps_no_task_out(parts: Parts) -> None:

@@ -1,6 +1,7 @@
 """The gateway's routes: what a door may ask for."""
 
 import json
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -69,6 +70,8 @@ class Routes:
                 return await handler(await self._tokens.sandbox(request), request)
             except Refused as refused:
                 return refused.response
+            except RecursionError:
+                return not_allowed("The body is nested too deeply.").response
             except Unavailable as error:
                 return Refused(
                     503, error.code, error.message, retry_after=error.retry_after or 2
@@ -119,6 +122,8 @@ class Routes:
             after, wait = int(query.get("after", "0")), float(query.get("wait", "25"))
         except ValueError:
             raise not_allowed("after and wait are numbers.") from None
+        if not math.isfinite(wait):  # it would be waited for without end
+            raise not_allowed("wait is a number of seconds.")
         return JSONResponse(await self._control.poll(sandbox, after=after, wait=wait))
 
 

@@ -17,6 +17,7 @@ from codexsys_core.sandbox import Sandbox
 from codexsys_gateway.refusals import STOPS, Refused, not_allowed
 
 MOST_EVENT_BYTES = 64 * 1024
+MOST_NUMBER = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -47,14 +48,18 @@ class Reports:
     async def event(self, sandbox: Sandbox, body: dict[str, Any]) -> dict[str, Any]:
         """Add an event of the agent's own."""
         number, data = _number(body), body.get("data")
-        if body.get("type") not in AGENT_TYPES or not isinstance(data, dict):
+        kind = body.get("type")
+        if not isinstance(kind, str) or kind not in AGENT_TYPES or not isinstance(data, dict):
             raise not_allowed("type must be one of the agent's own, data an object.")
         if len(json.dumps(data)) > MOST_EVENT_BYTES:
             raise Refused(413, "too_large", "data is larger than 64 KiB.")
-        kind = EventType(body["type"])
         data = _redacted(data, self._redactor)
         seq = await self._events.append(
-            sandbox.task_id, kind, data, attempt=sandbox.attempt, sender=(sandbox.id, number)
+            sandbox.task_id,
+            EventType(kind),
+            data,
+            attempt=sandbox.attempt,
+            sender=(sandbox.id, number),
         )
         await self._hints.tell(f"task:{sandbox.task_id}")
         return {"seq": seq}
@@ -74,7 +79,7 @@ class Reports:
 
     async def checkpoint(self, sandbox: Sandbox, body: dict[str, Any]) -> dict[str, Any]:
         """Store the agent's work so far."""
-        number, state = _number(body), body.get("state")
+        number, step, state = _number(body), _number(body, "step", least=0), body.get("state")
         try:
             patch = base64.b64decode(str(body.get("patch", "")), validate=True)
         except binascii.Error:
@@ -88,7 +93,7 @@ class Reports:
             attempt=sandbox.attempt,
             fence=sandbox.fence,
             number=number,
-            step=int(body.get("step") or 0),
+            step=step,
             object=place,
             patch_size=len(patch),
             created_at=self._clock.now(),
@@ -123,8 +128,9 @@ def _redacted(value: Any, redactor: Redactor) -> Any:
     return value
 
 
-def _number(body: dict[str, Any]) -> int:
-    number = body.get("number")
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise not_allowed("number must be a whole number from 1.")
-    return number
+def _number(body: dict[str, Any], name: str = "number", *, least: int = 1) -> int:
+    number = body.get(name, 0)
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    if not whole or not least <= number <= MOST_NUMBER:
+        raise not_allowed(f"{name} must be a whole number from {least} to {MOST_NUMBER}.")
+    return int(number)
