@@ -103,6 +103,7 @@ CREATE TABLE idempotency_keys (
 	created_at DATETIME(6) NOT NULL,
 	PRIMARY KEY (tenant_id, `key`)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX ix_idempotency_keys_age ON idempotency_keys (created_at);
 
 -- Log text, already redacted.
 CREATE TABLE log_chunks (
@@ -122,8 +123,10 @@ CREATE TABLE log_streams (
 	stream VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	size BIGINT NOT NULL,
 	sealed_at DATETIME(6),
+	cleared_at DATETIME(6),
 	PRIMARY KEY (task_id, stream)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX ix_log_streams_cleared ON log_streams (cleared_at, sealed_at);
 
 -- A model call under way.
 CREATE TABLE reservations (
@@ -192,6 +195,14 @@ CREATE TABLE task_labels (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 CREATE INDEX ix_task_labels ON task_labels (tenant_id, name, value, task_id);
 
+-- Tasks that need what another one keeps: its source, its base, its checkpoints.
+CREATE TABLE task_needs (
+	task_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	needed_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	PRIMARY KEY (task_id, needed_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX ix_task_needs_needed ON task_needs (needed_id, task_id);
+
 -- Tasks. Status moves only in a transaction that wrote the attempt row first.
 CREATE TABLE tasks (
 	id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -218,8 +229,13 @@ CREATE TABLE tasks (
 	started_at DATETIME(6),
 	finished_at DATETIME(6),
 	result_due_at DATETIME(6),
+	code_gone_at DATETIME(6),
+	files_gone_at DATETIME(6),
+	deleted_at DATETIME(6),
 	PRIMARY KEY (id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX ix_tasks_code ON tasks (code_gone_at, finished_at);
+CREATE INDEX ix_tasks_files ON tasks (files_gone_at, finished_at);
 CREATE INDEX ix_tasks_result_due ON tasks (result_due_at);
 CREATE INDEX ix_tasks_status ON tasks (status, queue_until);
 CREATE INDEX ix_tasks_tenant ON tasks (tenant_id, id);

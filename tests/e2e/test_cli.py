@@ -127,6 +127,9 @@ async def test_a_folder_is_sent_followed_and_read(terminal: Terminal, tmp_path: 
     assert (await terminal.run("cancel", again.json()["id"])).code == 0
     over = await terminal.run("watch", again.json()["id"])
     assert over.code in (0, 3)
+    assert (await terminal.run("delete", task_id)).code == 0
+    assert (await terminal.run("status", task_id, "--json")).json()["prompt"] == ""
+    assert (await terminal.run("delete", UNKNOWN)).code == 4
 
 
 async def test_client_commands_find_the_platform_of_this_user(up: Up, tmp_path: Path) -> None:

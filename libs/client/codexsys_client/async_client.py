@@ -84,6 +84,10 @@ class AsyncClient:
         """Cancel a task; one that is over stays as it is."""
         return cast("Task", (await self._transport.call(calls.cancel(task_id))).json())
 
+    async def delete(self, task_id: str) -> None:
+        """Remove a terminal task's code, prompts, artifacts, logs and checkpoints; its row stays."""
+        await self._transport.call(calls.delete(task_id))
+
     async def retry(self, task_id: str, *, limits: dict[str, Any] | None = None) -> Task:
         """Make a new task that carries on from a terminal one's last checkpoint."""
         return cast(

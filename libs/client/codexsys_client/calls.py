@@ -61,6 +61,11 @@ def cancel(task_id: str) -> Call:
     return Call("POST", f"/tasks/{task_id}/cancel")
 
 
+def delete(task_id: str) -> Call:
+    """Remove what a terminal task holds."""
+    return Call("DELETE", f"/tasks/{task_id}")
+
+
 def retry(task_id: str, *, limits: Mapping[str, Any] | None) -> Call:
     """Carry on from a terminal task."""
     return Call("POST", f"/tasks/{task_id}/retry", json={"limits": limits} if limits else {})

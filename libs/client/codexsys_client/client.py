@@ -84,6 +84,10 @@ class Client:
         """Cancel a task; one that is over stays as it is."""
         return cast("Task", self._transport.call(calls.cancel(task_id)).json())
 
+    def delete(self, task_id: str) -> None:
+        """Remove a terminal task's code, prompts, artifacts, logs and checkpoints; its row stays."""
+        self._transport.call(calls.delete(task_id))
+
     def retry(self, task_id: str, *, limits: dict[str, Any] | None = None) -> Task:
         """Make a new task that carries on from a terminal one's last checkpoint."""
         return cast("Task", self._transport.call(calls.retry(task_id, limits=limits)).json())

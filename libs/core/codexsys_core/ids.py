@@ -2,8 +2,10 @@
 
 import os
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
+_LENGTH = 26
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -28,6 +30,20 @@ class TimeOrderedIds:
 
 def _crockford(number: int) -> str:
     return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def made_at(identifier: str) -> datetime | None:
+    """Return when an id was made, None for what is no id."""
+    text = identifier.rpartition("_")[2]
+    if len(text) != _LENGTH or not set(text) <= set(_ALPHABET):
+        return None
+    number = 0
+    for letter in text:
+        number = number << 5 | _ALPHABET.index(letter)
+    try:
+        return datetime.fromtimestamp((number >> 80) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):  # no time that there can be
+        return None
 
 
 def host_name(identifier: str) -> str:

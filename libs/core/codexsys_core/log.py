@@ -9,6 +9,14 @@ from codexsys_core.attempt import Hold
 PUBLIC_STREAMS = ("setup", "agent", "verify")
 PRIVATE_STREAMS = ("prompt", "llm_response")
 """Written by the gateway; they become artifacts but are not served as live logs."""
+FILES = {
+    "setup": "setup.log",
+    "agent": "agent.log",
+    "verify": "verify.log",
+    "prompt": "prompt.txt",
+    "llm_response": "llm_response.txt",
+}
+"""The artifact that a stream becomes when its task is over."""
 CHUNK_BYTES = 64 * 1024
 
 

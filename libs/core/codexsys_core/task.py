@@ -98,6 +98,8 @@ class Task(BaseModel):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    deleted_at: datetime | None = None
+    """When its owner had everything removed but this row."""
     seq: int = 0
     """Number of the task's last event; grows with every visible change."""
 
@@ -155,6 +157,13 @@ class TaskStore(Protocol):
 
     async def cancel(self, task_id: str, *, tenant_id: str) -> Task:
         """Idempotent. Queued or suspended: ends at once (result due). Running: `cancel_at` is set."""
+
+    async def delete(self, task_id: str, *, tenant_id: str) -> Task:
+        """Remove what a terminal task says, its log text and its pointers to objects; idempotent.
+
+        `Conflict` while it is not over (`task_not_over`), or one that is not over needs it
+        (`task_in_use`). Its objects are the caller's to remove, now; retention does it later.
+        """
 
     async def queue_position(self, task: Task) -> int | None:
         """Return how many queued attempts of the tenant come first in its order; None when not queued."""

@@ -13,6 +13,7 @@ CENSUS_AT = Gauge("codexsys_census_timestamp_seconds", "When the rows were last 
 
 # Counted by each relay for what it did itself.
 TAKEOVERS = Counter("codexsys_takeovers", "Attempts taken from owners that stopped renewing.")
+FORGOTTEN = Counter("codexsys_forgotten", "What retention has removed.", ["kind"])
 PASSES_FAILED = Counter("codexsys_passes_failed", "Passes of a loop that failed.", ["loop"])
 
 # Each worker's own.

@@ -31,6 +31,7 @@ from codexsys_adapters.sql.logs import SqlLogs
 from codexsys_adapters.sql.migrations import upgrade
 from codexsys_adapters.sql.outbox import SqlOutbox
 from codexsys_adapters.sql.quotas import SqlQuotas
+from codexsys_adapters.sql.retention import SqlRetention
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.shares import SqlShares
 from codexsys_adapters.sql.tasks import SqlTasks
@@ -54,6 +55,7 @@ from codexsys_core.principal import KeyStore
 from codexsys_core.quota import QuotaStore
 from codexsys_core.ready import Hints, ReadySet
 from codexsys_core.redaction import SecretRedactor
+from codexsys_core.retention import RetentionStore
 from codexsys_core.sandbox import SandboxBackend, SandboxStore
 from codexsys_core.secret import SecretBox
 from codexsys_core.share import ShareStore
@@ -85,6 +87,7 @@ class Platform:
     keys: KeyStore
     quotas: QuotaStore
     census: CensusStore
+    retention: RetentionStore
     environments: EnvironmentStore
     tasks: TaskStore
     attempts: AttemptStore
@@ -175,6 +178,7 @@ async def open_platform(
             keys=SqlKeys(database=database),
             quotas=SqlQuotas(database=database, max_running=settings.tenant_max_running),
             census=SqlCensus(database=database),
+            retention=SqlRetention(database=database),
             environments=SqlEnvironments(database=database),
             tasks=SqlTasks(database=database, max_queued=settings.tenant_max_queued),
             attempts=SqlAttempts(database=database, max_running=settings.tenant_max_running),

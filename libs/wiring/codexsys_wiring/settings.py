@@ -123,6 +123,16 @@ class Settings(BaseSettings):
     """How long after its lease an attempt is left alone before the relay takes it over."""
     relay_seconds: float = Field(default=2.0, gt=0)
     """Pause between two passes of the relay."""
+    retention_code_days: float = Field(default=7, ge=0)
+    """How long after its end a task's uploaded zip and base are kept. A task that is not over keeps what it needs."""
+    retention_artifact_days: float = Field(default=90, ge=0)
+    """How long after its end a task's artifacts, logs and checkpoints are kept. The task's row stays for ever."""
+    retention_log_days: float = Field(default=7, ge=0)
+    """How long a complete log is kept in the database beside its artifact."""
+    retention_checkpoints: int = Field(default=2, ge=1)
+    """How many of a task's last checkpoints are kept."""
+    retention_seconds: float = Field(default=60.0, gt=0)
+    """Pause between two passes of the relay that remove what is no longer kept."""
     worker_slots: int = Field(default=2, ge=1, le=500)
     """Attempts that one worker runs at the same time."""
     retry_seconds: float = Field(default=2.0, gt=0, le=300)

@@ -80,6 +80,7 @@ class TaskBody(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    deleted_at: datetime | None
     queue_position: int | None
     end_reason: EndReasonBody | None
     questions: list[dict[str, Any]]
@@ -182,6 +183,7 @@ def task_body(task: Task, *, base_url: str, queue_position: int | None = None) -
         created_at=task.created_at,
         started_at=task.started_at,
         finished_at=task.finished_at,
+        deleted_at=task.deleted_at,
         queue_position=queue_position,
         end_reason=_end(task.end),
         questions=[],

@@ -10,8 +10,9 @@ from starlette.responses import StreamingResponse
 
 from codexsys_api.context import Streams
 from codexsys_api.serialize import event_body
-from codexsys_core.errors import Unavailable
+from codexsys_core.errors import NotFound, Unavailable
 from codexsys_core.event import Event, EventType
+from codexsys_core.log import FILES, LogChunk
 from codexsys_core.task import Task
 from codexsys_wiring.platform import Platform
 
@@ -104,6 +105,8 @@ async def follow_log(
             if not task.status.terminal:
                 task = await platform.tasks.get(task.id, tenant_id=task.tenant_id)
             chunks = await platform.logs.read(task.id, stream, after)
+            if not chunks and task.status.terminal:
+                chunks = await _filed(platform, task.id, stream, after)
             for chunk in chunks:
                 data = {"offset": chunk.offset, "text": chunk.text.decode(errors="replace")}
                 yield message(data, number=chunk.end, name="log")
@@ -126,11 +129,22 @@ async def read_log(
     size = await platform.logs.size(task_id, stream)
     while after < size:
         chunks = await platform.logs.read(task_id, stream, after)
+        chunks = chunks or await _filed(platform, task_id, stream, after)
         if not chunks:
             return
         for chunk in chunks:
             yield chunk.text
             after = chunk.end
+
+
+async def _filed(platform: Platform, task_id: str, stream: str, after: int) -> list[LogChunk]:
+    """Return what follows in the artifact that the log has become; its rows go before it does."""
+    for artifact in await platform.artifacts.of_task(task_id):
+        if artifact.name == FILES[stream] and artifact.size > after:
+            with suppress(NotFound):  # removed at this moment
+                text = (await platform.objects.get(artifact.object))[after:]
+                return [LogChunk(offset=after, text=text)]
+    return []
 
 
 def message(data: dict[str, Any], *, number: int, name: str) -> bytes:

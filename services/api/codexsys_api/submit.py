@@ -96,6 +96,10 @@ class Submitter:
         old = await self._platform.tasks.get(task_id, tenant_id=principal.tenant_id)
         if not old.status.terminal:
             raise Conflict("This task is not over yet; cancel it first.", code="task_not_over")
+        if old.deleted_at is not None:
+            raise Conflict(
+                "This task was deleted; nothing is left to try again.", code="task_deleted"
+            )
         task_id = self._platform.ids.new("task")
         try:
             moved = old.spec.environment.moved(self._platform.secrets, row=old.id, to=task_id)
@@ -146,6 +150,8 @@ class Submitter:
             ) from error
         if not earlier.status.terminal:
             raise _wrong("/source/task", "This task is not over yet.", code="source_task_not_over")
+        if earlier.deleted_at is not None:
+            raise _wrong("/source/task", "This task was deleted.", code="source_task_deleted")
         return TaskSource(task_id=earlier.id)
 
     async def _vet_zip(self, file: Path) -> None:

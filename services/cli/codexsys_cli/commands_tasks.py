@@ -19,7 +19,7 @@ Timeout = Annotated[float | None, typer.Option(help="Give up waiting after so ma
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (submit, logs, diff, artifacts, cancel, retry, share, watch, status):
+    for command in (submit, logs, diff, artifacts, cancel, delete, retry, share, watch, status):
         app.command()(command)
     app.command("list")(find)
 
@@ -200,6 +200,15 @@ def cancel(task: TaskId, json: Json = False) -> None:
     else:
         over = found["status"] in {"succeeded", "failed", "cancelled", "timed_out"}
         print(f"{task}: {found['status'] if over else 'cancelling'}")
+
+
+def delete(task: TaskId) -> None:
+    """Remove a finished task's code, prompts, artifacts, logs and checkpoints; its row stays."""
+    from codexsys_cli.connection import connect
+
+    with connect() as client:
+        client.delete(task)
+    say(f"{task}: deleted, all but its status")
 
 
 def retry(

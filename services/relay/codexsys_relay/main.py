@@ -2,6 +2,7 @@
 
 from codexsys_relay.census import Counting
 from codexsys_relay.duties import Expired, Missing, Unpublished
+from codexsys_relay.retention import Retention, Terms
 from codexsys_wiring import service
 from codexsys_wiring.health import Health
 from codexsys_wiring.platform import Platform, open_platform
@@ -30,8 +31,20 @@ def relay_services(platform: Platform) -> list[Service]:
         "expired": expired.once,
         "census": counting.once,
     }
+    retention = Retention(
+        store=platform.retention,
+        objects=platform.objects,
+        clock=platform.clock,
+        terms=Terms(
+            code_days=settings.retention_code_days,
+            artifact_days=settings.retention_artifact_days,
+            log_days=settings.retention_log_days,
+            checkpoints=settings.retention_checkpoints,
+        ),
+    )
     return [
-        Repeat(step, seconds=settings.relay_seconds, name=name) for name, step in duties.items()
+        *(Repeat(step, seconds=settings.relay_seconds, name=name) for name, step in duties.items()),
+        Repeat(retention.once, seconds=settings.retention_seconds, name="retention"),
     ]
 
 

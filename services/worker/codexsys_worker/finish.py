@@ -11,7 +11,7 @@ from codexsys_core.artifact import Artifact, ObjectStore
 from codexsys_core.attempt import AttemptStore, Ending, Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Unavailable
-from codexsys_core.log import PRIVATE_STREAMS, PUBLIC_STREAMS, LogStore
+from codexsys_core.log import FILES, PRIVATE_STREAMS, PUBLIC_STREAMS, LogStore
 from codexsys_core.moves import TaskStatus
 from codexsys_core.outcome import Outcome
 from codexsys_core.patch import Patch
@@ -20,13 +20,6 @@ from codexsys_core.verdict import Evidence, Verdict
 from codexsys_wiring.metrics import ENDINGS
 from codexsys_worker.work import Lost, Work
 
-_FILES = {
-    "setup": "setup.log",
-    "agent": "agent.log",
-    "verify": "verify.log",
-    "prompt": "prompt.txt",
-    "llm_response": "llm_response.txt",
-}
 _TYPES = {
     ".json": "application/json",
     ".md": "text/markdown; charset=utf-8",
@@ -123,7 +116,7 @@ class Finisher:
         for stream in (*PUBLIC_STREAMS, *PRIVATE_STREAMS):
             text = await self._sealed(work.hold, stream)
             if text:
-                contents[_FILES[stream]] = text
+                contents[FILES[stream]] = text
         contents.setdefault("prompt.txt", work.spec.prompt.encode())
         contents["diff.patch"] = result.patch.diff if result.patch else b""
         for name in _KEPT_OUTPUTS:

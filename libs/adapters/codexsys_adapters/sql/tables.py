@@ -95,6 +95,8 @@ class TaskRow(SQLModel, table=True):
         Index("ix_tasks_tenant", "tenant_id", "id"),
         Index("ix_tasks_result_due", "result_due_at"),
         Index("ix_tasks_status", "status", "queue_until"),
+        Index("ix_tasks_code", "code_gone_at", "finished_at"),
+        Index("ix_tasks_files", "files_gone_at", "finished_at"),
     )
 
     id: str = Field(sa_column=_id(key=True))
@@ -121,6 +123,19 @@ class TaskRow(SQLModel, table=True):
     started_at: datetime | None = Field(sa_column=_time(null=True))
     finished_at: datetime | None = Field(sa_column=_time(null=True))
     result_due_at: datetime | None = Field(sa_column=_time(null=True))
+    code_gone_at: datetime | None = Field(sa_column=_time(null=True))
+    files_gone_at: datetime | None = Field(sa_column=_time(null=True))
+    deleted_at: datetime | None = Field(sa_column=_time(null=True))
+
+
+class NeedRow(SQLModel, table=True):
+    """Tasks that need what another one keeps: its source, its base, its checkpoints."""
+
+    __tablename__ = "task_needs"
+    __table_args__ = (Index("ix_task_needs_needed", "needed_id", "task_id"),)
+
+    task_id: str = Field(sa_column=_id(key=True))
+    needed_id: str = Field(sa_column=_id(key=True))
 
 
 class LabelRow(SQLModel, table=True):
@@ -234,11 +249,13 @@ class LogStreamRow(SQLModel, table=True):
     """One row per stream of a task: its size is the next chunk's offset."""
 
     __tablename__ = "log_streams"
+    __table_args__ = (Index("ix_log_streams_cleared", "cleared_at", "sealed_at"),)
 
     task_id: str = Field(sa_column=_id(key=True))
     stream: str = Field(sa_column=_ascii(16, key=True))
     size: int = Field(sa_column=_big())
     sealed_at: datetime | None = Field(sa_column=_time(null=True))
+    cleared_at: datetime | None = Field(sa_column=_time(null=True))
 
 
 class LogChunkRow(SQLModel, table=True):
@@ -294,6 +311,7 @@ class IdempotencyRow(SQLModel, table=True):
     """Keys by which clients say that two requests are one; kept 24 h. task_id: of whatever was made."""
 
     __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_age", "created_at"),)
 
     tenant_id: str = Field(sa_column=_id(key=True))
     key: str = Field(sa_column=_ascii(255, key=True))
@@ -360,6 +378,7 @@ class ReservationRow(SQLModel, table=True):
 _TABLES = SQLModel.metadata.tables
 TENANTS, KEYS = _TABLES["tenants"], _TABLES["api_keys"]
 TASKS, ATTEMPTS, LABELS = _TABLES["tasks"], _TABLES["attempts"], _TABLES["task_labels"]
+NEEDS = _TABLES["task_needs"]
 SANDBOXES, CHECKPOINTS = _TABLES["sandboxes"], _TABLES["checkpoints"]
 EVENTS, LOG_STREAMS, LOG_CHUNKS = _TABLES["events"], _TABLES["log_streams"], _TABLES["log_chunks"]
 ARTIFACTS, SHARES, IDEMPOTENCY = (

@@ -77,6 +77,7 @@ def to_task(row: RowMapping) -> Task:
         created_at=aware(row["created_at"]),
         started_at=aware(row["started_at"]),
         finished_at=aware(row["finished_at"]),
+        deleted_at=aware(row["deleted_at"]),
         seq=row["seq"],
     )
 

@@ -6,10 +6,12 @@ from sqlalchemy import Float, Insert, Select, bindparam, func, insert, or_, sele
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from codexsys_adapters.sql.deleting import delete_task
 from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, ended
 from codexsys_adapters.sql.engine import Contended, Database
 from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.idempotency import made_with, note_key
+from codexsys_adapters.sql.needs import note_needs
 from codexsys_adapters.sql.quotas import max_queued_of, may_queue
 from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, LABELS, TASKS, WALLETS
 from codexsys_adapters.sql.task_rows import (
@@ -151,6 +153,10 @@ class SqlTasks:
 
         return await self._database.transact(statements)
 
+    async def delete(self, task_id: str, *, tenant_id: str) -> Task:
+        """Remove what a terminal task says and holds, but for its objects."""
+        return await self._database.transact(lambda c: delete_task(c, task_id, tenant_id))
+
     async def queue_position(self, task: Task) -> int | None:
         """Return how many queued attempts of the tenant come first."""
         named = {"wanted_task": task.id, "wanted_tenant": task.tenant_id}
@@ -185,6 +191,7 @@ async def _insert(
         "data": '{"status":"queued"}',
     }
     await connection.execute(_NEW_EVENT, event)
+    await note_needs(connection, task)
     if task.spec.labels:
         labels = task.spec.labels.items()
         rows = [

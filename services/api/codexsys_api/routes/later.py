@@ -32,4 +32,3 @@ for _name in _NAMES:
 for _name in ("answers", "messages"):
     router.add_api_route(f"/tasks/{{task_id}}/{_name}", not_yet, methods=["POST"])
 router.add_api_route("/tasks/{task_id}/workspace", not_yet, methods=["GET"])
-router.add_api_route("/tasks/{task_id}", not_yet, methods=["DELETE"])

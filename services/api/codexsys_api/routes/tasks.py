@@ -29,6 +29,7 @@ from codexsys_api.submit import Submitter, Upload, received
 from codexsys_core.errors import FieldError, Invalid
 from codexsys_core.moves import TaskStatus
 from codexsys_core.principal import Principal
+from codexsys_core.retention import Kept, remove
 from codexsys_core.task import Task, TaskQuery
 from codexsys_wiring.platform import Platform
 
@@ -222,6 +223,16 @@ def etag(body: bytes) -> str:
 def _same(tags: str | None, body: bytes) -> bool:
     given = {tag.strip().removeprefix("W/") for tag in (tags or "").split(",")}
     return "*" in given or etag(body) in given
+
+
+@router.delete("/{task_id}", operation_id="deleteTask", status_code=204)
+async def delete(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
+    """Remove a terminal task's code, prompts, artifacts, logs and checkpoints; its row stays."""
+    task = await platform.tasks.delete(task_id, tenant_id=caller.tenant_id)
+    for kept in Kept:
+        await remove(platform.objects, task.id, kept)
+    await platform.hints.tell(f"task:{task_id}")
+    return Response(status_code=204)
 
 
 @router.post("/{task_id}/cancel", operation_id="cancelTask", response_model=TaskBody)

@@ -1,0 +1,328 @@
+"""What a pass of retention removes and leaves, on every database and every store."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from tests.contract.conftest import MakeSandbox, MakeTask
+from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
+
+from codexsys_adapters.files import FileObjects
+from codexsys_adapters.s3 import S3Objects
+from codexsys_adapters.sql.artifacts import SqlArtifacts
+from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.checkpoints import SqlCheckpoints
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.events import SqlEvents
+from codexsys_adapters.sql.logs import SqlLogs
+from codexsys_adapters.sql.retention import SqlRetention
+from codexsys_adapters.sql.sandboxes import SqlSandboxes
+from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_core.artifact import Artifact, ObjectStore
+from codexsys_core.attempt import Ending, Hold
+from codexsys_core.checkpoint import Checkpoint
+from codexsys_core.clock import SystemClock
+from codexsys_core.end_reasons import EndReason
+from codexsys_core.errors import Conflict, NotFound
+from codexsys_core.event import EventType
+from codexsys_core.ids import TimeOrderedIds, made_at
+from codexsys_core.moves import TaskStatus
+from codexsys_core.outcome import Outcome
+from codexsys_core.redaction import SecretRedactor
+from codexsys_core.retention import Kept, remove
+from codexsys_core.source import TaskSource, ZipSource
+from codexsys_core.task import Idempotency, Task, TaskQuery
+from codexsys_relay.retention import Retention, Terms
+
+FOR_EVER = Terms(code_days=999, artifact_days=999, log_days=999, checkpoints=2)
+NO_CODE = Terms(code_days=0, artifact_days=999, log_days=999, checkpoints=2)
+NO_FILES = Terms(code_days=999, artifact_days=0, log_days=999, checkpoints=2)
+NO_CHUNKS = Terms(code_days=999, artifact_days=999, log_days=0, checkpoints=2)
+SECRET_WORDS = "the secret of the prompt"
+
+
+@pytest.fixture(params=adapters("files", "s3", S3_URL, S3_KEY, S3_SECRET))
+async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
+    if request.param == "files":
+        root = tmp_path / "store"
+        yield FileObjects(root=root, public_url="http://x", secret_key="k", clock=SystemClock())
+        return
+    url = must_have(S3_URL)
+    async with S3Objects(
+        url=f"s3://{url.partition('://')[2]}",
+        access_key=must_have(S3_KEY),
+        secret_key=must_have(S3_SECRET),
+        public_url=url,
+        bucket_suffix="-contract",
+        clock=SystemClock(),
+    ) as s3:
+        yield s3
+
+
+@dataclass
+class Shop:
+    """The stores, and tasks with all that a task can keep."""
+
+    database: Database
+    objects: ObjectStore
+    make_task: MakeTask
+    make_sandbox: MakeSandbox
+    made: list[Task] = field(default_factory=list)
+
+    @property
+    def tasks(self) -> SqlTasks:
+        return SqlTasks(database=self.database)
+
+    @property
+    def checkpoints(self) -> SqlCheckpoints:
+        return SqlCheckpoints(database=self.database)
+
+    @property
+    def logs(self) -> SqlLogs:
+        return SqlLogs(database=self.database, redactor=SecretRedactor([]))
+
+    async def pass_(self, terms: Terms) -> None:
+        store = SqlRetention(database=self.database)
+        clock = SystemClock()
+        await Retention(store=store, objects=self.objects, clock=clock, terms=terms).once()
+
+    async def claimed(self, *, retry_of: str | None = None, **spec: Any) -> tuple[Task, Hold]:
+        task, attempt = self.make_task(**spec)
+        task = task.model_copy(update={"retry_of": retry_of})
+        self.made.append(task)
+        await self.tasks.add(task, attempt)
+        attempts = SqlAttempts(database=self.database)
+        claim = await attempts.claim(task.id, owner="own_a", lease_seconds=300)
+        assert claim is not None
+        return task, claim.hold
+
+    async def running(self, *, checkpoints: int = 0, **spec: Any) -> tuple[Task, Hold]:
+        """Make a task that runs and has left something of every kind so far."""
+        task, hold = await self.claimed(**spec)
+        await self.objects.put(f"codexsys-code/tmp_zips/{task.id}/code.zip", b"zip")
+        await self.objects.put(f"codexsys-code/processed_code/{task.id}/base.tar.gz", b"base")
+        sandbox = self.make_sandbox(hold)
+        await SqlSandboxes(database=self.database).add(hold, sandbox)
+        for number in range(1, checkpoints + 1):
+            place = f"codexsys-code/checkpoints/{task.id}/1-1-{number}"
+            for name in ("patch", "state"):
+                await self.objects.put(f"{place}/{name}", b"x")
+            row = Checkpoint(
+                id=TimeOrderedIds().new("ckp"),
+                task_id=task.id,
+                attempt=1,
+                fence=1,
+                number=number,
+                step=number,
+                object=place,
+                patch_size=1,
+                created_at=datetime.now(UTC),
+            )
+            assert await self.checkpoints.add(row, sandbox_id=sandbox.id)
+        await self.logs.append(task.id, sandbox.id, "agent", 1, b"one\n")
+        return task, hold
+
+    async def end(self, task: Task, hold: Hold) -> None:
+        await self.logs.seal(hold, "agent")
+        name = f"codexsys-logs/logs/{task.id}/{hold.writer}/agent.log"
+        size, sha256 = await self.objects.put(name, b"one\n")
+        ending = Ending(
+            status=TaskStatus.FAILED,
+            outcome=Outcome(reason=EndReason.AGENT_GAVE_UP, detail=SECRET_WORDS),
+            artifacts=(Artifact(name="agent.log", object=name, size=size, sha256=sha256),),
+        )
+        assert await SqlAttempts(database=self.database).end(hold, ending)
+
+    async def ended(self, **spec: Any) -> Task:
+        task, hold = await self.running(checkpoints=1, **spec)
+        await self.end(task, hold)
+        return task
+
+    async def left(self, task: Task) -> set[str]:
+        """Return the kinds of objects that are there."""
+        buckets = ("codexsys-code/", "codexsys-logs/")
+        names = [name for bucket in buckets for name in await self.objects.names(bucket)]
+        return {name.split("/")[1] for name in names if task.id in name}
+
+    async def rows(self, table: str, task: Task) -> int:
+        async with self.database.read() as connection:
+            count = text(f"SELECT COUNT(*) FROM {table} WHERE task_id = :id")
+            return int(await connection.scalar(count, {"id": task.id}) or 0)
+
+
+@pytest.fixture
+async def shop(
+    database: Database, objects: ObjectStore, make_task: MakeTask, make_sandbox: MakeSandbox
+) -> AsyncIterator[Shop]:
+    opened = Shop(database, objects, make_task, make_sandbox)
+    yield opened
+    for task in opened.made:
+        for kept in Kept:
+            await remove(objects, task.id, kept)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until it holds: the database's clock has to move on for it."""
+    async with asyncio.timeout(20):
+        while not await holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+ALL = {"tmp_zips", "processed_code", "checkpoints", "logs"}
+POINTERS = ("artifacts", "checkpoints", "log_chunks")
+
+
+async def test_code_goes_first_and_files_later(shop: Shop) -> None:
+    task = await shop.ended()
+    await shop.pass_(FOR_EVER)
+    assert await shop.left(task) == ALL
+
+    async def codeless() -> bool:
+        await shop.pass_(NO_CODE)
+        return await shop.left(task) == {"checkpoints", "logs"}
+
+    async def bare() -> bool:
+        await shop.pass_(NO_FILES)
+        return await shop.left(task) == set()
+
+    await until(codeless)
+    assert [await shop.rows(table, task) for table in POINTERS] == [1, 1, 1]
+    await until(bare)
+    assert [await shop.rows(table, task) for table in POINTERS] == [0, 0, 0]
+    kept = await shop.tasks.get(task.id, tenant_id="ten_a")
+    assert (kept.status, kept.spec.prompt) == (TaskStatus.FAILED, task.spec.prompt)
+
+
+async def test_what_is_not_over_keeps_everything(shop: Shop) -> None:
+    task, _ = await shop.running(checkpoints=1)
+    for terms in (NO_CODE, NO_FILES, NO_CHUNKS):
+        await shop.pass_(terms)
+    assert ALL - {"logs"} == await shop.left(task)
+    assert await shop.rows("log_chunks", task) == 1
+
+
+async def test_what_a_waiting_task_needs_is_kept(shop: Shop) -> None:
+    first = await shop.ended()
+    name = f"codexsys-code/tmp_zips/{first.id}/code.zip"
+    zipped = ZipSource(object=name, sha256="0" * 64, size=3)
+    second, hold = await shop.running(source=zipped, retry_of=first.id)
+    await shop.end(second, hold)
+    third, last = await shop.claimed(source=TaskSource(task_id=second.id))
+    for task in (first, second):
+        with pytest.raises(Conflict) as caught:
+            await shop.tasks.delete(task.id, tenant_id="ten_a")
+        assert caught.value.code == "task_in_use"
+    store = SqlRetention(database=shop.database)
+    for kept in Kept:
+        assert await store.due(kept, after_seconds=-60, limit=9) == []
+    await shop.end(third, last)
+    due = await store.due(Kept.CODE, after_seconds=-60, limit=9)
+    assert set(due) == {first.id, second.id, third.id}
+
+
+async def test_the_last_checkpoints_are_kept(shop: Shop) -> None:
+    task, _ = await shop.running(checkpoints=5)
+    other, _ = await shop.running(checkpoints=2)
+    await asyncio.gather(*(shop.pass_(FOR_EVER) for _ in range(3)))
+    names = await shop.objects.names(f"codexsys-code/checkpoints/{task.id}/")
+    assert {name.split("/")[3] for name in names} == {"1-1-4", "1-1-5"}
+    assert len(names) == 4
+    assert [await shop.rows("checkpoints", each) for each in (task, other)] == [2, 2]
+    last = await shop.checkpoints.last(task.id)
+    assert last is not None
+    assert last.number == 5
+
+
+async def test_chunks_of_a_kept_log_go(shop: Shop) -> None:
+    task = await shop.ended()
+    bare, hold = await shop.running()
+    await shop.logs.seal(hold, "agent")
+
+    async def cleared() -> bool:
+        await shop.pass_(NO_CHUNKS)
+        return await shop.rows("log_chunks", task) == 0
+
+    await until(cleared)
+    assert await shop.logs.size(task.id, "agent") == 4
+    assert await shop.rows("log_chunks", bare) == 1  # nothing else holds it
+
+
+async def test_old_keys_go_and_young_ones_stay(shop: Shop, database: Database) -> None:
+    keys = [Idempotency(key=name, fingerprint="f" * 64) for name in ("old", "young")]
+    for key in keys:
+        await shop.tasks.add(*shop.make_task(), key)
+    async with database.write() as connection:
+        await connection.execute(
+            text(
+                "UPDATE idempotency_keys SET created_at = '2026-01-01 00:00:00.000000' WHERE `key` = 'old'"
+            )
+        )
+    await asyncio.gather(*(shop.pass_(FOR_EVER) for _ in range(3)))
+    async with database.read() as connection:
+        found = await connection.execute(text("SELECT `key` FROM idempotency_keys"))
+        assert [row[0] for row in found] == ["young"]
+
+
+def an_id(age_seconds: float) -> str:
+    """Make a task's id of long ago."""
+    letters = "0123456789abcdefghjkmnpqrstvwxyz"
+    number = (int((time.time() - age_seconds) * 1000) << 80) | int.from_bytes(b"0123456789")
+    return "task_" + "".join(letters[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+async def test_uploads_of_tasks_that_were_never_made_go(shop: Shop) -> None:
+    old, young = an_id(2 * 86_400), an_id(3600)
+    made = made_at(old)
+    assert made is not None
+    assert abs((datetime.now(UTC) - made).total_seconds() - 2 * 86_400) < 60
+    task, _ = await shop.running()
+    names = [f"codexsys-code/tmp_zips/{each}/code.zip" for each in (old, young)]
+    for name in names:
+        await shop.objects.put(name, b"zip")
+    try:
+        await shop.pass_(FOR_EVER)
+        left = await shop.objects.names("codexsys-code/tmp_zips/")
+        assert names[0] not in left
+        assert names[1] in left
+        assert f"codexsys-code/tmp_zips/{task.id}/code.zip" in left
+    finally:
+        await shop.objects.delete(names[1])
+
+
+async def test_a_deleted_task_is_a_row_with_a_status(shop: Shop, database: Database) -> None:
+    task, hold = await shop.running(
+        checkpoints=1,
+        prompt=SECRET_WORDS,
+        command=SECRET_WORDS,
+        requirements={"functional": [SECRET_WORDS]},
+        environment={"setup": SECRET_WORDS},
+    )
+    events = SqlEvents(database=database)
+    told = {"text": SECRET_WORDS}
+    await events.append(task.id, EventType.VERIFY_RESULT, told, attempt=1)
+    with pytest.raises(Conflict) as caught:
+        await shop.tasks.delete(task.id, tenant_id="ten_a")
+    assert caught.value.code == "task_not_over"
+    await shop.end(task, hold)
+    before = await events.after(task.id, 0)
+    with pytest.raises(NotFound):
+        await shop.tasks.delete(task.id, tenant_id="ten_b")
+    for _ in range(2):
+        deleted = await shop.tasks.delete(task.id, tenant_id="ten_a")
+    assert deleted.status is TaskStatus.FAILED
+    assert deleted.deleted_at is not None
+    assert SECRET_WORDS not in deleted.model_dump_json()
+    assert await SqlArtifacts(database=database).of_task(task.id) == []
+    assert [await shop.rows(table, task) for table in POINTERS] == [0, 0, 0]
+    after = await events.after(task.id, 0)
+    assert [each.id for each in after] == [each.id for each in before]
+    assert SECRET_WORDS not in "".join(each.model_dump_json() for each in after)
+    rows = await SqlAttempts(database=database).of_task(task.id, tenant_id="ten_a")
+    assert SECRET_WORDS not in "".join(row.model_dump_json() for row in rows)
+    assert [each.id for each in await shop.tasks.find(TaskQuery(tenant_id="ten_a"))] == [task.id]
