@@ -5,6 +5,7 @@ import hashlib
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
@@ -101,6 +102,23 @@ async def test_a_link_leads_to_an_attachment(store: ObjectStore) -> None:
         'attachment; filename="my log.txt"',
         "text/x-log",
     )
+
+
+@pytest.mark.stack
+async def test_a_link_names_the_address_that_people_reach(tmp_path: Path) -> None:
+    url = urlsplit(must_have(S3_URL))
+    async with S3Objects(
+        url=f"s3://{url.netloc}",
+        access_key=must_have(S3_KEY),
+        secret_key=must_have(S3_SECRET),
+        public_url=f"http://localhost:{url.port}",
+        bucket_suffix="-contract",
+        clock=SystemClock(),
+    ) as store:
+        await store.put(NAME, b"hello")
+        link = await store.link(NAME, filename="a.log", content_type="text/plain")
+        assert link.url.startswith(f"http://localhost:{url.port}/")
+        assert (await asyncio.to_thread(followed, link.url))[0] == b"hello"
 
 
 async def test_an_expired_link_is_not_found(tmp_path: Path) -> None:

@@ -52,6 +52,10 @@ async def test_source_of_git_that_cannot_be_used(place: Place, server: GitHttpSe
     tasks = [await place.submit(source) for source in wanted.values()]
     found = [reason(await place.until(task)) for task in tasks]
     assert found == list(wanted)
+    for task in tasks:
+        kept = f"codexsys-code/processed_code/{task}/"
+        assert await place.platform.objects.names(kept) == []
+        assert await place.platform.sandboxes.of_task(task) == []
     await place.clean()
 
 
