@@ -99,7 +99,8 @@ class Clients:
             await self._poll(life)
             if life.wish.follow:
                 await self._follow(life)
-            await asyncio.sleep(_PAUSE * (1 + self._rng.random()))
+            patience = min(3.0, _PAUSE + (self.now() - begun) / 20)
+            await asyncio.sleep(patience * (1 + self._rng.random()))
         if life.wish.follow:
             await self._follow(life)
 

@@ -88,6 +88,8 @@ class Life:
         except Lost:
             raise
         except Exception:
+            if work.lost:  # its folders may be another's to clear already
+                raise Lost from None
             structlog.get_logger().exception("nobody foresaw this", task_id=work.task.id)
             return await self._salvaged(work, Outcome(reason=EndReason.INTERNAL))
 

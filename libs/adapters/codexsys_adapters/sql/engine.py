@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import asyncmy
+from asyncmy.constants.CR import CR_CONN_HOST_ERROR
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DBAPIError
@@ -222,7 +224,11 @@ def _mysql_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
     wait = max(1, round(busy_seconds))
     session = f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {wait}"
     return {
-        "connect_args": {"init_command": session, "connect_timeout": 5},
+        "connect_args": {
+            "init_command": session,
+            "connect_timeout": 5,
+            "async_creator_fn": _mysql_connect,
+        },
         "isolation_level": "READ COMMITTED",
         "pool_size": pool_size,
         "max_overflow": pool_size,
@@ -231,6 +237,15 @@ def _mysql_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
         # Every block here ends its transaction itself: no further round trip to be sure.
         "pool_reset_on_return": None,
     }
+
+
+async def _mysql_connect(**arguments: Any) -> Any:
+    try:
+        return await asyncmy.connect(**arguments)
+    except (
+        RuntimeError
+    ) as error:  # what the driver makes of a connection that ended while it was made
+        raise asyncmy.errors.OperationalError(CR_CONN_HOST_ERROR, str(error)) from error
 
 
 def _sqlite_probe(_dialect: Any, _record: Any, arguments: Sequence[Any], _keywords: Any) -> None:
