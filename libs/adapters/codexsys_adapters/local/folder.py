@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from codexsys_adapters.disks import copies
+from codexsys_adapters.disks import copies, trees
 from codexsys_adapters.disks.image import Disk
 from codexsys_adapters.local import cage, ground, limits
 from codexsys_adapters.local.nursery import Nursery
@@ -152,7 +152,10 @@ class Folder:
         if group:
             group.remove()
         if self._path.exists():
-            _remove(self._path)
+            try:
+                _remove(self._path)
+            except (OSError, subprocess.SubprocessError) as error:
+                raise SandboxError(f"could not be removed: {error}") from error
 
     def _end_supervisor(self) -> None:
         with (
@@ -207,12 +210,13 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a tree that others wrote, however deep: rm follows no link and needs no recursion."""
-    quiet: dict[str, Any] = {"env": {}, "stdin": subprocess.DEVNULL, "capture_output": True}
-    if os.geteuid() != 0:  # a folder without permissions is in nobody's way but its owner's
-        subprocess.run(["/bin/chmod", "-R", "u+rwx", "--", str(path)], check=False, **quiet)
+    """Remove a folder with what others wrote: ours in a cage, root's without following a link."""
+    if os.geteuid() != 0:
+        trees.remove(path)
+        return
+    argv = ["/bin/rm", "-rf", "--one-file-system", "--", str(path)]
     removed = subprocess.run(
-        ["/bin/rm", "-rf", "--one-file-system", "--", str(path)], check=False, **quiet
+        argv, env={}, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
     if removed.returncode != 0:
-        raise SandboxError(f"could not be removed: {removed.stderr.decode()[-300:]}")
+        raise OSError(removed.stderr.decode(errors="replace")[-300:])

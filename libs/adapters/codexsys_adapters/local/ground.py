@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,17 @@ class Ground:
         self._disk = Disk(folder) if setup["disk"] else None
         self._layer: Layer | None = None
 
+    @property
+    def _unwalked(self) -> bool:
+        """Say whether there are plain folders that we must not walk: root's hands are too strong."""
+        return self._setup["root"] and not self._disk
+
     def open(self) -> None:
         """Put the files in place, on the first wanted layer that is kept, and say which it was."""
         found = self._layers.find(self._setup["tenant"], self._setup["wanted"])
-        if self._disk:
+        if self._unwalked:
+            self._make()
+        elif self._disk:
             kernel.unshare_mounts()
             self._layer = self._mount(self._disk, found)
         else:
@@ -42,6 +50,8 @@ class Ground:
     def keep(self, name: str) -> None:
         """Keep the files as a layer; no phase may be running."""
         tenant, disk = self._setup["tenant"], self._disk
+        if self._unwalked:
+            return
         if disk:
             self._layers.keep(
                 tenant, name, lambda draft: disk.keep(draft / IMAGE), below=self._layer
@@ -74,6 +84,11 @@ class Ground:
                 trees.copy(layer.folders[0] / "files", files)
                 return layer
             trees.remove(files)
-        for name in FOLDERS:
-            (files / name).mkdir(parents=True, exist_ok=True)
+        self._make()
         return None
+
+    def _make(self) -> None:
+        for name in FOLDERS:
+            place = self._folder / "files" / name
+            place.mkdir(parents=True, exist_ok=True)
+            os.chown(place, self._setup["uid"], self._setup["gid"])

@@ -18,7 +18,7 @@ from codexsys_adapters.disks.image import FOLDERS, Disk
 from codexsys_adapters.local import cage, limits
 from codexsys_adapters.local.capture import Capture
 from codexsys_adapters.local.launch import Launch
-from codexsys_adapters.local.usage import DiskUsage, FolderUsage, Usage
+from codexsys_adapters.local.usage import DiskUsage, FolderUsage, UnknownUsage, Usage
 from codexsys_adapters.walls import seccomp
 
 _GRACE_SECONDS = 5.0
@@ -145,6 +145,8 @@ class Phase:
     def _usage(self) -> Usage:
         if self._setup["disk"]:
             return DiskUsage(Disk(self._folder))
+        if self._setup["root"]:  # whose hands are too strong to walk there
+            return UnknownUsage()
         allowed = self._setup["limits"]
         files = self._folder / "files"
         return FolderUsage(files, megabytes=allowed["disk_mb"], inodes=allowed["inodes"])
@@ -235,9 +237,8 @@ class Phase:
 
     def _note(self) -> None:
         draft = self._folder / "phases" / f"{self._told['name']}.end~"
-        with contextlib.suppress(
-            FileNotFoundError
-        ):  # the folder is gone, and who might ask with it
+        # The folder may be gone, and with it whoever might ask.
+        with contextlib.suppress(FileNotFoundError):
             draft.write_text(json.dumps(self.end))
             draft.replace(draft.with_suffix(".end"))
 

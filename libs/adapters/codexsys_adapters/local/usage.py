@@ -37,6 +37,23 @@ class Usage(Protocol):
         """Say whether there is no room now; asked once the phase is over."""
 
 
+class UnknownUsage:
+    """Of plain folders into which nobody looks."""
+
+    outgrown = full = False
+
+    def __enter__(self) -> "UnknownUsage":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing was begun."""
+
+
 class DiskUsage:
     """Of a disk with a size: the kernel stops what wants more, and we only look at the end."""
 
