@@ -26,7 +26,9 @@ def run_suites(folder: Path) -> tuple[dict[str, int], str]:
     """Run them as a user of its own where we are root, as ourselves otherwise; return the counts."""
     report = folder / "report.xml"
     suites = [str(Path(__file__).with_name(name)) for name in SUITES]
-    become = [sys.executable, ordinary_user.__file__, str(folder)] if os.geteuid() == 0 else []
+    become = (
+        [sys.executable, "-P", ordinary_user.__file__, str(folder)] if os.geteuid() == 0 else []
+    )
     options = ["-q", "-k", "local", "-p", "no:cacheprovider", f"--basetemp={folder / 'tests'}"]
     done = subprocess.run(
         [*become, sys.executable, "-m", "pytest", *options, f"--junitxml={report}", *suites],
