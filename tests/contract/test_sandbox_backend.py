@@ -278,7 +278,7 @@ async def test_a_base_that_is_missing(backend: SandboxBackend, tmp_path: Path) -
 
 
 async def test_the_sandbox_has_a_deadline(kind: Kind, backend: SandboxBackend, base: Path) -> None:
-    spec = spec_of(seconds=0.5)
+    spec = spec_of(seconds=5)
     await backend.create(spec, base)
     end = await run(backend, spec.id, kind.phase("agent", delay=60))
     assert end.reason == "deadline"
