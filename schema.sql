@@ -128,6 +128,24 @@ CREATE TABLE log_streams (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 CREATE INDEX ix_log_streams_cleared ON log_streams (cleared_at, sealed_at);
 
+-- Questions of tasks; open until they have an answer.
+CREATE TABLE questions (
+	id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	task_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	attempt_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	text MEDIUMTEXT NOT NULL,
+	options MEDIUMTEXT NOT NULL,
+	default_answer MEDIUMTEXT,
+	answer MEDIUMTEXT,
+	answered_by CHAR(32) CHARACTER SET ascii COLLATE ascii_bin,
+	asked_at DATETIME(6) NOT NULL,
+	answered_at DATETIME(6),
+	deadline DATETIME(6) NOT NULL,
+	PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX ix_questions_open ON questions (answered_at, deadline);
+CREATE INDEX ix_questions_task ON questions (task_id, asked_at);
+
 -- A model call under way.
 CREATE TABLE reservations (
 	id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -215,6 +233,7 @@ CREATE TABLE tasks (
 	phase VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin,
 	attempt INTEGER NOT NULL,
 	seq BIGINT NOT NULL,
+	asked INTEGER NOT NULL DEFAULT '0',
 	base MEDIUMTEXT,
 	plan MEDIUMTEXT,
 	verdict VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin,

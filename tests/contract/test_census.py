@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 from tests.contract.conftest import MakeSandbox, MakeTask
@@ -10,6 +11,7 @@ from codexsys_adapters.sql.attempts import SqlAttempts
 from codexsys_adapters.sql.census import SqlCensus
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.outbox import SqlOutbox
+from codexsys_adapters.sql.questions import SqlQuestions
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_core.attempt import Ending, Hold
@@ -17,6 +19,7 @@ from codexsys_core.census import Stuck, StuckKind
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.moves import TaskStatus
 from codexsys_core.outcome import Outcome
+from codexsys_core.question import Question
 from codexsys_core.task import Task
 
 DONE = Ending(status=TaskStatus.SUCCEEDED, outcome=Outcome(reason=EndReason.FINISHED))
@@ -108,6 +111,19 @@ async def test_what_nobody_takes_over_or_tells_is_stuck(
     found = await stuck(census, 2)
     assert [each.kind for each in found] == [StuckKind.LEASE_EXPIRED, StuckKind.RESULT_UNPUBLISHED]
     assert (found[0].what, found[1].what) == ("own_a", "succeeded")
+
+
+async def test_a_question_that_nobody_sees_to_is_stuck(
+    census: SqlCensus, database: Database, submit: Callable[[], Awaitable[Task]]
+) -> None:
+    hold = await claimed(database, await submit())
+    question = Question(
+        id="qst_late", task_id=hold.task_id, text="Red?", deadline=datetime.now(UTC)
+    )
+    await SqlQuestions(database=database).suspend(hold, question, answer_seconds=-1)
+    (found,) = await stuck(census, 1)
+    assert (found.kind, found.what) == (StuckKind.UNANSWERED, "qst_late")
+    assert (await census.census(unpublished_seconds=0)).tasks["suspended"] == 1
 
 
 async def test_sandboxes_that_nobody_looks_after_are_stuck(

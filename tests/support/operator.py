@@ -2,14 +2,19 @@
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 ENTRY = "from codexsys_cli.main import main; main()"
 
 
-async def operate(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
+async def operate(
+    folder: Path, *arguments: str, variables: Mapping[str, str] = MappingProxyType({})
+) -> tuple[int | None, str, str]:
     """Run one command on the data of `folder`; return its exit code, output and complaints."""
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "CODEXSYS_DATA_DIR": str(folder)}
+    place = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "CODEXSYS_DATA_DIR": str(folder)}
+    environment = place | dict(variables)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",

@@ -3,7 +3,16 @@
 from codexsys_client.async_client import AsyncClient
 from codexsys_client.client import Client
 from codexsys_client.errors import ApiError, ClientError, Unreachable
-from codexsys_client.types import Artifact, Attempt, Event, LogChunk, Share, Task, TaskList
+from codexsys_client.types import (
+    Artifact,
+    Attempt,
+    Event,
+    LogChunk,
+    Question,
+    Share,
+    Task,
+    TaskList,
+)
 
 __all__ = [
     "ApiError",
@@ -14,6 +23,7 @@ __all__ = [
     "ClientError",
     "Event",
     "LogChunk",
+    "Question",
     "Share",
     "Task",
     "TaskList",

@@ -84,6 +84,11 @@ class AsyncClient:
         """Cancel a task; one that is over stays as it is."""
         return cast("Task", (await self._transport.call(calls.cancel(task_id))).json())
 
+    async def answer(self, task_id: str, question: str, answer: str) -> Task:
+        """Answer an open question; a suspended task goes on once none is open."""
+        call = calls.answer(task_id, question, answer)
+        return cast("Task", (await self._transport.call(call)).json())
+
     async def delete(self, task_id: str) -> None:
         """Remove a terminal task's code, prompts, artifacts, logs and checkpoints; its row stays."""
         await self._transport.call(calls.delete(task_id))

@@ -61,6 +61,11 @@ def cancel(task_id: str) -> Call:
     return Call("POST", f"/tasks/{task_id}/cancel")
 
 
+def answer(task_id: str, question: str, answer: str) -> Call:
+    """Answer an open question."""
+    return Call("POST", f"/tasks/{task_id}/answers", json={"question": question, "answer": answer})
+
+
 def delete(task_id: str) -> Call:
     """Remove what a terminal task holds."""
     return Call("DELETE", f"/tasks/{task_id}")

@@ -84,6 +84,11 @@ class Client:
         """Cancel a task; one that is over stays as it is."""
         return cast("Task", self._transport.call(calls.cancel(task_id)).json())
 
+    def answer(self, task_id: str, question: str, answer: str) -> Task:
+        """Answer an open question; a suspended task goes on once none is open."""
+        call = calls.answer(task_id, question, answer)
+        return cast("Task", self._transport.call(call).json())
+
     def delete(self, task_id: str) -> None:
         """Remove a terminal task's code, prompts, artifacts, logs and checkpoints; its row stays."""
         self._transport.call(calls.delete(task_id))

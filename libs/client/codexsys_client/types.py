@@ -47,6 +47,17 @@ class Diff(TypedDict):
     deletions: int
 
 
+class Question(TypedDict):
+    """What the agent asked a person; open while `answer` is None."""
+
+    id: str
+    text: str
+    options: list[str]
+    default: str | None
+    deadline: str
+    answer: str | None
+
+
 class Links(TypedDict):
     """Where more is."""
 
@@ -75,8 +86,10 @@ class Task(TypedDict):
     created_at: str
     started_at: str | None
     finished_at: str | None
+    deleted_at: str | None
     queue_position: int | None
     end_reason: EndReason | None
+    questions: list[Question]
     usage: Usage
     plan: list[dict[str, Any]]
     checks: Checks

@@ -29,6 +29,8 @@ class StuckKind(StrEnum):
     """Due for a long time, and nobody has claimed it."""
     LEASE_EXPIRED = "lease_expired"
     """Its owner stopped renewing, and nobody has taken it over."""
+    UNANSWERED = "unanswered"
+    """Its question's deadline is over, and nobody has taken the default or ended it."""
     RECORD_UNPUBLISHED = "record_unpublished"
     RESULT_UNPUBLISHED = "result_unpublished"
     SANDBOX_WITHOUT_ATTEMPT = "sandbox_without_attempt"

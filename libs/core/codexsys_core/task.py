@@ -100,6 +100,8 @@ class Task(BaseModel):
     finished_at: datetime | None = None
     deleted_at: datetime | None = None
     """When its owner had everything removed but this row."""
+    asked: int = 0
+    """How many questions its agents have asked."""
     seq: int = 0
     """Number of the task's last event; grows with every visible change."""
 

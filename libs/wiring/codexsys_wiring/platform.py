@@ -30,6 +30,7 @@ from codexsys_adapters.sql.keys import SqlKeys
 from codexsys_adapters.sql.logs import SqlLogs
 from codexsys_adapters.sql.migrations import upgrade
 from codexsys_adapters.sql.outbox import SqlOutbox
+from codexsys_adapters.sql.questions import SqlQuestions
 from codexsys_adapters.sql.quotas import SqlQuotas
 from codexsys_adapters.sql.retention import SqlRetention
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
@@ -52,6 +53,7 @@ from codexsys_core.model import Models
 from codexsys_core.named_environment import EnvironmentStore
 from codexsys_core.patch import PatchBench
 from codexsys_core.principal import KeyStore
+from codexsys_core.question import QuestionStore
 from codexsys_core.quota import QuotaStore
 from codexsys_core.ready import Hints, ReadySet
 from codexsys_core.redaction import SecretRedactor
@@ -88,6 +90,7 @@ class Platform:
     quotas: QuotaStore
     census: CensusStore
     retention: RetentionStore
+    questions: QuestionStore
     environments: EnvironmentStore
     tasks: TaskStore
     attempts: AttemptStore
@@ -179,6 +182,7 @@ async def open_platform(
             quotas=SqlQuotas(database=database, max_running=settings.tenant_max_running),
             census=SqlCensus(database=database),
             retention=SqlRetention(database=database),
+            questions=SqlQuestions(database=database),
             environments=SqlEnvironments(database=database),
             tasks=SqlTasks(database=database, max_queued=settings.tenant_max_queued),
             attempts=SqlAttempts(database=database, max_running=settings.tenant_max_running),

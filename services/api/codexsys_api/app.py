@@ -13,6 +13,7 @@ from codexsys_api.context import Streams
 from codexsys_api.observe import Observe
 from codexsys_api.pages import Pages
 from codexsys_api.routes import (
+    answers,
     artifacts,
     browser,
     docs,
@@ -36,6 +37,7 @@ _ROUTERS = tuple(
     for each in (
         health,
         tasks,
+        answers,
         follow,
         artifacts,
         shares,

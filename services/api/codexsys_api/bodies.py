@@ -128,6 +128,13 @@ class CreateShare(Body):
     )
 
 
+class GiveAnswer(Body):
+    """An answer to an open question."""
+
+    question: str = Field(min_length=1, max_length=32)
+    answer: str = Field(min_length=1, max_length=10_000)
+
+
 class CreateKey(Body):
     """A new key."""
 

@@ -1,5 +1,6 @@
 """The public form of tasks, events, attempts, artifacts, shares and keys."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from codexsys_core.limits import Limits
 from codexsys_core.moves import PROGRESS, AttemptState, Phase, TaskStatus
 from codexsys_core.outcome import Outcome
 from codexsys_core.principal import ApiKey
+from codexsys_core.question import Question
 from codexsys_core.share import Share
 from codexsys_core.source import GitSource, Source, ZipSource
 from codexsys_core.task import DiffStat, Task
@@ -61,6 +63,17 @@ class LinksBody(BaseModel):
     artifacts: str
 
 
+class QuestionBody(BaseModel):
+    """What the agent asked a person; open while `answer` is null."""
+
+    id: str
+    text: str
+    options: list[str]
+    default: str | None
+    deadline: datetime
+    answer: str | None
+
+
 class TaskBody(BaseModel):
     """A task."""
 
@@ -83,7 +96,7 @@ class TaskBody(BaseModel):
     deleted_at: datetime | None
     queue_position: int | None
     end_reason: EndReasonBody | None
-    questions: list[dict[str, Any]]
+    questions: list[QuestionBody]
     usage: UsageBody
     plan: list[dict[str, Any]]
     checks: ChecksBody
@@ -163,7 +176,13 @@ class KeyBody(BaseModel):
     revoked_at: datetime | None
 
 
-def task_body(task: Task, *, base_url: str, queue_position: int | None = None) -> TaskBody:
+def task_body(
+    task: Task,
+    *,
+    base_url: str,
+    queue_position: int | None = None,
+    questions: Sequence[Question] = (),
+) -> TaskBody:
     """Return the Task of the REST API."""
     spec = task.spec
     return TaskBody(
@@ -186,7 +205,10 @@ def task_body(task: Task, *, base_url: str, queue_position: int | None = None) -
         deleted_at=task.deleted_at,
         queue_position=queue_position,
         end_reason=_end(task.end),
-        questions=[],
+        questions=[
+            QuestionBody(**each.model_dump(include=set(QuestionBody.model_fields)))
+            for each in questions
+        ],
         usage=UsageBody(**task.usage.model_dump(), limit_usd=spec.limits.cost_usd),
         plan=task.plan,
         checks=_checks(task),

@@ -19,7 +19,19 @@ Timeout = Annotated[float | None, typer.Option(help="Give up waiting after so ma
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (submit, logs, diff, artifacts, cancel, delete, retry, share, watch, status):
+    for command in (
+        submit,
+        logs,
+        diff,
+        artifacts,
+        answer,
+        cancel,
+        delete,
+        retry,
+        share,
+        watch,
+        status,
+    ):
         app.command()(command)
     app.command("list")(find)
 
@@ -200,6 +212,29 @@ def cancel(task: TaskId, json: Json = False) -> None:
     else:
         over = found["status"] in {"succeeded", "failed", "cancelled", "timed_out"}
         print(f"{task}: {found['status'] if over else 'cancelling'}")
+
+
+def answer(
+    task: TaskId,
+    text: Annotated[str, typer.Argument(metavar="ANSWER", help="- reads it from standard input.")],
+    question: Annotated[str | None, typer.Option(help="Id, where several are open.")] = None,
+    json: Json = False,
+) -> None:
+    """Answer what a task's agent asked; it goes on from where it was."""
+    from codexsys_cli.connection import connect
+
+    with connect() as client:
+        if question is None:
+            waiting = [each for each in client.task(task)["questions"] if each["answer"] is None]
+            if len(waiting) != 1:
+                ids = ", ".join(each["id"] for each in waiting)
+                fail(f"{task}: name one with --question: {ids}" if ids else f"{task} asks nothing")
+            question = waiting[0]["id"]
+        found = client.answer(task, question, sys.stdin.read() if text == "-" else text)
+    if json:
+        emit(found)
+    else:
+        print(f"{task}: {found['status']}")
 
 
 def delete(task: TaskId) -> None:

@@ -7,6 +7,7 @@ import structlog
 from codexsys_core.announcement import Outbox, Queue
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.clock import Clock
+from codexsys_core.question import QuestionStore
 from codexsys_core.quota import QuotaStore
 from codexsys_core.ready import ReadySet
 from codexsys_core.wallet import Wallet
@@ -56,6 +57,17 @@ class Unpublished:
         ):
             await self._queue.publish_task(task)
             await self._outbox.tasks_published([task])
+
+
+class Unanswered:
+    """Sees to questions that nobody answered in time: the default counts, or the task ends."""
+
+    def __init__(self, *, questions: QuestionStore) -> None:
+        self._questions = questions
+
+    async def once(self) -> None:
+        """An answer that comes first wins."""
+        await self._questions.overdue(limit=BATCH)
 
 
 class Expired:

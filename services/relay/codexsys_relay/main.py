@@ -1,7 +1,7 @@
 """The relay: looks after rows that wait, and sends results out."""
 
 from codexsys_relay.census import Counting
-from codexsys_relay.duties import Expired, Missing, Unpublished
+from codexsys_relay.duties import Expired, Missing, Unanswered, Unpublished
 from codexsys_relay.retention import Retention, Terms
 from codexsys_wiring import service
 from codexsys_wiring.health import Health
@@ -29,6 +29,7 @@ def relay_services(platform: Platform) -> list[Service]:
         "missing": missing.once,
         "unpublished": unpublished.once,
         "expired": expired.once,
+        "unanswered": Unanswered(questions=platform.questions).once,
         "census": counting.once,
     }
     retention = Retention(

@@ -14,9 +14,11 @@ from codexsys_core.patch import Patch, PatchBench, PatchRefused
 from codexsys_core.sandbox import SandboxRole
 from codexsys_core.source import SourceFailure
 from codexsys_core.verdict import CheckRun, Evidence, Verdict
+from codexsys_worker.asking import Asking, Waits
 from codexsys_worker.finish import Finisher, Result
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.retries import Retries
+from codexsys_worker.room import Room
 from codexsys_worker.run import AgentRun, Round
 from codexsys_worker.setup import Setup, Setups
 from codexsys_worker.stages import StageFailed
@@ -48,6 +50,7 @@ class Life:
         bench: PatchBench,
         finisher: Finisher,
         retries: Retries,
+        asking: Asking,
     ) -> None:
         self._attempts = attempts
         self._events = events
@@ -56,6 +59,7 @@ class Life:
         self._bench = bench
         self._finisher = finisher
         self._retries = retries
+        self._asking = asking
 
     async def see_through(self, work: Work) -> None:
         """Work until the attempt is over; never raises for the user's or a sandbox's failure."""
@@ -65,11 +69,20 @@ class Life:
         try:
             result = await self._outcome(work)
             await self._conclude(work, result)
+        except Waits as waits:
+            await self._suspend(work, waits)
         except Lost:
             log.info("attempt lost to another owner")
         except PlatformError as error:
             # Nothing was concluded: the lease runs out and somebody carries on from the checkpoint.
             log.warning("attempt left alone", code=error.code, error=error.message)
+
+    async def _suspend(self, work: Work, waits: Waits) -> None:
+        try:
+            await self._asking.suspend(work, waits.asked)
+        except (Lost, PlatformError) as error:
+            # The question is asked again, by whoever carries on.
+            structlog.get_logger().warning("not suspended", task_id=work.task.id, error=str(error))
 
     async def _outcome(self, work: Work) -> Result:
         try:
@@ -85,7 +98,7 @@ class Life:
             return await self._salvaged(work, Outcome(reason=reason, detail=error.message))
         except Unavailable as error:
             return Result(_store_away(error))
-        except Lost:
+        except (Lost, Waits):
             raise
         except Exception:
             if work.lost:  # its folders may be another's to clear already
@@ -111,6 +124,7 @@ class Life:
             raise Lost
         prepared = await self._preparer.prepare(work)
         work.check()
+        await self._asking.recall(work)
         setup = self._setups.of(work, prepared)
         if work.spec.mode == "explain":
             return await self._explain(work, setup)
@@ -118,7 +132,7 @@ class Life:
 
     async def _explain(self, work: Work, setup: Setup) -> Result:
         async with setup.room(SandboxRole.AGENT) as room:
-            run = AgentRun(attempts=self._attempts, room=room, work=work, setup=setup)
+            run = self._run_in(room, work, setup)
             await run.settle_in()
             done = await run.go(None, [])
         return Result(done.outcome, outputs=done.collected.outputs)
@@ -126,7 +140,7 @@ class Life:
     async def _modify(self, work: Work, setup: Setup) -> Result:
         verifier = Verifier(work=work, setup=setup)
         async with setup.room(SandboxRole.AGENT) as room:
-            run = AgentRun(attempts=self._attempts, room=room, work=work, setup=setup)
+            run = self._run_in(room, work, setup)
             await run.settle_in()
             baseline = await verifier.baseline()
             notes: list[str] = []
@@ -140,6 +154,11 @@ class Life:
                 notes = [*notes, _rejection(result, verifier.tail)]
             await run.move(Phase.COMMITTING)
             return result
+
+    def _run_in(self, room: Room, work: Work, setup: Setup) -> AgentRun:
+        return AgentRun(
+            attempts=self._attempts, room=room, work=work, setup=setup, asking=self._asking
+        )
 
     def _rounds(self, work: Work) -> int:
         return work.spec.limits.verify_rounds if work.spec.engine == "builtin" else 0

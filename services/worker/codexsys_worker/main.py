@@ -10,6 +10,7 @@ from codexsys_wiring.provision import setup_provision
 from codexsys_wiring.service import Repeat, Service, serve
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
+from codexsys_worker.asking import Asking
 from codexsys_worker.beat import Beat
 from codexsys_worker.caps import Caps
 from codexsys_worker.claim import Claimer
@@ -110,6 +111,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         bench=platform.bench,
         finisher=finisher,
         retries=retries,
+        asking=Asking(questions=platform.questions, ids=platform.ids, redactor=platform.redactor),
     )
 
 

@@ -10,6 +10,7 @@ from codexsys_core.moves import Phase
 from codexsys_core.outcome import Outcome
 from codexsys_core.sandbox import PhaseEnd, PhaseSpec
 from codexsys_core.verdict import CheckRun
+from codexsys_worker.asking import WAITS, Asking, Waits
 from codexsys_worker.collect import Collected, collect
 from codexsys_worker.room import Room
 from codexsys_worker.setup import Setup
@@ -49,8 +50,11 @@ class Round:
 class AgentRun:
     """Drives the agent in an open sandbox; a rejected change goes back into the same one."""
 
-    def __init__(self, *, attempts: AttemptStore, room: Room, work: Work, setup: Setup) -> None:
+    def __init__(
+        self, *, attempts: AttemptStore, room: Room, work: Work, setup: Setup, asking: Asking
+    ) -> None:
         self._attempts = attempts
+        self._asking = asking
         self._room = room
         self._work = work
         self._setup = setup
@@ -71,7 +75,7 @@ class AgentRun:
         return frozenset(str(entry.get("path")) for entry in self._skip)
 
     async def go(self, baseline: CheckRun | None, notes: list[str]) -> Round:
-        """Run the agent once and collect, however it ended."""
+        """Run the agent once and collect, however it ended; raises `Waits` when it has asked."""
         await self.move(Phase.ANALYZING if self._rounds == 0 else Phase.CODING)
         self._rounds += 1
         spec = self._work.spec
@@ -89,6 +93,9 @@ class AgentRun:
         collected = await collect(
             self._room, name=f"collect-{self._rounds}", skip=self._skip, env=env
         )
+        asked = self._asking.read(self._work, collected) if end.exit_code == WAITS else None
+        if asked is not None:
+            raise Waits(asked)
         return Round(outcome=_outcome(end, collected), collected=collected)
 
     async def move(self, phase: Phase) -> None:
@@ -123,6 +130,7 @@ class AgentRun:
             },
             "door": "http://127.0.0.1:8700",
             "checkpoint_seconds": 30,
+            "answers": self._work.answers,
             "resume": json.loads(state) if state else None,
             "notes": notes,
             "first_number": 1 + (self._rounds - 1) * NUMBERS_PER_ROUND,

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from codexsys_core.attempt import Claim, Hold
 from codexsys_core.source import Base
@@ -31,6 +32,8 @@ class Work:
     earlier_patch: bytes = b""
     """A checkpoint's or an earlier task's change, applied once the network is closed."""
     engine_state: bytes = b""
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    """What was asked and answered so far, in order."""
 
     @classmethod
     def of(cls, claim: Claim, folder: Path) -> "Work":

@@ -10,6 +10,8 @@ the name up to its first `-`, in capitals):
 - `DUMMY_OOM_CHILD=1`: some process of it was killed for memory, though it ends by itself
 - `DUMMY_START_FAILURE=1`: `start` raises `SandboxError`; `DUMMY_BUG=1`: an error of no known kind
 - `DUMMY_PATCH`: the patch that a collect phase gives back, also when an earlier phase had it
+- `DUMMY_ASK`: a JSON list of questions (`{"text", "options", "default"}`) that the agent asks, one at a
+  time: it ends waiting for an answer until the brief has as many answers as there are questions
 - `DUMMY_COLLECT`: a JSON object of name → text, members beside it (`output/answer.md`, …)
 
 An image `refused/<code>` is one that `create` refuses with `SandboxError` of that code.

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -159,7 +160,21 @@ def _steer(folder: Path, phase: PhaseSpec) -> dict[str, str]:
             steer |= {key: earlier[key] for key in ("PATCH", "COLLECT") if key in earlier}
     plain = {k.removeprefix("DUMMY_"): v for k, v in phase.env.items() if k.startswith("DUMMY_")}
     own = {k.removeprefix(f"{kind}_"): v for k, v in plain.items() if k.startswith(f"{kind}_")}
-    return steer | plain | own
+    steer = steer | plain | own
+    return steer | _asked(steer, phase)
+
+
+def _asked(steer: Mapping[str, str], phase: PhaseSpec) -> dict[str, str]:
+    """Let an agent that has a question left end as one that waits for its answer."""
+    brief = phase.files.get("brief.json")
+    if brief is None or "ASK" not in steer:
+        return {}
+    questions, answers = json.loads(steer["ASK"]), json.loads(brief).get("answers", [])
+    if len(answers) >= len(questions):
+        return {}
+    members = json.loads(steer.get("COLLECT", "{}"))
+    members["output/question.json"] = json.dumps(questions[len(answers)])
+    return {"EXIT": "11", "COLLECT": json.dumps(members)}
 
 
 def _made(folder: Path, base: Path) -> Path:

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.tables import ATTEMPTS, SANDBOXES, TASKS
+from codexsys_adapters.sql.tables import ATTEMPTS, QUESTIONS, SANDBOXES, TASKS
 from codexsys_adapters.sql.times import after_sql, aware, now_sql
 from codexsys_core.census import Census, Stuck, StuckKind
 from codexsys_core.moves import AttemptState, TaskStatus
@@ -79,6 +79,13 @@ def _stuck(queued: Any, other: Any) -> dict[StuckKind, Select[Any]]:
         StuckKind.LEASE_EXPIRED: _attempt(attempts.lease_until, attempts.owner).where(
             _RUNNING, attempts.lease_until < other
         ),
+        StuckKind.UNANSWERED: _attempt(QUESTIONS.c.deadline, QUESTIONS.c.id)
+        .join(QUESTIONS, QUESTIONS.c.attempt_id == attempts.id)
+        .where(
+            QUESTIONS.c.answered_at.is_(None),
+            QUESTIONS.c.deadline < other,
+            attempts.state == AttemptState.SUSPENDED.value,
+        ),
         StuckKind.RECORD_UNPUBLISHED: _attempt(attempts.due_at, literal("")).where(
             *_unannounced(other)
         ),
@@ -101,7 +108,8 @@ def _stuck(queued: Any, other: Any) -> dict[StuckKind, Select[Any]]:
 def _attempt(since: ColumnElement[Any], what: ColumnElement[Any]) -> Select[Any]:
     row = ATTEMPTS.c
     named = (since.label("since"), what.label("what"))
-    return select(row.task_id, row.tenant_id, row.number.label("attempt"), *named)
+    wanted = select(row.task_id, row.tenant_id, row.number.label("attempt"), *named)
+    return wanted.select_from(ATTEMPTS)
 
 
 def _sandbox(since: ColumnElement[Any], what: ColumnElement[Any]) -> Select[Any]:

@@ -1,63 +1,28 @@
 """All tables, as SQLModel classes: `schema.sql` and the migrations are held against them."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
-    CHAR,
     BigInteger,
     Column,
-    DateTime,
     Double,
     Index,
     Integer,
     LargeBinary,
-    String,
-    Text,
     UniqueConstraint,
 )
 from sqlalchemy.dialects import mysql
 from sqlmodel import Field, SQLModel
 
-
-def _id(*, key: bool = False, null: bool = False, index: bool = False) -> Any:
-    kind = CHAR(32).with_variant(
-        mysql.CHAR(32, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
-    )
-    return Column(kind, primary_key=key, nullable=null, index=index)
-
-
-def _ascii(length: int, *, null: bool = False, key: bool = False) -> Any:
-    kind = String(length).with_variant(
-        mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
-    )
-    return Column(kind, primary_key=key, nullable=null)
-
-
-def _words(length: int, *, null: bool = False) -> Any:
-    return Column(String(length), nullable=null)
-
-
-def _text(*, null: bool = False) -> Any:
-    return Column(Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"), nullable=null)
-
-
-def _time(*, null: bool = False) -> Any:
-    return Column(DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb"), nullable=null)
-
-
-def _int(*, null: bool = False) -> Any:
-    return Column(Integer(), nullable=null)
-
-
-def _big(*, null: bool = False) -> Any:
-    return Column(BigInteger(), nullable=null)
-
-
-def _serial() -> Any:
-    return Column(
-        BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True
-    )
+from codexsys_adapters.sql.columns import (
+    ascii_words,
+    big_integer,
+    identifier,
+    integer,
+    long_text,
+    moment,
+    words,
+)
 
 
 class TenantRow(SQLModel, table=True):
@@ -66,12 +31,12 @@ class TenantRow(SQLModel, table=True):
     __tablename__ = "tenants"
     __table_args__ = (UniqueConstraint("name", name="uq_tenants_name"),)
 
-    id: str = Field(sa_column=_id(key=True))
-    name: str = Field(sa_column=_words(100))
-    created_at: datetime = Field(sa_column=_time())
+    id: str = Field(sa_column=identifier(key=True))
+    name: str = Field(sa_column=words(100))
+    created_at: datetime = Field(sa_column=moment())
     weight: float = Field(sa_column=Column(Double(), nullable=False, server_default="1"))
-    max_running: int | None = Field(sa_column=_int(null=True))
-    max_queued: int | None = Field(sa_column=_int(null=True))
+    max_running: int | None = Field(sa_column=integer(null=True))
+    max_queued: int | None = Field(sa_column=integer(null=True))
 
 
 class KeyRow(SQLModel, table=True):
@@ -79,12 +44,12 @@ class KeyRow(SQLModel, table=True):
 
     __tablename__ = "api_keys"
 
-    id: str = Field(sa_column=_id(key=True))
-    tenant_id: str = Field(sa_column=_id(index=True))
-    name: str = Field(sa_column=_words(100))
-    secret_hash: str = Field(sa_column=_ascii(64))
-    created_at: datetime = Field(sa_column=_time())
-    revoked_at: datetime | None = Field(sa_column=_time(null=True))
+    id: str = Field(sa_column=identifier(key=True))
+    tenant_id: str = Field(sa_column=identifier(index=True))
+    name: str = Field(sa_column=words(100))
+    secret_hash: str = Field(sa_column=ascii_words(64))
+    created_at: datetime = Field(sa_column=moment())
+    revoked_at: datetime | None = Field(sa_column=moment(null=True))
 
 
 class TaskRow(SQLModel, table=True):
@@ -99,33 +64,34 @@ class TaskRow(SQLModel, table=True):
         Index("ix_tasks_files", "files_gone_at", "finished_at"),
     )
 
-    id: str = Field(sa_column=_id(key=True))
-    tenant_id: str = Field(sa_column=_id())
-    created_by: str = Field(sa_column=_id())
-    retry_of: str | None = Field(sa_column=_id(null=True))
-    spec: str = Field(sa_column=_text())
-    source_url: str | None = Field(sa_column=_words(2048, null=True))
-    status: str = Field(sa_column=_ascii(16))
-    phase: str | None = Field(sa_column=_ascii(16, null=True))
-    attempt: int = Field(sa_column=_int())
-    seq: int = Field(sa_column=_big())
-    base: str | None = Field(sa_column=_text(null=True))
-    plan: str | None = Field(sa_column=_text(null=True))
-    verdict: str | None = Field(sa_column=_ascii(16, null=True))
-    evidence: str | None = Field(sa_column=_text(null=True))
-    diff: str | None = Field(sa_column=_ascii(200, null=True))
-    end_reason: str | None = Field(sa_column=_ascii(40, null=True))
-    end_detail: str | None = Field(sa_column=_text(null=True))
-    end_fence: int | None = Field(sa_column=_big(null=True))
-    end_seq: int | None = Field(sa_column=_big(null=True))
-    created_at: datetime = Field(sa_column=_time())
-    queue_until: datetime = Field(sa_column=_time())
-    started_at: datetime | None = Field(sa_column=_time(null=True))
-    finished_at: datetime | None = Field(sa_column=_time(null=True))
-    result_due_at: datetime | None = Field(sa_column=_time(null=True))
-    code_gone_at: datetime | None = Field(sa_column=_time(null=True))
-    files_gone_at: datetime | None = Field(sa_column=_time(null=True))
-    deleted_at: datetime | None = Field(sa_column=_time(null=True))
+    id: str = Field(sa_column=identifier(key=True))
+    tenant_id: str = Field(sa_column=identifier())
+    created_by: str = Field(sa_column=identifier())
+    retry_of: str | None = Field(sa_column=identifier(null=True))
+    spec: str = Field(sa_column=long_text())
+    source_url: str | None = Field(sa_column=words(2048, null=True))
+    status: str = Field(sa_column=ascii_words(16))
+    phase: str | None = Field(sa_column=ascii_words(16, null=True))
+    attempt: int = Field(sa_column=integer())
+    seq: int = Field(sa_column=big_integer())
+    asked: int = Field(sa_column=Column(Integer(), nullable=False, server_default="0"))
+    base: str | None = Field(sa_column=long_text(null=True))
+    plan: str | None = Field(sa_column=long_text(null=True))
+    verdict: str | None = Field(sa_column=ascii_words(16, null=True))
+    evidence: str | None = Field(sa_column=long_text(null=True))
+    diff: str | None = Field(sa_column=ascii_words(200, null=True))
+    end_reason: str | None = Field(sa_column=ascii_words(40, null=True))
+    end_detail: str | None = Field(sa_column=long_text(null=True))
+    end_fence: int | None = Field(sa_column=big_integer(null=True))
+    end_seq: int | None = Field(sa_column=big_integer(null=True))
+    created_at: datetime = Field(sa_column=moment())
+    queue_until: datetime = Field(sa_column=moment())
+    started_at: datetime | None = Field(sa_column=moment(null=True))
+    finished_at: datetime | None = Field(sa_column=moment(null=True))
+    result_due_at: datetime | None = Field(sa_column=moment(null=True))
+    code_gone_at: datetime | None = Field(sa_column=moment(null=True))
+    files_gone_at: datetime | None = Field(sa_column=moment(null=True))
+    deleted_at: datetime | None = Field(sa_column=moment(null=True))
 
 
 class NeedRow(SQLModel, table=True):
@@ -134,8 +100,30 @@ class NeedRow(SQLModel, table=True):
     __tablename__ = "task_needs"
     __table_args__ = (Index("ix_task_needs_needed", "needed_id", "task_id"),)
 
-    task_id: str = Field(sa_column=_id(key=True))
-    needed_id: str = Field(sa_column=_id(key=True))
+    task_id: str = Field(sa_column=identifier(key=True))
+    needed_id: str = Field(sa_column=identifier(key=True))
+
+
+class QuestionRow(SQLModel, table=True):
+    """Questions of tasks; open until they have an answer."""
+
+    __tablename__ = "questions"
+    __table_args__ = (
+        Index("ix_questions_task", "task_id", "asked_at"),
+        Index("ix_questions_open", "answered_at", "deadline"),
+    )
+
+    id: str = Field(sa_column=identifier(key=True))
+    task_id: str = Field(sa_column=identifier())
+    attempt_id: str = Field(sa_column=identifier())
+    text: str = Field(sa_column=long_text())
+    options: str = Field(sa_column=long_text())
+    default_answer: str | None = Field(sa_column=long_text(null=True))
+    answer: str | None = Field(sa_column=long_text(null=True))
+    answered_by: str | None = Field(sa_column=identifier(null=True))
+    asked_at: datetime = Field(sa_column=moment())
+    answered_at: datetime | None = Field(sa_column=moment(null=True))
+    deadline: datetime = Field(sa_column=moment())
 
 
 class LabelRow(SQLModel, table=True):
@@ -144,10 +132,10 @@ class LabelRow(SQLModel, table=True):
     __tablename__ = "task_labels"
     __table_args__ = (Index("ix_task_labels", "tenant_id", "name", "value", "task_id"),)
 
-    task_id: str = Field(sa_column=_id(key=True))
-    name: str = Field(sa_column=_ascii(63, key=True))
-    value: str = Field(sa_column=_words(63))
-    tenant_id: str = Field(sa_column=_id())
+    task_id: str = Field(sa_column=identifier(key=True))
+    name: str = Field(sa_column=ascii_words(63, key=True))
+    value: str = Field(sa_column=words(63))
+    tenant_id: str = Field(sa_column=identifier())
 
 
 class AttemptRow(SQLModel, table=True):
@@ -161,24 +149,24 @@ class AttemptRow(SQLModel, table=True):
         Index("ix_attempts_turn", "state", "tenant_id", "turn_at", "id"),
     )
 
-    id: str = Field(sa_column=_id(key=True))
-    task_id: str = Field(sa_column=_id())
-    tenant_id: str = Field(sa_column=_id())
-    number: int = Field(sa_column=_int())
-    state: str = Field(sa_column=_ascii(16))
-    owner: str | None = Field(sa_column=_id(null=True))
-    fence: int = Field(sa_column=_big())
-    takeovers: int = Field(sa_column=_int())
-    due_at: datetime = Field(sa_column=_time())
-    turn_at: datetime | None = Field(sa_column=_time(null=True))
-    lease_until: datetime | None = Field(sa_column=_time(null=True))
-    cancel_at: datetime | None = Field(sa_column=_time(null=True))
-    published_at: datetime | None = Field(sa_column=_time(null=True))
-    created_at: datetime = Field(sa_column=_time())
-    started_at: datetime | None = Field(sa_column=_time(null=True))
-    ended_at: datetime | None = Field(sa_column=_time(null=True))
-    end_reason: str | None = Field(sa_column=_ascii(40, null=True))
-    end_detail: str | None = Field(sa_column=_text(null=True))
+    id: str = Field(sa_column=identifier(key=True))
+    task_id: str = Field(sa_column=identifier())
+    tenant_id: str = Field(sa_column=identifier())
+    number: int = Field(sa_column=integer())
+    state: str = Field(sa_column=ascii_words(16))
+    owner: str | None = Field(sa_column=identifier(null=True))
+    fence: int = Field(sa_column=big_integer())
+    takeovers: int = Field(sa_column=integer())
+    due_at: datetime = Field(sa_column=moment())
+    turn_at: datetime | None = Field(sa_column=moment(null=True))
+    lease_until: datetime | None = Field(sa_column=moment(null=True))
+    cancel_at: datetime | None = Field(sa_column=moment(null=True))
+    published_at: datetime | None = Field(sa_column=moment(null=True))
+    created_at: datetime = Field(sa_column=moment())
+    started_at: datetime | None = Field(sa_column=moment(null=True))
+    ended_at: datetime | None = Field(sa_column=moment(null=True))
+    end_reason: str | None = Field(sa_column=ascii_words(40, null=True))
+    end_detail: str | None = Field(sa_column=long_text(null=True))
 
 
 class SandboxRow(SQLModel, table=True):
@@ -192,22 +180,22 @@ class SandboxRow(SQLModel, table=True):
         Index("ix_sandboxes_place", "place", "destroyed_at"),
     )
 
-    id: str = Field(sa_column=_id(key=True))
-    task_id: str = Field(sa_column=_id())
-    tenant_id: str = Field(sa_column=_id())
-    attempt_id: str = Field(sa_column=_id())
-    attempt: int = Field(sa_column=_int())
-    fence: int = Field(sa_column=_big())
-    role: str = Field(sa_column=_ascii(16))
-    backend: str = Field(sa_column=_ascii(16))
-    place: str = Field(sa_column=_ascii(128))
-    state: str = Field(sa_column=_ascii(16))
-    token_hash: str | None = Field(sa_column=_ascii(64, null=True))
-    deadline: datetime = Field(sa_column=_time())
-    created_at: datetime = Field(sa_column=_time())
-    ended_at: datetime | None = Field(sa_column=_time(null=True))
-    destroyed_at: datetime | None = Field(sa_column=_time(null=True))
-    end_reason: str | None = Field(sa_column=_ascii(40, null=True))
+    id: str = Field(sa_column=identifier(key=True))
+    task_id: str = Field(sa_column=identifier())
+    tenant_id: str = Field(sa_column=identifier())
+    attempt_id: str = Field(sa_column=identifier())
+    attempt: int = Field(sa_column=integer())
+    fence: int = Field(sa_column=big_integer())
+    role: str = Field(sa_column=ascii_words(16))
+    backend: str = Field(sa_column=ascii_words(16))
+    place: str = Field(sa_column=ascii_words(128))
+    state: str = Field(sa_column=ascii_words(16))
+    token_hash: str | None = Field(sa_column=ascii_words(64, null=True))
+    deadline: datetime = Field(sa_column=moment())
+    created_at: datetime = Field(sa_column=moment())
+    ended_at: datetime | None = Field(sa_column=moment(null=True))
+    destroyed_at: datetime | None = Field(sa_column=moment(null=True))
+    end_reason: str | None = Field(sa_column=ascii_words(40, null=True))
 
 
 class CheckpointRow(SQLModel, table=True):
@@ -218,15 +206,15 @@ class CheckpointRow(SQLModel, table=True):
         UniqueConstraint("task_id", "attempt", "fence", "number", name="uq_checkpoints_number"),
     )
 
-    id: str = Field(sa_column=_id(key=True))
-    task_id: str = Field(sa_column=_id())
-    attempt: int = Field(sa_column=_int())
-    fence: int = Field(sa_column=_big())
-    number: int = Field(sa_column=_int())
-    step: int = Field(sa_column=_int())
-    object: str = Field(sa_column=_ascii(255))
-    patch_size: int = Field(sa_column=_big())
-    created_at: datetime = Field(sa_column=_time())
+    id: str = Field(sa_column=identifier(key=True))
+    task_id: str = Field(sa_column=identifier())
+    attempt: int = Field(sa_column=integer())
+    fence: int = Field(sa_column=big_integer())
+    number: int = Field(sa_column=integer())
+    step: int = Field(sa_column=integer())
+    object: str = Field(sa_column=ascii_words(255))
+    patch_size: int = Field(sa_column=big_integer())
+    created_at: datetime = Field(sa_column=moment())
 
 
 class EventRow(SQLModel, table=True):
@@ -235,14 +223,14 @@ class EventRow(SQLModel, table=True):
     __tablename__ = "events"
     __table_args__ = (UniqueConstraint("sandbox_id", "number", name="uq_events_sender"),)
 
-    task_id: str = Field(sa_column=_id(key=True))
+    task_id: str = Field(sa_column=identifier(key=True))
     seq: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
-    type: str = Field(sa_column=_ascii(40))
-    attempt: int = Field(sa_column=_int())
-    at: datetime = Field(sa_column=_time())
-    data: str = Field(sa_column=_text())
-    sandbox_id: str | None = Field(sa_column=_id(null=True))
-    number: int | None = Field(sa_column=_big(null=True))
+    type: str = Field(sa_column=ascii_words(40))
+    attempt: int = Field(sa_column=integer())
+    at: datetime = Field(sa_column=moment())
+    data: str = Field(sa_column=long_text())
+    sandbox_id: str | None = Field(sa_column=identifier(null=True))
+    number: int | None = Field(sa_column=big_integer(null=True))
 
 
 class LogStreamRow(SQLModel, table=True):
@@ -251,11 +239,11 @@ class LogStreamRow(SQLModel, table=True):
     __tablename__ = "log_streams"
     __table_args__ = (Index("ix_log_streams_cleared", "cleared_at", "sealed_at"),)
 
-    task_id: str = Field(sa_column=_id(key=True))
-    stream: str = Field(sa_column=_ascii(16, key=True))
-    size: int = Field(sa_column=_big())
-    sealed_at: datetime | None = Field(sa_column=_time(null=True))
-    cleared_at: datetime | None = Field(sa_column=_time(null=True))
+    task_id: str = Field(sa_column=identifier(key=True))
+    stream: str = Field(sa_column=ascii_words(16, key=True))
+    size: int = Field(sa_column=big_integer())
+    sealed_at: datetime | None = Field(sa_column=moment(null=True))
+    cleared_at: datetime | None = Field(sa_column=moment(null=True))
 
 
 class LogChunkRow(SQLModel, table=True):
@@ -266,11 +254,11 @@ class LogChunkRow(SQLModel, table=True):
         UniqueConstraint("task_id", "stream", "sandbox_id", "number", name="uq_log_chunks_sender"),
     )
 
-    task_id: str = Field(sa_column=_id(key=True))
-    stream: str = Field(sa_column=_ascii(16, key=True))
+    task_id: str = Field(sa_column=identifier(key=True))
+    stream: str = Field(sa_column=ascii_words(16, key=True))
     start: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
-    sandbox_id: str = Field(sa_column=_id())
-    number: int = Field(sa_column=_big())
+    sandbox_id: str = Field(sa_column=identifier())
+    number: int = Field(sa_column=big_integer())
     text: bytes = Field(
         sa_column=Column(
             LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb"), nullable=False
@@ -283,12 +271,12 @@ class ArtifactRow(SQLModel, table=True):
 
     __tablename__ = "artifacts"
 
-    task_id: str = Field(sa_column=_id(key=True))
-    name: str = Field(sa_column=_ascii(100, key=True))
-    object: str = Field(sa_column=_ascii(255))
-    size: int = Field(sa_column=_big())
-    sha256: str = Field(sa_column=_ascii(64))
-    content_type: str = Field(sa_column=_ascii(100))
+    task_id: str = Field(sa_column=identifier(key=True))
+    name: str = Field(sa_column=ascii_words(100, key=True))
+    object: str = Field(sa_column=ascii_words(255))
+    size: int = Field(sa_column=big_integer())
+    sha256: str = Field(sa_column=ascii_words(64))
+    content_type: str = Field(sa_column=ascii_words(100))
 
 
 class ShareRow(SQLModel, table=True):
@@ -297,14 +285,14 @@ class ShareRow(SQLModel, table=True):
     __tablename__ = "shares"
     __table_args__ = (UniqueConstraint("token_hash", name="uq_shares_token"),)
 
-    id: str = Field(sa_column=_id(key=True))
-    task_id: str = Field(sa_column=_id(index=True))
-    tenant_id: str = Field(sa_column=_id())
-    token_hash: str = Field(sa_column=_ascii(64))
-    parts: str = Field(sa_column=_ascii(255))
-    created_at: datetime = Field(sa_column=_time())
-    expires_at: datetime = Field(sa_column=_time())
-    revoked_at: datetime | None = Field(sa_column=_time(null=True))
+    id: str = Field(sa_column=identifier(key=True))
+    task_id: str = Field(sa_column=identifier(index=True))
+    tenant_id: str = Field(sa_column=identifier())
+    token_hash: str = Field(sa_column=ascii_words(64))
+    parts: str = Field(sa_column=ascii_words(255))
+    created_at: datetime = Field(sa_column=moment())
+    expires_at: datetime = Field(sa_column=moment())
+    revoked_at: datetime | None = Field(sa_column=moment(null=True))
 
 
 class IdempotencyRow(SQLModel, table=True):
@@ -313,11 +301,11 @@ class IdempotencyRow(SQLModel, table=True):
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("ix_idempotency_keys_age", "created_at"),)
 
-    tenant_id: str = Field(sa_column=_id(key=True))
-    key: str = Field(sa_column=_ascii(255, key=True))
-    fingerprint: str = Field(sa_column=_ascii(64))
-    task_id: str = Field(sa_column=_id())
-    created_at: datetime = Field(sa_column=_time())
+    tenant_id: str = Field(sa_column=identifier(key=True))
+    key: str = Field(sa_column=ascii_words(255, key=True))
+    fingerprint: str = Field(sa_column=ascii_words(64))
+    task_id: str = Field(sa_column=identifier())
+    created_at: datetime = Field(sa_column=moment())
 
 
 class EnvironmentRow(SQLModel, table=True):
@@ -329,13 +317,13 @@ class EnvironmentRow(SQLModel, table=True):
         Index("ix_environments_tenant", "tenant_id", "id"),
     )
 
-    id: str = Field(sa_column=_id(key=True))
-    tenant_id: str = Field(sa_column=_id())
-    name: str = Field(sa_column=_words(100))
-    spec: str = Field(sa_column=_text())
-    revision: int = Field(sa_column=_big())
-    created_at: datetime = Field(sa_column=_time())
-    updated_at: datetime = Field(sa_column=_time())
+    id: str = Field(sa_column=identifier(key=True))
+    tenant_id: str = Field(sa_column=identifier())
+    name: str = Field(sa_column=words(100))
+    spec: str = Field(sa_column=long_text())
+    revision: int = Field(sa_column=big_integer())
+    created_at: datetime = Field(sa_column=moment())
+    updated_at: datetime = Field(sa_column=moment())
 
 
 class WalletRow(SQLModel, table=True):
@@ -343,17 +331,17 @@ class WalletRow(SQLModel, table=True):
 
     __tablename__ = "wallets"
 
-    task_id: str = Field(sa_column=_id(key=True))
-    limit_calls: int = Field(sa_column=_big())
-    limit_tokens: int = Field(sa_column=_big())
-    limit_micros: int = Field(sa_column=_big())
-    calls: int = Field(sa_column=_big())
-    input_tokens: int = Field(sa_column=_big())
-    output_tokens: int = Field(sa_column=_big())
-    cached_tokens: int = Field(sa_column=_big())
-    micros: int = Field(sa_column=_big())
-    reserved_tokens: int = Field(sa_column=_big())
-    reserved_micros: int = Field(sa_column=_big())
+    task_id: str = Field(sa_column=identifier(key=True))
+    limit_calls: int = Field(sa_column=big_integer())
+    limit_tokens: int = Field(sa_column=big_integer())
+    limit_micros: int = Field(sa_column=big_integer())
+    calls: int = Field(sa_column=big_integer())
+    input_tokens: int = Field(sa_column=big_integer())
+    output_tokens: int = Field(sa_column=big_integer())
+    cached_tokens: int = Field(sa_column=big_integer())
+    micros: int = Field(sa_column=big_integer())
+    reserved_tokens: int = Field(sa_column=big_integer())
+    reserved_micros: int = Field(sa_column=big_integer())
 
 
 class ReservationRow(SQLModel, table=True):
@@ -362,23 +350,23 @@ class ReservationRow(SQLModel, table=True):
     __tablename__ = "reservations"
     __table_args__ = (Index("ix_reservations_due", "settled_at", "until"),)
 
-    id: str = Field(sa_column=_id(key=True))
-    task_id: str = Field(sa_column=_id())
-    sandbox_id: str = Field(sa_column=_id())
-    input_tokens: int = Field(sa_column=_big())
-    output_tokens: int = Field(sa_column=_big())
-    micros: int = Field(sa_column=_big())
-    price_input: int = Field(sa_column=_big())
-    price_output: int = Field(sa_column=_big())
-    price_cached: int = Field(sa_column=_big())
-    until: datetime = Field(sa_column=_time())
-    settled_at: datetime | None = Field(sa_column=_time(null=True))
+    id: str = Field(sa_column=identifier(key=True))
+    task_id: str = Field(sa_column=identifier())
+    sandbox_id: str = Field(sa_column=identifier())
+    input_tokens: int = Field(sa_column=big_integer())
+    output_tokens: int = Field(sa_column=big_integer())
+    micros: int = Field(sa_column=big_integer())
+    price_input: int = Field(sa_column=big_integer())
+    price_output: int = Field(sa_column=big_integer())
+    price_cached: int = Field(sa_column=big_integer())
+    until: datetime = Field(sa_column=moment())
+    settled_at: datetime | None = Field(sa_column=moment(null=True))
 
 
 _TABLES = SQLModel.metadata.tables
 TENANTS, KEYS = _TABLES["tenants"], _TABLES["api_keys"]
 TASKS, ATTEMPTS, LABELS = _TABLES["tasks"], _TABLES["attempts"], _TABLES["task_labels"]
-NEEDS = _TABLES["task_needs"]
+NEEDS, QUESTIONS = _TABLES["task_needs"], _TABLES["questions"]
 SANDBOXES, CHECKPOINTS = _TABLES["sandboxes"], _TABLES["checkpoints"]
 EVENTS, LOG_STREAMS, LOG_CHUNKS = _TABLES["events"], _TABLES["log_streams"], _TABLES["log_chunks"]
 ARTIFACTS, SHARES, IDEMPOTENCY = (

@@ -78,6 +78,7 @@ def to_task(row: RowMapping) -> Task:
         started_at=aware(row["started_at"]),
         finished_at=aware(row["finished_at"]),
         deleted_at=aware(row["deleted_at"]),
+        asked=row["asked"],
         seq=row["seq"],
     )
 

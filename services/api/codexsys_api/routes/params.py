@@ -11,6 +11,7 @@ from codexsys_api.bodies import (
     CreateKey,
     CreateShare,
     CreateTask,
+    GiveAnswer,
     RetryTask,
 )
 from codexsys_core.errors import NotFound
@@ -19,6 +20,7 @@ _ID = re.compile(r"[a-z]{2,8}_[0-9a-z]{26}")
 BODIES: tuple[type[BaseModel], ...] = (
     CreateTask,
     RetryTask,
+    GiveAnswer,
     CreateShare,
     CreateKey,
     CreateEnvironment,

@@ -1,7 +1,7 @@
 """Tasks: make, list, show, cancel, retry, attempts."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated
@@ -29,6 +29,7 @@ from codexsys_api.submit import Submitter, Upload, received
 from codexsys_core.errors import FieldError, Invalid
 from codexsys_core.moves import TaskStatus
 from codexsys_core.principal import Principal
+from codexsys_core.question import Question
 from codexsys_core.retention import Kept, remove
 from codexsys_core.task import Task, TaskQuery
 from codexsys_wiring.platform import Platform
@@ -101,7 +102,13 @@ async def shown(task: Task, platform: Platform, base: str) -> TaskBody:
     """Return a task's body, with its place in the queue."""
     waits = task.status is TaskStatus.QUEUED
     position = await platform.tasks.queue_position(task) if waits else None
-    return task_body(task, base_url=base, queue_position=position)
+    asked = (await asked_by([task], platform)).get(task.id, [])
+    return task_body(task, base_url=base, queue_position=position, questions=asked)
+
+
+async def asked_by(tasks: Sequence[Task], platform: Platform) -> dict[str, list[Question]]:
+    """Return the questions of those tasks that have some."""
+    return await platform.questions.of_tasks([task.id for task in tasks if task.asked])
 
 
 @router.get("", operation_id="listTasks", response_model=TaskList)
@@ -138,7 +145,8 @@ async def page(
     tasks = await platform.tasks.find(query.model_copy(update={"limit": query.limit + 1}))
     kept = tasks[: query.limit]
     more = cursor_after(kept[-1].id) if len(tasks) > query.limit else None
-    return [task_body(task, base_url=base) for task in kept], more
+    asked = await asked_by(kept, platform)
+    return [task_body(task, base_url=base, questions=asked.get(task.id, [])) for task in kept], more
 
 
 def query_of(
@@ -238,7 +246,11 @@ async def delete(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
 @router.post("/{task_id}/cancel", operation_id="cancelTask", response_model=TaskBody)
 async def cancel(task_id: TaskId, caller: Caller, platform: Opened, base: Address) -> Response:
     """Cancel a task, in whatever state it is; one that is over stays as it is."""
-    task = await cancelled(task_id, caller, platform)
+    return await respond(await cancelled(task_id, caller, platform), platform, base)
+
+
+async def respond(task: Task, platform: Platform, base: str) -> Response:
+    """Answer with a task as it is now."""
     return _json(_text(await shown(task, platform, base)))
 
 

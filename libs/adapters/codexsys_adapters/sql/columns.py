@@ -1,0 +1,47 @@
+"""The kinds of columns, each the same on both dialects."""
+
+from typing import Any
+
+from sqlalchemy import CHAR, BigInteger, Column, DateTime, Integer, String, Text
+from sqlalchemy.dialects import mysql
+
+
+def identifier(*, key: bool = False, null: bool = False, index: bool = False) -> Any:
+    """Return a column for an id."""
+    kind = CHAR(32).with_variant(
+        mysql.CHAR(32, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
+    )
+    return Column(kind, primary_key=key, nullable=null, index=index)
+
+
+def ascii_words(length: int, *, null: bool = False, key: bool = False) -> Any:
+    """Return a column for a word of the platform's own."""
+    kind = String(length).with_variant(
+        mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
+    )
+    return Column(kind, primary_key=key, nullable=null)
+
+
+def words(length: int, *, null: bool = False) -> Any:
+    """Return a column for a short text of a user."""
+    return Column(String(length), nullable=null)
+
+
+def long_text(*, null: bool = False) -> Any:
+    """Return a column for a text of any length."""
+    return Column(Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"), nullable=null)
+
+
+def moment(*, null: bool = False) -> Any:
+    """Return a column for a time in UTC."""
+    return Column(DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb"), nullable=null)
+
+
+def integer(*, null: bool = False) -> Any:
+    """Return a column for a small number."""
+    return Column(Integer(), nullable=null)
+
+
+def big_integer(*, null: bool = False) -> Any:
+    """Return a column for a number that grows."""
+    return Column(BigInteger(), nullable=null)

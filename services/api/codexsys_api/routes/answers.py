@@ -1,0 +1,32 @@
+"""Answers to what a task's agent has asked."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from codexsys_api.auth import Caller
+from codexsys_api.bodies import GiveAnswer, read_json
+from codexsys_api.context import Address, Opened
+from codexsys_api.routes.params import TaskId, takes
+from codexsys_api.routes.tasks import respond
+from codexsys_api.serialize import TaskBody
+
+router = APIRouter(prefix="/api/v1/tasks/{task_id}/answers", tags=["tasks"])
+
+
+@router.post(
+    "",
+    operation_id="answerQuestion",
+    response_model=TaskBody,
+    openapi_extra=takes(GiveAnswer),
+)
+async def answer(
+    request: Request, task_id: TaskId, caller: Caller, platform: Opened, base: Address
+) -> Response:
+    """Answer an open question; a suspended task goes on once none is open."""
+    body = await read_json(request, GiveAnswer)
+    await platform.questions.answer(
+        task_id, body.question, body.answer, tenant_id=caller.tenant_id, key_id=caller.key_id
+    )
+    await platform.hints.tell(f"task:{task_id}")
+    task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
+    return await respond(task, platform, base)
