@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 E2E = ROOT / "tests" / "e2e"
 
 R = EndReason
-LATER_REASONS = {}
+LATER_REASONS: dict[R, str] = {}
 REASONS: dict[str, set[EndReason]] = {
     "test_end_reasons.py::test_verdict": {R.FINISHED, R.CHECKS_FAILED, R.CHECKS_TAMPERED},
     "test_end_reasons.py::test_cancel_while_running": {R.CANCELLED},
