@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from tests.e2e.conftest import SETTINGS
 from tests.support import secret_search
 from tests.support.distributed import Fleet, eventually, required
+from tests.support.left_behind import nothing_left
 from tests.support.model_server import ModelServer
 from tests.support.users import User, user, zipped
 
@@ -141,6 +142,9 @@ async def search(
         log = await ada.log(task_id, "agent")
         kept = await everything_kept(ada, task_id)
         await eve.client.post(f"/api/v1/tasks/{other}/cancel")
+        await eve.finished(other, seconds=60)
+        for gone in (other, task_id):
+            await nothing_left(fleet, gone)
     assert task["end_reason"]["code"] in ("finished", "no_change"), (task, log)
     found = set(re.findall(r"^FOUND (.*)$", log, re.M))
     assert {"own file in a file of the workspace", "own variable in environ"} <= found

@@ -90,7 +90,7 @@ class SandboxLimits(BaseModel):
     disk_mb: int = 10_240
     inodes: int = 1_000_000
     pids: int = 512
-    output_bytes: int = 64 * 1024 * 1024
+    output_bytes: int = 16 * 1024 * 1024
     """Per phase; more ends the phase with `output_limit`."""
 
 
