@@ -8,7 +8,7 @@ import os
 import shlex
 import subprocess
 import tarfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -620,19 +620,25 @@ class TestLocal:
         for name in (sandbox, another.id):
             assert (await run(backend, name, bash("agent", "true"))).exit_code == 0
 
-    async def test_nothing_is_left(
+    async def test_nothing_is_left_of_a_dozen_that_were_killed(
         self, backend: SandboxBackend, base: Path, tmp_path: Path
     ) -> None:
-        spec = spec_of()
-        await backend.create(spec, base)
-        await backend.start(spec.id, bash("agent", "echo here; sleep 300"))
-        await heard(backend, spec.id, "agent", b"here\n")
-        supervisor = int((tmp_path / "sandboxes" / spec.id / "lock").read_text())
+        mark = f"mark-{tmp_path.name}"
+
+        async def one() -> str:
+            spec = spec_of()
+            await backend.create(spec, base)
+            await backend.start(spec.id, bash("agent", f"echo here; exec -a {mark} sleep 300"))
+            await heard(backend, spec.id, "agent", b"here\n")
+            return spec.id
+
+        made = await asyncio.gather(*(one() for _ in range(12)))
         assert str(tmp_path) not in host_mounts()
-        os.kill(supervisor, 9)
-        await backend.destroy(spec.id)
-        async with asyncio.timeout(10):
-            while left_of(tmp_path, spec.id):  # noqa: ASYNC110 - the kernel tells nobody
+        for name in made:
+            os.kill(int((tmp_path / "sandboxes" / name / "lock").read_text()), 9)
+        await asyncio.gather(*(backend.destroy(name) for name in made))
+        async with asyncio.timeout(20):
+            while left_of(tmp_path, mark, made):  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(0.01)
 
     async def test_a_sandbox_ends_with_its_folder(
@@ -660,10 +666,10 @@ def host_mounts() -> str:
     return Path("/proc/self/mountinfo").read_text()
 
 
-def left_of(folder: Path, sandbox: str) -> list[str]:
-    """Return what the host still has of a sandbox: control groups, loop devices, processes."""
-    left = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{sandbox}")]
+def left_of(folder: Path, mark: str, sandboxes: Sequence[str]) -> list[str]:
+    """Return what the host still has of some sandboxes: groups, loop devices, processes."""
+    left = [str(p) for name in sandboxes for p in Path("/sys/fs/cgroup").glob(f"*/*/{name}")]
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):  # it was let go just now
             left += [path.read_text()] if str(folder) in path.read_text() else []
-    return left + [str(path) for path in host_processes(sandbox)]
+    return left + [str(path) for path in host_processes(mark)]
