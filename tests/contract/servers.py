@@ -13,6 +13,7 @@ S3_KEY = "CODEXSYS_TEST_S3_KEY"
 S3_SECRET = "CODEXSYS_TEST_S3_SECRET"
 DOCKER = "CODEXSYS_TEST_DOCKER_HOST"
 IMAGE = "CODEXSYS_TEST_IMAGE"
+SMALL_IMAGE = "CODEXSYS_TEST_SMALL_IMAGE"
 
 
 def adapters(embedded: str, real: str, *variables: str) -> Sequence[str]:

@@ -10,6 +10,7 @@ docker_install() {
   ((EUID == 0)) || die "docker needs root"
   apt_need docker.io containerd runc iproute2 iptables
   image_install
+  small_install
 }
 
 docker_fresh() { :; } # only a daemon can remove what a daemon keeps: see docker_up
@@ -24,11 +25,11 @@ docker_sweep() {
   docker_here network prune --force
 }
 
-docker_empty() { # everything but the base image, which is slow to load
-  local base
-  base=$(docker_here inspect --format '{{.Id}}' "$IMAGE")
+docker_empty() { # everything but our images, which are slow to load
+  local ours
+  ours=$(docker_here inspect --format '{{.Id}}' "$IMAGE" "$SMALL")
   docker_sweep
-  docker_here images --no-trunc --quiet | sort -u | awk -v base="$base" '$0 != base' | docker_each rmi --force
+  docker_here images --no-trunc --quiet | sort -u | { grep -vxF "$ours" || true; } | docker_each rmi --force
 }
 
 docker_up() {
@@ -44,11 +45,14 @@ docker_up() {
       --default-address-pool "base=$DOCKER_POOL,size=24"
     await docker.daemon 60 docker_here version
   }
-  docker_here image inspect "$IMAGE" &>/dev/null || docker_image
+  docker_image "$IMAGE" "$IMAGE_FILE"
+  docker_image "$SMALL" "$SMALL_FILE"
   [[ $KEEP ]] || docker_empty >"$LOG/docker-sweep.log"
 }
 
-docker_image() { logged docker-image docker_here load --input "$IMAGE_FILE"; }
+docker_image() { # IMAGE FILE: load it unless it is there
+  docker_here image inspect "$1" &>/dev/null || logged docker-image docker_here load --input "$2"
+}
 
 docker_down() {
   [[ -e $RUN/docker.daemon.pid || -e $RUN/docker.containerd.pid ]] || return 0
@@ -65,4 +69,5 @@ docker_env() {
   echo "CODEXSYS_TEST_DOCKER_HOST=unix://$DOCKER_SOCKET"
   echo "CODEXSYS_TEST_DOCKER_GATEWAY=${DOCKER_ADDRESS%/*}"
   echo "CODEXSYS_TEST_IMAGE=$IMAGE"
+  echo "CODEXSYS_TEST_SMALL_IMAGE=$SMALL"
 }

@@ -29,6 +29,7 @@ from codexsys_adapters.docker.engine import (
 )
 from codexsys_adapters.docker.folder import Folder, names
 from codexsys_adapters.docker.follow import Follower
+from codexsys_adapters.docker.inside.init import STOP
 from codexsys_adapters.docker.network import Network, NoNetwork
 from codexsys_adapters.docker.parts import Sandbox
 from codexsys_adapters.walls.owner import owner
@@ -187,7 +188,7 @@ class DockerBackend:
                     if kill:
                         folder.note_kill(label_of(container, "phase"))
                     with unless(NOT_FOUND, CONFLICT):  # it has just ended
-                        await container.kill(signal="SIGKILL" if kill else "SIGTERM")
+                        await container.kill(signal="SIGKILL" if kill else STOP.name)
 
     async def list(self) -> list[str]:
         """Return the ids of all sandboxes that have a container or a folder here."""

@@ -25,6 +25,8 @@ AGENT = f"{AT}/agent"
 PLATFORM = f"{AT}/platform"
 TOOLS = f"{AT}/tools"
 """Stands last on the path of what runs inside: an image's own git and bash come first."""
+FOR_LOADERS = ("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GLIBC_TUNABLES")
+"""Variables of an image that are meant for its own C library, and would break another."""
 _RUN_PLATFORM = f"import sys,runpy; sys.path.insert(0,{PLATFORM!r}); sys.argv=sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 _PROGRAMS = {"git": "/usr/bin/git", "bash": "/bin/bash", "nft": "/usr/sbin/nft"}
 _ON_PATH = ("git", "bash")
@@ -110,7 +112,7 @@ _cache = shutil.ignore_patterns("__pycache__")
 
 def _write_wrapper(path: Path) -> None:
     command = " ".join([*_LOADER, f"{AT}/libexec/{path.name}"])
-    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    path.write_text(f'#!/bin/sh\nunset {" ".join(FOR_LOADERS)}\nexec {command} "$@"\n')
     path.chmod(0o755)
 
 

@@ -104,7 +104,7 @@ def plan(setup: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
     """Return what the first process of a phase is told."""
     return {
         "argv": _command(list(told["argv"])),
-        "env": _environment(setup, told["env"]),
+        "env": _for_loader(told["argv"][0], _environment(setup, told["env"])),
         "cwd": "/app/code",
         "seconds": told["seconds"],
         "ends_at": setup["ends_at"],
@@ -297,6 +297,13 @@ def _environment(setup: dict[str, Any], own: dict[str, str]) -> dict[str, str]:
         **wheels,
         **own,
     }
+
+
+def _for_loader(program: str, env: dict[str, str]) -> dict[str, str]:
+    """Leave out what an image tells its own loader, where the bundle's is to start a program."""
+    if program != "codexsys-python":
+        return env
+    return {name: value for name, value in env.items() if name not in bundle.FOR_LOADERS}
 
 
 def _command(argv: list[str]) -> list[str]:

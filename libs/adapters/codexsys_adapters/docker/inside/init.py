@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 LIFELINE = "\0codexsys-door"
+STOP = signal.SIGUSR1
+"""Asks the program to stop. SIGTERM is the engine's own way of ending a container."""
+_ORDERS = {STOP, signal.SIGTERM}
 _GRACE_SECONDS = 5.0
 _FLUSH_SECONDS = 5.0
 _REAP_SECONDS = 5.0
@@ -47,7 +50,6 @@ class Init:
         self._told = bytearray()
         self._tail = b""
         self._errors = b""
-        self._stop_asked = False
         self._reason: str | None = None
         self._detail = ""
         self._status: int | None = None
@@ -60,7 +62,7 @@ class Init:
         os.set_blocking(1, False)
         before = _counts()
         with contextlib.ExitStack() as stack:
-            wake = _wakened(stack, self._on_term)
+            wake = _wakened(stack)
             if self._plan["door"] and not self._hold_lifeline(stack):
                 self._end({"reason": "sandbox_failed", "detail": "the door does not answer"})
                 return
@@ -73,9 +75,6 @@ class Init:
             _kill_all()
             self._drain(pipes)
         self._end(self._judge(before))
-
-    def _on_term(self, *_: object) -> None:
-        self._stop_asked = True
 
     def _hold_lifeline(self, stack: contextlib.ExitStack) -> bool:
         """Connect to the door; it says on this connection when the sandbox has to end."""
@@ -129,8 +128,9 @@ class Init:
             os.umask(0o022)
             _bound(resource.RLIMIT_CORE, 0)
             _bound(resource.RLIMIT_NOFILE, _OPEN_FILES)
-            for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):
+            for number in (signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ORDERS)
             os.read(gate, 1)
             os.execvpe(argv[0], argv, env)  # noqa: S606 - that is what it is for
         except OSError as error:
@@ -169,14 +169,23 @@ class Init:
         if self._lifeline and self._lifeline.recv(1):
             self._reason = "signalled"
         else:
-            self._reason, self._detail = "sandbox_failed", "the door is gone"
+            self._reason, self._detail = "sandbox_lost", "the door is gone"
         self._lifeline = None
+
+    def _obey(self) -> None:
+        """Do what is asked from outside; whoever asks from inside has a number here."""
+        while asked := signal.sigtimedwait(_ORDERS, 0):
+            if asked.si_pid != 0:
+                continue
+            if asked.si_signo == STOP:
+                self._signal(signal.SIGTERM)
+            else:
+                self._reason = self._reason or "sandbox_lost"
+                self._detail = "the container was stopped, though not by us"
 
     def _enforce(self) -> None:
         """Stop the program, or kill it, where something says so."""
-        if self._stop_asked:
-            self._stop_asked = False
-            self._signal(signal.SIGTERM)
+        self._obey()
         if time.monotonic() >= self._deadline and self._reason is None:
             self._reason, self._deadline = "deadline", time.monotonic() + _GRACE_SECONDS
             self._signal(signal.SIGTERM)
@@ -292,12 +301,12 @@ def _field(path: Path, key: str) -> int:
     return 0
 
 
-def _wakened(stack: contextlib.ExitStack, on_term: Any) -> int:
-    """Return a pipe on which signals show."""
+def _wakened(stack: contextlib.ExitStack) -> int:
+    """Return a pipe on which the end of a process shows; keep orders until we look."""
     wake, woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     stack.callback(os.close, wake)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-    signal.signal(signal.SIGTERM, on_term)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ORDERS)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     return wake
 
