@@ -3,7 +3,14 @@
 # BASE is a Debian 12 or a relative of it; package mirrors are the base's.
 ARG BASE=debian:12-slim
 
-FROM ${BASE} AS tools
+FROM ${BASE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="codexsys agent" \
+      org.opencontainers.image.description="Python, Node, Go, Rust, git and build tools for sandboxes" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 USER 0:0
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
@@ -12,19 +19,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /usr/share/doc /usr/share/man /usr/share/locale \
  && find / -xdev -perm /6000 -type f -exec chmod a-s {} + \
  && { getent passwd 10001 > /dev/null || useradd --uid 10001 --create-home --shell /bin/bash sandbox; }
-
-FROM scratch
-ARG VERSION=0.1.0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="codexsys agent" \
-      org.opencontainers.image.description="Python, Node, Go, Rust, git and build tools for sandboxes" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
-COPY --from=tools / /
-ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    LANG=C.UTF-8 \
-    GOFLAGS=-modcacherw
+ENV LANG=C.UTF-8 GOFLAGS=-modcacherw
 USER 10001:10001
 WORKDIR /app/code
 HEALTHCHECK --interval=30s --timeout=10s CMD ["git", "--version"]

@@ -95,7 +95,7 @@ class TestBuilt:
             docker("rm", "--force", name)
 
     def test_the_agents_image_has_tools_and_nothing_of_ours(self, agent: str) -> None:
-        script = "for tool; do command -v $tool || exit 1; done; find / -xdev -perm /6000 -type f; python3 -c 'import aiokafka'"
+        script = "for tool; do command -v $tool || exit 1; done; find / -xdev -perm /6000 -type f 2>/dev/null; python3 -c 'import aiokafka'"
         said = docker("run", "--rm", agent, "bash", "-c", script, "x", *TOOLS, check=False)
         lines = said.splitlines()
         assert [line.rpartition("/")[2] for line in lines[: len(TOOLS)]] == list(TOOLS), said
