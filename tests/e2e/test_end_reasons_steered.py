@@ -64,6 +64,7 @@ CASES: list[tuple[EndReason, dict[str, object], dict[str, Any]]] = [
     (EndReason.IMAGE_NOT_FOUND, {}, {"image": "refused/image_not_found"}),
     (EndReason.IMAGE_NOT_ALLOWED, {}, {"image": "refused/image_not_allowed"}),
     (EndReason.IMAGE_UNUSABLE, {}, {"image": "refused/image_unusable"}),
+    (EndReason.SERVICES_NOT_SUPPORTED, {}, {"image": "refused/services_not_supported"}),
     (EndReason.INTERNAL, {"AGENT_BUG": 1}, {}),
     (EndReason.PATCH_REFUSED, {"PATCH": MODULES}, {}),
     (EndReason.PATCH_REFUSED, {"PATCH": "no patch at all"}, {}),
@@ -131,6 +132,14 @@ async def test_a_source_that_is_too_large_or_no_repository(place: Place, tmp_pat
     assert ends == list(wanted.values())
     assert reason(modules) is EndReason.SOURCE_REFUSED
     assert list((place.folder / "mirrors").glob("*.git/objects/pack/tmp_*")) == []
+
+
+async def test_a_secret_that_another_key_sealed(place: Place) -> None:
+    other = steered(PATCH=PATCH).model_copy(update={"setup_variables": {"TOKEN": "hunter2-word"}})
+    task = await place.ended(await place.zip_source(FILES), environment=other)
+    assert reason(task) is EndReason.SECRET_UNREADABLE
+    assert task.end is not None
+    assert "hunter2-word" not in task.end.detail
 
 
 async def test_a_zip_that_went_bad_in_the_store(place: Place) -> None:
