@@ -186,6 +186,23 @@ class TestImages:
         assert await backend.list() == [spec.id]
 
 
+class TestLabels:
+    async def test_a_folder_that_a_label_names_is_not_removed(
+        self, make: Callable[..., DockerBackend], engine: Any, tmp_path: Path
+    ) -> None:
+        sandbox = TimeOrderedIds().new("sbx")
+        for victim in (tmp_path / "victim", tmp_path / sandbox):
+            (victim / "phases").mkdir(parents=True)
+            (victim / "spec.json").write_text('{"platform": "another"}')
+            labels = {"sandbox": sandbox, "folder": str(victim)}
+            given = [f"--label=codexsys.dev/{name}={value}" for name, value in labels.items()]
+            engine("create", *given, must_have(SMALL_IMAGE))
+            await make().destroy(sandbox)
+            assert (victim / "spec.json").exists()
+            with pytest.raises(SandboxError):
+                await make().wait(sandbox, "agent")
+
+
 class TestWeather:
     @pytest.mark.parametrize("flood", ["yes", "cat /dev/zero", "while :; do echo; done"])
     async def test_endless_output(self, backend: DockerBackend, base: Path, flood: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aiodocker import Docker
+from aiodocker.containers import DockerContainer
 from aiodocker.exceptions import DockerError
 
 from codexsys_adapters.disks.layers import Layers
@@ -200,26 +201,40 @@ class DockerBackend:
 
     async def destroy(self, sandbox_id: str) -> None:
         """Kill and remove the sandbox's containers, then what they stood on."""
-        folders = {self._root / sandbox_id}
+        folders = [Folder(self._root / sandbox_id)]
         async with self._engine.session() as docker:
             found = await containers_of(docker, sandbox=sandbox_id)
-            folders |= {Path(place) for each in found if (place := label_of(each, "folder"))}
+            folders += self._named_by(found, sandbox_id)
             await asyncio.gather(*(remove(each) for each in found))
         for key in [key for key in self._followers if key[0] == sandbox_id]:
             await self._followers.pop(key).close()
         for folder in folders:
-            await asyncio.to_thread(Folder(folder).remove)
+            await asyncio.to_thread(folder.remove)
 
     async def _found(self, sandbox_id: str) -> Folder:
         """Return the sandbox's folder: ours, or the one that its containers name."""
         folder = Folder(self._root / sandbox_id)
         if folder.exists():
             return folder
-        for each in await self._engine.containers(sandbox=sandbox_id):
-            other = Folder(Path(label_of(each, "folder") or self._root / sandbox_id))
-            if other.exists():
-                return other
+        found = await self._engine.containers(sandbox=sandbox_id)
+        for other in self._named_by(found, sandbox_id):
+            return other
         raise SandboxError(f"sandbox {sandbox_id} is not here", code="sandbox_lost")
+
+    def _named_by(self, found: Sequence[DockerContainer], sandbox_id: str) -> Sequence[Folder]:
+        """Return other workers' folders that containers name, each proven to be that sandbox's.
+
+        An image has labels, too, and its containers inherit them: a label alone proves nothing.
+        """
+        places = {Path(label_of(each, "folder")) for each in found}
+        named = [Folder(place) for place in places if place.is_absolute()]
+        return [
+            folder
+            for folder in named
+            if folder.path.name == sandbox_id
+            and folder.exists()
+            and folder.setup.get("platform") == self._platform
+        ]
 
     def _follow(self, folder: Folder, phase: str) -> Follower:
         key = (folder.path.name, phase)

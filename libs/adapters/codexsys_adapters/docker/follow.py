@@ -68,7 +68,10 @@ class Follower:
         return os.pread(self._spool, limit, offset)
 
     async def _run(self) -> None:
-        end = await self._outcome()
+        try:
+            end = await self._outcome()
+        except (ValueError, OSError) as error:  # no log of ours, or no room for it here
+            end = _lost(f"the container's log cannot be read: {error}")
         self.end = self._judged(end)
         await asyncio.to_thread(self._folder.note_end, self._phase, self.end)
         self.started.set()

@@ -19,7 +19,7 @@ _RUN_AGENT = (
 )
 _OWN_PROCESSES = 2  # the first process, and a moment's second
 _OWN_MEMORY = 16 << 20
-_SMALL_MEMORY = 192 << 20
+_SMALL_MEMORY = 320 << 20  # the door holds large requests
 _OUTPUT_KB = 1024
 _A_YEAR = 365 * 86_400.0
 _PLACES_OF_SERVICES = ("/run", "/var/run", "/var/log", "/var/tmp")  # noqa: S108 - inside

@@ -31,6 +31,7 @@ _REAP_SECONDS = 5.0
 _LIFELINE_SECONDS = 20.0
 _TICK_MILLISECONDS = 250
 _BUSY_SECONDS = 0.02
+_HELD_SECONDS = 0.03
 _CHUNK = 12_000  # a line of 16,000 letters; the engine cuts at 16,384
 _MOST_HELD = 1 << 20
 _ERROR_BYTES = 4096
@@ -48,6 +49,8 @@ class Init:
         self._plan = plan
         self._left: int = plan["cap"]
         self._told = bytearray()
+        self._held = bytearray()
+        self._held_since = 0.0
         self._tail = b""
         self._errors = b""
         self._reason: str | None = None
@@ -146,11 +149,12 @@ class Init:
         if self._lifeline:
             poll.register(self._lifeline, select.POLLIN)
         while not self._reap():
+            self._hand_on()
             if self._flush() >= _MOST_HELD:  # the engine is slow: let the program wait for it
                 select.select([], [1], [], _BUSY_SECONDS)
                 ready = set()
             else:
-                wait = _BUSY_SECONDS * 1000 if self._told else _TICK_MILLISECONDS
+                wait = _BUSY_SECONDS * 1000 if self._told or self._held else _TICK_MILLISECONDS
                 ready = {number for number, _ in poll.poll(wait)}
             if wake in ready:
                 os.read(wake, 64)
@@ -221,16 +225,26 @@ class Init:
         if self._plan["output"] == "none":
             return
         self._left -= len(kept)
-        for start in range(0, len(kept), _CHUNK):
-            self._tell(b"o", base64.b64encode(kept[start : start + _CHUNK]))
+        if kept and not self._held:
+            self._held_since = time.monotonic()
+        self._held += kept
         if len(kept) < len(data):
             self._reason = self._reason or "output_limit"
+
+    def _hand_on(self, *, everything: bool = False) -> None:
+        """Make lines of what is held: whole ones at once, the rest soon; each costs the engine."""
+        if time.monotonic() - self._held_since >= _HELD_SECONDS:
+            everything = True
+        while len(self._held) >= _CHUNK or (self._held and everything):
+            self._tell(b"o", base64.b64encode(self._held[:_CHUNK]))
+            del self._held[:_CHUNK]
 
     def _drain(self, pipes: dict[int, bool]) -> None:
         """Take what is left, once nothing can write any more."""
         for pipe, counts in pipes.items():
             while self._read(pipe, counts=counts):
-                self._flush()
+                pass
+        self._hand_on(everything=True)
 
     def _tell(self, kind: bytes, text: bytes) -> None:
         self._told += kind + text + b"\n"
