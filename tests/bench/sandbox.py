@@ -36,6 +36,16 @@ git checkout -q work
 """
 
 
+_WORK = "sum(i * i for i in range(4_000_000))"
+_HOG = """
+f() { f & f & wait; }
+(while :; do head -c 1G /dev/zero > /app/home/x; done) &
+(while :; do head -c 1G /dev/zero | tail -c 4G; done) &
+f 2> /dev/null &
+while :; do head -c 1M /dev/zero; sleep 0.02; done
+"""
+
+
 class Figure(BaseModel):
     """One thing that was measured, and what it must be."""
 
@@ -128,6 +138,29 @@ class Ground:
         argv = ("codexsys-python", "-m", "codexsys_agent")
         await self._heard(spec.id, PhaseSpec(name="a", argv=argv, network="door", seconds=30))
 
+    async def alone(self) -> float:
+        """Work for one processor, with nobody beside it."""
+        return await self._work()
+
+    async def beside(self) -> float:
+        """The same beside a sandbox that forks, writes, talks and takes memory without end."""
+        hog = self._spec()
+        await self._backend.create(hog, self._empty())
+        argv = ("bash", "-c", _HOG)
+        await self._heard(hog.id, PhaseSpec(name="hog", argv=argv, seconds=60))
+        return await self._work()
+
+    async def _work(self) -> float:
+        """Return the milliseconds of the work's phase alone."""
+        spec = self._spec()
+        await self._backend.create(spec, self._empty())
+        started = time.perf_counter()
+        await self._backend.start(
+            spec.id, PhaseSpec(name="work", argv=("python3", "-c", _WORK), seconds=60)
+        )
+        await self._backend.wait(spec.id, "work")
+        return (time.perf_counter() - started) * 1000
+
     async def warm(self) -> None:
         """A workspace of the repository, which has not changed: the remote is asked."""
         base = self._new("warm")
@@ -202,13 +235,15 @@ async def measure_sandboxes(rounds: int) -> SandboxFigures:
     with place() as (folder, url):
         ground = Ground(folder, url)
         await ground.prepare()
-        whats = [
+        whats: list[Callable[[], Awaitable[float | None]]] = [
             ground.first_byte,
             ground.hello,
             ground.warm,
             ground.laid,
             ground.cold,
             ground.clone,
+            ground.alone,
+            ground.beside,
         ]
         whats += [ground.docker] if os.environ.get(DOCKER_HOST) else []
         times: dict[str, list[float]] = {what.__name__: [] for what in whats}
@@ -248,13 +283,15 @@ def figures(times: dict[str, list[float]]) -> list[Figure]:
         figure("workspace, warm, remote asked", "warm", depth_1, clone, 0.05),
         figure("workspace, warm, base at hand", "laid", depth_1, clone, 0.05),
         figure("workspace, cold", "cold", depth_1, clone, 1.2),
+        figure("work beside a hostile neighbour", "beside", "alone", times["alone"], 1.2),
     ]
 
 
-async def timed(what: Callable[[], Awaitable[None]]) -> float:
+async def timed(what: Callable[[], Awaitable[float | None]]) -> float:
+    """Return what it says that it took, else what it took."""
     started = time.perf_counter()
-    await what()
-    return (time.perf_counter() - started) * 1000
+    own = await what()
+    return (time.perf_counter() - started) * 1000 if own is None else own
 
 
 async def run(*argv: str) -> None:

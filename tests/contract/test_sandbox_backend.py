@@ -145,7 +145,7 @@ async def sandbox(backend: SandboxBackend, base: Path) -> str:
 
 async def run(backend: SandboxBackend, sandbox: str, phase: PhaseSpec) -> PhaseEnd:
     await backend.start(sandbox, phase)
-    return await asyncio.wait_for(backend.wait(sandbox, phase.name), 60)
+    return await asyncio.wait_for(backend.wait(sandbox, phase.name), 200)
 
 
 async def said(backend: SandboxBackend, sandbox: str, phase: str) -> bytes:

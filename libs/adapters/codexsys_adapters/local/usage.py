@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -12,6 +13,7 @@ from codexsys_adapters.disks.image import FOLDERS, Disk
 
 _FULL_BYTES = 1 << 20  # less is left when a program's write has failed
 _EVERY_SECONDS = 1.0
+_TIMES_COUNTING = 3  # a large tree is counted more seldom, or counting is all that happens
 
 
 class Usage(Protocol):
@@ -113,9 +115,12 @@ class FolderUsage:
         return self._outgrown
 
     def _look(self) -> None:
-        while not self._outgrown and not self._done.wait(_EVERY_SECONDS):
+        pause = _EVERY_SECONDS
+        while not self._outgrown and not self._done.wait(pause):
+            began = time.monotonic()
             with contextlib.suppress(OSError):  # the tree changed under the count, or we are ended
                 self._count()
+            pause = max(_EVERY_SECONDS, _TIMES_COUNTING * (time.monotonic() - began))
 
     def _count(self, *, spare: int = 0) -> None:
         try:
