@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,8 @@ from tests.support.distributed import free_port
 from tests.support.fault_proxy import FaultProxy
 
 STACK = Path(__file__).parents[1] / "stack" / "stack"
-NAMES = ("mysql", "redis", "kafka", "minio")
+PORTS = {"mysql": 306, "redis": 379, "kafka": 92, "minio": 900}
+NAMES = tuple(PORTS)
 _OFFSETS = (306, 379, 92, 93, 900, 901)
 _BASES = range(20_000, 31_000, 1_000)
 
@@ -27,7 +29,8 @@ class OwnServers:
     `direct` holds their addresses as `tests/stack` names them; `proxies` what services go through.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = NAMES) -> None:
+        self._names = names
         self._folder = Path(tempfile.mkdtemp(prefix="codexsys-chaos-"))
         self._base = next(base for base in _BASES if _free(base))
         self._kafka_proxy = free_port()
@@ -40,13 +43,12 @@ class OwnServers:
         (shared / "lib").mkdir(parents=True, exist_ok=True)
         (self._folder / "lib").symlink_to(shared / "lib")
         try:
-            await self._run("up", *NAMES)
-            lines = (await self._run("env", *NAMES)).splitlines()
+            await self._run("up", *self._names)
+            lines = (await self._run("env", *self._names)).splitlines()
             self.direct = dict(line.removeprefix("export ").split("=", 1) for line in lines)
-            ports = {"mysql": 306, "redis": 379, "kafka": 92, "minio": 900}
-            for name, offset in ports.items():
+            for name in self._names:
                 at = self._kafka_proxy if name == "kafka" else 0
-                proxy = FaultProxy("127.0.0.1", self._base + offset, at=at)
+                proxy = FaultProxy("127.0.0.1", self._base + PORTS[name], at=at)
                 self.proxies[name] = await self._stack.enter_async_context(proxy)
         except BaseException:
             await self._end()
@@ -97,12 +99,12 @@ class OwnServers:
         return int((self._folder / "run" / f"{name}.pid").read_text().split()[0])
 
     async def _end(self) -> None:
-        for name in NAMES:
+        for name in self._names:
             try:
                 self.thaw(name)
             except (ProcessLookupError, FileNotFoundError):
                 continue
-        await self._run("down", *NAMES)
+        await self._run("down", *self._names)
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def _run(self, *arguments: str) -> str:

@@ -188,7 +188,7 @@ class Fleet:
     async def start(self, service: str, number: int, **settings: str) -> Running:
         """Start one service and wait until all of its parts answer."""
         running = self.again(f"{service}-{number}", **settings)
-        await self._wait_ready(running)
+        await self.until_ready(running)
         return running
 
     def again(self, name: str, **settings: str) -> Running:
@@ -220,7 +220,8 @@ class Fleet:
                 start_new_session=True,
             )
 
-    async def _wait_ready(self, running: Running) -> None:
+    async def until_ready(self, running: Running) -> None:
+        """Wait until a service and all of its parts answer."""
         async with httpx2.AsyncClient(trust_env=False, timeout=10) as client:
 
             async def ready() -> bool | None:

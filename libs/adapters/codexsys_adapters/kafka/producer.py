@@ -35,14 +35,12 @@ class Producer:
     async def send(self, topic: str, key: bytes | None, value: bytes, headers: Headers) -> None:
         """Return once all replicas have the record; `Unavailable` when they do not say so."""
         try:
-            # An idempotent batch has no deadline of its own in this driver.
             async with asyncio.timeout(self._answer_seconds):
                 producer = await self._started()
                 sent = await producer.send(topic, value, key=key, headers=headers)
                 await asyncio.shield(sent)
-        except TimeoutError as error:
-            raise _away() from error
         except GONE as error:
+            # One that was given up may go on for ever with what it knew of brokers that are no more.
             await self.close()
             raise _away() from error
 
@@ -68,7 +66,9 @@ class Producer:
             producer = AIOKafkaProducer(
                 bootstrap_servers=self._bootstrap,
                 acks="all",
-                enable_idempotence=True,
+                # Copies are harmless, silence is not: brokers that lost their data give producer ids
+                # out again, take a stranger's records for repeated ones, and confirm them unstored.
+                enable_idempotence=False,
                 linger_ms=0,
                 max_batch_size=65_536,
                 request_timeout_ms=REQUEST_MS,
