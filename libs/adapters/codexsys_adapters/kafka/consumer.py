@@ -16,6 +16,7 @@ BATCH = 500
 POLL_MS = 1_000
 QUIET_SECONDS = 30.0
 """A consumer that hears nothing for so long although there is more is replaced (a known bug)."""
+STOP_SECONDS = 2.0
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Consumer:
                 failures += 1
                 log.warning("kafka is away: %s", type(error).__name__)
             finally:
-                await consumer.stop()
+                await _stop(consumer)
             await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
 
     def _made(self) -> AIOKafkaConsumer:
@@ -74,6 +75,15 @@ class Consumer:
                 log.error("a consumer of %s is silent and is replaced", self._topic)
                 return None
             heard = self._clock.monotonic()
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group; a broker that is away, or one that rebalances, is not waited for."""
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await consumer.stop()
+    except GONE as error:
+        log.warning("a kafka consumer did not stop cleanly: %s", type(error).__name__)
 
 
 async def _commit(consumer: AIOKafkaConsumer) -> None:
