@@ -18,6 +18,12 @@ def sparse(source: Path, target: Path, *, durable: bool = False) -> None:
             os.fsync(made.fileno())
 
 
+def write_through(path: Path) -> None:
+    """Return when a file would survive the loss of power."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def tree(source: Path, target: Path, owner: int) -> None:
     """Copy folders and files that are our own, and make them somebody else's; no links, no modes."""
     target.mkdir(mode=0o755, exist_ok=True)

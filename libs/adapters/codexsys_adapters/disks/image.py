@@ -17,6 +17,7 @@ FOLDERS = ("code", "output", "home")
 _BLOCK = 4096
 _INODE = 256
 _SPARE_BYTES = 4 << 20
+_OWN_INODES = 16  # the file system's and our folders
 _MOST_INODES_PER_GROUP = 8 * _BLOCK
 _GROUP_BYTES = 8 * _BLOCK * _BLOCK
 _SECONDS = 60.0
@@ -183,7 +184,7 @@ def try_here(scratch: Path) -> str:
 
 def _make_image(path: Path, megabytes: int, inodes: int) -> None:
     size = megabytes << 20
-    wanted = min(inodes, -(-size // _GROUP_BYTES) * _MOST_INODES_PER_GROUP)
+    wanted = min(inodes + _OWN_INODES, -(-size // _GROUP_BYTES) * _MOST_INODES_PER_GROUP)
     with path.open("wb") as file:
         os.truncate(file.fileno(), size + wanted * _INODE + _SPARE_BYTES)
     _run([*_MAKE, "-N", str(wanted), "--", str(path)])
@@ -196,6 +197,7 @@ def _blank(folder: Path, megabytes: int, inodes: int) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = folder / f"{secrets.token_hex(8)}.new"
         _make_image(draft, megabytes, inodes)
+        copies.write_through(draft)
         draft.replace(blank)
         by_age = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in by_age[:-_MOST_BLANKS]:

@@ -7,7 +7,6 @@ import ctypes
 import fcntl
 import os
 import socket
-import sys
 import time
 from dataclasses import dataclass
 from typing import NoReturn
@@ -33,8 +32,7 @@ class Within:
             if os.geteuid() != 0:
                 rights.keep_network_rights()
         except OSError as error:
-            sys.stderr.write(f"{error}\n")
-            sys.stderr.flush()
+            os.write(2, f"{error}\n".encode())  # what Python buffers may be locked for ever here
             os._exit(1)
 
 

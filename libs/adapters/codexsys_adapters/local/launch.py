@@ -6,7 +6,6 @@ in a process that others share.
 
 import os
 import resource
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +34,7 @@ class Launch:
         try:
             self._do()
         except OSError as error:
-            sys.stderr.write(f"{error}\n")
-            sys.stderr.flush()
+            os.write(2, f"{error}\n".encode())  # what Python buffers may be locked for ever here
             os._exit(1)
 
     def _do(self) -> None:

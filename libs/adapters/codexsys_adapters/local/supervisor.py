@@ -155,16 +155,27 @@ def main(folder: str, answer: int) -> None:
     try:
         os.chdir(folder)  # so that the socket's path is short however deep the folder lies
         _let_go()
-        if _lock():
-            _keep_it(Path(folder), answer)
-        else:
-            os.write(answer, READY)  # another one keeps it already
-    except BaseException as error:
+        serve = _prepared(Path(folder), answer)
+        if serve:
+            serve()
+    except BaseException:
         traceback.print_exc()
-        with contextlib.suppress(OSError):  # nobody listens any more
-            os.write(answer, str(error).encode()[:4096])
     finally:
         os._exit(0)  # threads may still wait for clients or a gateway; nothing is left to be said
+
+
+def _prepared(folder: Path, answer: int) -> Work | None:
+    """Return what serves, and say that it is ready; None when another one keeps the folder."""
+    said = READY
+    try:
+        return _listening(folder) if _lock() else None
+    except Exception as error:
+        said = (str(error) or type(error).__name__).encode()[:4096]
+        raise
+    finally:
+        with contextlib.suppress(OSError):  # nobody listens any more
+            os.write(answer, said)
+        os.close(answer)
 
 
 def _lock() -> bool:
@@ -178,15 +189,13 @@ def _lock() -> bool:
     return True
 
 
-def _keep_it(folder: Path, answer: int) -> None:
+def _listening(folder: Path) -> Work:
     Path(SOCKET).unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(SOCKET)
-        listener.listen(16)
-        supervisor = Supervisor(folder)
-        os.write(answer, READY)
-        os.close(answer)
-        supervisor.serve(listener)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(SOCKET)
+    listener.listen(16)
+    supervisor = Supervisor(folder)
+    return lambda: supervisor.serve(listener)
 
 
 def _let_go() -> None:
