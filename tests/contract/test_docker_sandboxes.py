@@ -203,6 +203,31 @@ class TestLabels:
                 await make().wait(sandbox, "agent")
 
 
+class TestDoor:
+    async def test_many_rounds_with_many_who_hold_on(
+        self, backend: DockerBackend, base: Path
+    ) -> None:
+        spec = spec_of(token="secret")
+        await backend.create(spec, base)
+        code = "import socket; held = [socket.socket(socket.AF_UNIX) for _ in range(20)]; [each.connect('\\0codexsys-door') for each in held]; print('held')"
+        for number in range(4):
+            end, text = await run(
+                backend, spec.id, f"agent-{number}", f'python3 -c "{code}"', network="door"
+            )
+            assert (end, text) == (PhaseEnd(exit_code=0), "held\n")
+
+    async def test_a_door_that_is_killed(
+        self, backend: DockerBackend, base: Path, engine: Any
+    ) -> None:
+        spec = spec_of(token="secret")
+        await backend.create(spec, base)
+        phase = PhaseSpec(name="agent", argv=("sleep", "60"), network="door", seconds=60)
+        await backend.start(spec.id, phase)
+        engine("kill", f"{spec.id}.door")
+        assert (await backend.wait(spec.id, "agent")).reason == "sandbox_lost"
+        assert (await run(backend, spec.id, "next", "true", network="door"))[0].exit_code == 0
+
+
 class TestWeather:
     @pytest.mark.parametrize("flood", ["yes", "cat /dev/zero", "while :; do echo; done"])
     async def test_endless_output(self, backend: DockerBackend, base: Path, flood: str) -> None:

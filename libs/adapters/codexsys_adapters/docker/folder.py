@@ -73,6 +73,7 @@ class Folder:
         self.write_etc("", etc)
         if setup["root"]:
             limits = setup["limits"]
+            self._disk.remove()  # of a worker that was killed in the middle of this
             self._disk.make(megabytes=limits["disk_mb"], inodes=limits["inodes"])
             self._disk.mount(owner=setup["uid"], layers=layer.images if layer else ())
         else:

@@ -47,6 +47,7 @@ class _Lifelines:
     def _accept(self) -> None:
         while True:
             line, _ = self._listener.accept()
+            self._held = [held for held in self._held if _is_open(held)]
             if len(self._held) < _MOST_LINES:  # only the first of each phase matters
                 self._held.append(line)
             else:
@@ -58,6 +59,15 @@ class _Lifelines:
             with contextlib.suppress(OSError):
                 line.sendall(b"1")
         os._exit(0)
+
+
+def _is_open(line: socket.socket) -> bool:
+    try:
+        return line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":
