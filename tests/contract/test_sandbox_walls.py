@@ -434,3 +434,4 @@ async def test_rules_that_cannot_be_loaded(sandbox: Sandbox) -> None:
     end, text = await sandbox.run("setup", "true", network="public", allow=("nonsense",))
     assert end.reason == "sandbox_failed"
     assert text == ""
+    assert await sandbox.backend.wait(sandbox.id, "setup") == end

@@ -187,7 +187,13 @@ class Settings(BaseSettings):
         """Return the folder of the gateways' sockets, None where nobody needs them."""
         if self.gateway_sockets or self.sandbox != "docker":
             return self.gateway_sockets
-        return self.data_dir / "gateways"
+        folder = self.data_dir / "gateways"
+        if len(str(folder)) > LONGEST_SOCKETS:
+            problem = (
+                f"{PREFIX}GATEWAY_SOCKETS: {folder} is too long for unix sockets; name another"
+            )
+            raise ConfigurationError([problem])
+        return folder
 
     @property
     def database(self) -> str:

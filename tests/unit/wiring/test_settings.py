@@ -55,3 +55,18 @@ def test_what_others_inject_is_passed_over(monkeypatch: pytest.MonkeyPatch, name
 def test_a_service_alone_refuses_memory_parts() -> None:
     with pytest.raises(ConfigurationError, match="CODEXSYS_QUEUE_URL"):
         load_settings().refuse_memory("worker")
+
+
+def test_sockets_are_where_containers_need_them(tmp_path: Path) -> None:
+    assert load_settings(data_dir=Path("/d")).sockets is None
+    assert load_settings(data_dir=Path("/d"), sandbox="docker").sockets == Path("/d/gateways")
+    named = load_settings(sandbox="docker", gateway_sockets=Path("/run/codexsys"))
+    assert named.sockets == Path("/run/codexsys")
+
+
+def test_a_socket_has_a_short_path() -> None:
+    long = Path("/" + "x" * 100)
+    with pytest.raises(ConfigurationError, match="CODEXSYS_GATEWAY_SOCKETS"):
+        load_settings(gateway_sockets=long)
+    with pytest.raises(ConfigurationError, match="CODEXSYS_GATEWAY_SOCKETS"):
+        _ = load_settings(data_dir=long, sandbox="docker").sockets

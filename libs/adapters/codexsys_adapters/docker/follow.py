@@ -72,8 +72,10 @@ class Follower:
             end = await self._outcome()
         except (ValueError, OSError) as error:  # no log of ours, or no room for it here
             end = _lost(f"the container's log cannot be read: {error}")
-        self.end = self._judged(end)
-        await asyncio.to_thread(self._folder.note_end, self._phase, self.end)
+        noted = self._folder.end_of(self._phase)
+        self.end = noted or self._judged(end)
+        if noted is None:
+            await asyncio.to_thread(self._folder.note_end, self._phase, self.end)
         self.started.set()
         self.ended.set()
         self._news.set()
