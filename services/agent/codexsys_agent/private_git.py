@@ -94,6 +94,10 @@ class PrivateGit:
             entries[os.fsdecode(path)] = Entry(mode, blob)
         return entries
 
+    def blob_size(self, blob: str) -> int:
+        """The bytes of an object of the base."""
+        return int(self.run("cat-file", "-s", blob))
+
     def blob_id(self, size: int, chunks: Iterable[bytes]) -> str:
         """The name that git gives this content."""
         digest = hashlib.new(self._hash, b"blob %d\0" % size, usedforsecurity=False)

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from codexsys_agent.changes import Change, changes, without
 from codexsys_agent.private_git import Entry, PrivateGit
@@ -123,7 +124,11 @@ class Worktree:
         found: dict[str, Found],
         folders: list[str],
     ) -> None:
-        status = entry.stat(follow_symlinks=False)
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError:  # its path is longer than the kernel takes
+            scan.flag("unreadable", path)
+            return
         if entry.name == ".git" or self._is_gitlink(path):
             return
         if _is_bad_name(entry.name, link=stat.S_ISLNK(status.st_mode)):
@@ -176,13 +181,19 @@ class Worktree:
         with os.fdopen(descriptor, "rb") as opened:
             size = os.fstat(descriptor).st_size
             if size > self._largest:
-                blob = self._git.blob_id(size, iter(lambda: opened.read(_CHUNK), b""))
-                same = self.base.get(path, Entry("", "")).blob == blob
-                return Entry(mode, blob) if same else None
+                return self._large(path, mode, size, opened)
             content = opened.read(self._largest + 1)
         if len(content) > self._largest:
             return None
         return self._stored(mode, content)
+
+    def _large(self, path: str, mode: str, size: int, opened: IO[bytes]) -> Entry | None:
+        """Recognise what is the base's own; what has another size is never read: it may be sparse."""
+        known = self.base.get(path)
+        if known is None or self._git.blob_size(known.blob) != size:
+            return None
+        blob = self._git.blob_id(size, iter(lambda: opened.read(_CHUNK), b""))
+        return Entry(mode, blob) if blob == known.blob else None
 
     def _stored(self, mode: str, content: bytes) -> Entry:
         blob = self._git.blob_id(len(content), [content])

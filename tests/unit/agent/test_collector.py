@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +148,30 @@ def test_what_setup_made_is_taken_away_unless_changed(sandbox: Sandbox, collect:
     skip = collect().meta["changed"]
     (sandbox.code / "touched").write_text("agent\n")
     assert collect(skip=skip).changed == {"touched": "A"}
+
+
+def test_a_huge_sparse_file_is_not_read(sandbox: Sandbox, collect: Any) -> None:
+    for name in ("calc.py", "new"):
+        with (sandbox.code / name).open("wb") as file:
+            file.truncate(1 << 42)
+    got = collect()
+    assert sorted(got.flags["too_large"]) == ["calc.py", "new"]
+    assert got.changed == {}
+
+
+def test_paths_without_end_are_left_out(sandbox: Sandbox, collect: Any) -> None:
+    before = Path.cwd()
+    os.chdir(sandbox.code)
+    for depth in range(3000):
+        Path("d").mkdir()
+        if depth % 300 == 0:
+            Path("x").write_text("x")
+        os.chdir("d")
+    os.chdir(before)
+    got = collect()
+    subprocess.run(["rm", "-rf", str(sandbox.code / "d")], check=True)  # too deep for pytest's own
+    assert 1 <= len(got.flags["unreadable"]) <= 3
+    assert 5 <= len(got.changed) <= 7
 
 
 def test_git_names_and_special_files_are_left_out(sandbox: Sandbox, collect: Any) -> None:
