@@ -103,7 +103,7 @@ class Worktree:
         while folders:
             prefix = folders.pop()
             try:
-                with os.scandir(self._code / prefix) as entries:
+                with os.scandir(f"{self._code}/{prefix}") as entries:
                     listed = list(entries)
             except OSError:
                 scan.flag("unreadable", prefix)
