@@ -4,6 +4,7 @@ import argparse
 import asyncio
 
 from tests.bench.dispatch import measure
+from tests.bench.fair import CAP, Fair, measure_fair
 from tests.bench.place import Place, opened
 from tests.bench.processes import ROOT
 from tests.bench.report import Report
@@ -11,6 +12,7 @@ from tests.bench.sandbox import SandboxFigures, measure_sandboxes
 from tests.bench.throughput import Contest
 
 from codexsys_core.principal import ApiKey, Tenant, hash_secret, key_text, new_secret
+from codexsys_core.quota import Quota
 from codexsys_wiring.platform import open_platform
 from codexsys_wiring.settings import Settings
 
@@ -19,7 +21,7 @@ SLOW_RATE = 1.0
 REPORT = ROOT / "build/bench"
 
 
-async def make_key(place: Place) -> str:
+async def make_key(place: Place, name: str = "bench", quota: Quota | None = None) -> str:
     """Make a tenant and return its key."""
     settings = Settings(
         data_dir=place.folder / "bench",
@@ -28,7 +30,7 @@ async def make_key(place: Place) -> str:
     )
     async with open_platform(settings) as platform:
         now, secret = platform.clock.now(), new_secret()
-        tenant = Tenant(id=platform.ids.new("ten"), name="bench", created_at=now)
+        tenant = Tenant(id=platform.ids.new("ten"), name=name, created_at=now)
         key = ApiKey(
             id=platform.ids.new("key"),
             tenant_id=tenant.id,
@@ -38,10 +40,27 @@ async def make_key(place: Place) -> str:
         )
         await platform.keys.add_tenant(tenant)
         await platform.keys.add_key(key)
+        if quota is not None:
+            await platform.quotas.set(tenant.id, quota)
         return key_text(key.id, secret)
 
 
+async def fair(place: Place, options: argparse.Namespace) -> Fair:
+    """Measure a light tenant beside a heavy one."""
+    light = await make_key(place, "light")
+    heavy = await make_key(place, "heavy", Quota(max_running=CAP))
+    return await measure_fair(
+        place, light, heavy, queued=options.fair_queued, tasks=options.fair_tasks
+    )
+
+
 async def main(options: argparse.Namespace) -> None:
+    if options.only == "fair":
+        async with opened() as place:
+            measured = await fair(place, options)
+        print(measured.text())
+        judge(measured)
+        return
     sandboxes = await measure_sandboxes(options.sandbox_rounds)
     if options.only == "sandbox":
         print(sandboxes.text())
@@ -58,19 +77,21 @@ async def main(options: argparse.Namespace) -> None:
             throughput=throughput,
             dispatch=await measure(place, key, rates),
             sandboxes=sandboxes,
+            fair=await fair(place, options),
         )
     REPORT.mkdir(parents=True, exist_ok=True)
     (REPORT / "report.json").write_text(report.model_dump_json(indent=1))
     (REPORT / "report.md").write_text(report.text())
     print(report.text())
     print("make bench: measured; the report is in build/bench/report.md and report.json")
-    judge(sandboxes)
+    judge(sandboxes, report.fair)
 
 
-def judge(sandboxes: SandboxFigures) -> None:
+def judge(*measured: SandboxFigures | Fair) -> None:
     """End with an error when a figure is not as it must be."""
-    if sandboxes.missed:
-        raise SystemExit(f"make bench: missed: {'; '.join(sandboxes.missed)}")
+    missed = [each for one in measured for each in one.missed]
+    if missed:
+        raise SystemExit(f"make bench: missed: {'; '.join(missed)}")
 
 
 def read_options() -> argparse.Namespace:
@@ -79,7 +100,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--sandbox-rounds", type=int, default=7)
-    parser.add_argument("--only", choices=["sandbox"], help="measure this alone")
+    parser.add_argument("--only", choices=["sandbox", "fair"], help="measure this alone")
+    parser.add_argument("--fair-queued", type=int, default=1000, help="of the heavy tenant")
+    parser.add_argument("--fair-tasks", type=int, default=50, help="of the light tenant")
     parser.add_argument("--rate", type=float, default=20.0, help="submits per second for dispatch")
     parser.add_argument("--dispatch-seconds", type=float, default=10.0)
     return parser.parse_args()

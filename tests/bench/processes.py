@@ -18,6 +18,7 @@ from tests.bench.place import Place
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+SLOTS = 400
 SERVER_CORE, LOAD_CORE = 0, 1
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -58,7 +59,6 @@ def our_environment(place: Place, name: str, port: int = 0) -> dict[str, str]:
         "CODEXSYS_SANDBOX": "dummy",
         "CODEXSYS_ALLOW_HTTP_GIT": "1",
         "CODEXSYS_ALLOW_NETWORKS": "127.0.0.0/8",
-        "CODEXSYS_WORKER_SLOTS": "400",
         "CODEXSYS_LOG_LEVEL": "warning",
         "CODEXSYS_TEST_BENCH_SUFFIX": place.suffix,
     }
@@ -93,10 +93,19 @@ async def plain_api(place: Place) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def our_worker(place: Place) -> AsyncIterator[Server]:
+async def our_relay(place: Place) -> AsyncIterator[Server]:
+    """Run our relay."""
+    argv = ["-m", "tests.bench.serve", "relay"]
+    environment = our_environment(place, "relay")
+    async with _running(place, "relay", argv, environment, port=0, pinned=False) as server:
+        yield server
+
+
+@asynccontextmanager
+async def our_worker(place: Place, *, slots: int = SLOTS) -> AsyncIterator[Server]:
     """Run our worker."""
     argv = ["-m", "tests.bench.serve", "worker"]
-    environment = our_environment(place, "worker")
+    environment = our_environment(place, "worker") | {"CODEXSYS_WORKER_SLOTS": str(slots)}
     async with _running(place, "worker", argv, environment, port=0, pinned=False) as server:
         yield server
 

@@ -7,6 +7,7 @@ from statistics import median
 
 from pydantic import BaseModel
 from tests.bench.dispatch import STEPS, Dispatch
+from tests.bench.fair import Fair
 from tests.bench.sandbox import SandboxFigures
 from tests.bench.throughput import Round, Throughput
 
@@ -21,11 +22,14 @@ class Report(BaseModel):
     throughput: Throughput
     dispatch: list[Dispatch]
     sandboxes: SandboxFigures
+    fair: Fair
 
     def text(self) -> str:
         """Return the report as Markdown."""
         parts = [_head(self), _rounds(self), _ratios(self.throughput), _honesty(self.throughput)]
-        return "\n".join([*parts, _dispatch(self.dispatch), self.sandboxes.text()])
+        return "\n".join(
+            [*parts, _dispatch(self.dispatch), self.sandboxes.text(), self.fair.text()]
+        )
 
 
 def _head(report: Report) -> str:

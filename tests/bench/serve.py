@@ -7,6 +7,7 @@ from dataclasses import replace
 from codexsys_adapters.kafka import KafkaQueue
 from codexsys_api.main import Api
 from codexsys_core.clock import SystemClock
+from codexsys_relay.main import relay_services
 from codexsys_wiring import service
 from codexsys_wiring.platform import open_backend, open_platform
 from codexsys_wiring.service import Service, serve
@@ -25,9 +26,13 @@ async def run(name: str) -> None:
     )
     async with open_platform(settings) as opened, queue:
         platform = replace(opened, queue=queue)
-        services: list[Service] = (
-            [Api(platform)] if name == "api" else worker_services(platform, open_backend(settings))
-        )
+        services: list[Service]
+        if name == "api":
+            services = [Api(platform)]
+        elif name == "relay":
+            services = relay_services(platform)
+        else:
+            services = worker_services(platform, open_backend(settings))
         await serve(*services)
 
 

@@ -147,7 +147,7 @@ async def test_the_place_in_the_queue_is_that_of_the_order(
     assert [await tasks.queue_position(each) for each in (low, high, middle)] == [2, 0, 1]
     records = await outbox.waiting(limit=9)
     assert [record.task_id for record in records] == [high.id, middle.id, low.id]
-    turns = [record.waiting.turn_at for record in records]
+    turns = [record.turn_at for record in records]
     assert turns == sorted(turns)
     assert turns[2] - turns[0] > 8 * AGING
 

@@ -101,7 +101,7 @@ class Outbox(Protocol):
     async def result_published(self, task_id: str, seq: int) -> None:
         """Note that the result went out."""
 
-    async def waiting(self, *, limit: int) -> list[TaskRecord]:
+    async def waiting(self, *, limit: int) -> list[Waiting]:
         """Return queued, due, not cancelled attempts: what the ready set should hold.
 
         In each tenant's order, and of each tenant its share of the limit (but never less than 20):

@@ -33,7 +33,7 @@ class Missing:
         waiting = await self._outbox.waiting(limit=BATCH * 5)
         if waiting:
             await self._ready.weigh(await self._quotas.weights())
-            await self._ready.add([record.waiting for record in waiting])
+            await self._ready.add(waiting)
 
 
 class Unpublished:

@@ -15,6 +15,7 @@ from codexsys_adapters.sql.task_rows import announced_source
 from codexsys_adapters.sql.times import after_sql, aware, now_sql
 from codexsys_core.announcement import ResultRecord, TaskRecord
 from codexsys_core.moves import AttemptState, TaskStatus
+from codexsys_core.ready import Waiting
 from codexsys_core.task import TaskSpec
 
 _WAITING = (ATTEMPTS.c.state == AttemptState.QUEUED.value) & ATTEMPTS.c.cancel_at.is_(None)
@@ -69,16 +70,18 @@ class SqlOutbox:
         row = update(TASKS).where(TASKS.c.id == task_id, TASKS.c.end_seq == seq)
         await self._database.transact(lambda c: c.execute(row.values(result_due_at=None)))
 
-    async def waiting(self, *, limit: int) -> list[TaskRecord]:
+    async def waiting(self, *, limit: int) -> list[Waiting]:
         """Return what the ready set should hold: the first of each tenant with something queued."""
 
-        async def statements(connection: AsyncConnection) -> list[TaskRecord]:
+        async def statements(connection: AsyncConnection) -> list[Waiting]:
             tenants = list((await connection.execute(_TENANTS)).scalars())
             share = max(_LEAST, limit // max(1, len(tenants)))
-            found: list[TaskRecord] = []
+            found: list[Waiting] = []
             for tenant in tenants:
                 rows = await connection.execute(_FIRST, {"of_tenant": tenant, "most": share})
-                found += [_record(row) for row in rows.mappings()]
+                found += [
+                    Waiting(tenant, row.task_id, aware(row.turn_at or row.due_at)) for row in rows
+                ]
             return found
 
         return await self._database.look(statements)
@@ -126,7 +129,7 @@ def _announced() -> Select[Any]:
 _TENANTS = select(ATTEMPTS.c.tenant_id).where(ATTEMPTS.c.state == AttemptState.QUEUED.value)
 _TENANTS = _TENANTS.distinct().order_by(ATTEMPTS.c.tenant_id)
 _FIRST = (
-    _announced()
+    select(ATTEMPTS.c.task_id, ATTEMPTS.c.turn_at, ATTEMPTS.c.due_at)
     .where(ATTEMPTS.c.tenant_id == bindparam("of_tenant"), _WAITING)
     .where(ATTEMPTS.c.due_at <= now_sql())
     .order_by(ATTEMPTS.c.turn_at, ATTEMPTS.c.id)
