@@ -7,20 +7,23 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
 
 from codexsys_adapters.files import FileObjects
 from codexsys_adapters.s3 import S3Objects
-from codexsys_core.artifact import ObjectStore
+from codexsys_core.artifact import ObjectStore, UploadForm
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Invalid, NotFound, Unavailable
 
 NAME = "codexsys-logs/logs/task_contract/a1-f1/agent.log"
 
+Store = FileObjects | S3Objects
+
 
 @pytest.fixture(params=adapters("files", "s3", S3_URL, S3_KEY, S3_SECRET))
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     if request.param == "files":
         yield FileObjects(
             root=tmp_path / "store", public_url="http://x", secret_key="k", clock=SystemClock()
@@ -126,6 +129,37 @@ async def test_an_expired_link_is_not_found(tmp_path: Path) -> None:
     link = await store.link(NAME, filename="f", content_type="text/plain", seconds=-1)
     with pytest.raises(NotFound):
         store.verify(link.url.rpartition("/")[2])
+
+
+async def sent(form: UploadForm, content: bytes, **changed: str) -> int:
+    """Send a form as a browser does, and return the status."""
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        files = {"file": ("code.zip", content)}
+        answer = await client.post(form.url, data=form.fields | changed, files=files)
+        return answer.status_code
+
+
+async def test_a_form_takes_this_object_alone(store: Store) -> None:
+    await store.delete(NAME)
+    form = await store.form(NAME, most_bytes=1000)
+    if isinstance(store, FileObjects):  # the API answers its forms: see test_api_objects.py
+        token = form.url.removeprefix("http://x/objects/")
+        assert (store.verify_form(token), form.fields) == ((NAME, 1000), {})
+        for other in (token[:-2], (await store.form(NAME, most_bytes=1, seconds=-1)).url[17:]):
+            with pytest.raises(NotFound):
+                store.verify_form(other)
+        link = await store.link(NAME, filename="a", content_type="text/plain")
+        with pytest.raises(NotFound):
+            store.verify_form(link.url[17:])
+        return
+    elsewhere = "logs/task_contract/a1-f1/other.log"
+    assert await sent(form, b"hello", key=elsewhere) == 403
+    assert await sent(form, b"h" * 1001) == 400
+    assert await sent(form, b"") == 400
+    assert await sent(await store.form(NAME, most_bytes=1000, seconds=-1), b"hello") == 403
+    assert await store.names("codexsys-logs/logs/task_contract") == []
+    assert await sent(form, b"hello") == 204
+    assert await store.get(NAME) == b"hello"
 
 
 async def test_ready(store: ObjectStore) -> None:

@@ -45,6 +45,26 @@ class Link(BaseModel):
     expires_at: datetime
 
 
+class UploadForm(BaseModel):
+    """A presigned, short-lived way to put one object in place: a multipart POST.
+
+    It is sent with these fields first and the content last, as the part `file`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    fields: dict[str, str]
+    expires_at: datetime
+
+
+class UploadForms(Protocol):
+    """Lets somebody without a key of the store write one object; satisfied by object stores."""
+
+    async def form(self, name: str, *, most_bytes: int, seconds: int = 900) -> UploadForm:
+        """Return a form for exactly this object, of 1 to `most_bytes` bytes."""
+
+
 class ArtifactStore(Protocol):
     """Which objects a task's result consists of; rows are written by `AttemptStore.end`."""
 

@@ -40,7 +40,7 @@ from codexsys_adapters.sql.wallets import SqlWallet
 from codexsys_adapters.zips import ZipLimits, Zips
 from codexsys_core import source
 from codexsys_core.announcement import Outbox, Queue
-from codexsys_core.artifact import ArtifactStore, ObjectStore
+from codexsys_core.artifact import ArtifactStore, ObjectStore, UploadForms
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.census import CensusStore
 from codexsys_core.checkpoint import CheckpointStore
@@ -71,10 +71,17 @@ DATABASE_SECONDS = 10.0
 
 
 class LocalObjects(Protocol):
-    """The file store's own links, which the API serves itself."""
+    """The file store's own links and forms, which the API answers itself."""
 
     def verify(self, token: str) -> tuple[str, str, str]:
         """Return (object name, file name, content type); raises `NotFound` for bad and old tokens."""
+
+    def verify_form(self, token: str) -> tuple[str, int]:
+        """Return (object name, most bytes); raises `NotFound` for bad and old tokens."""
+
+
+class _Store(ObjectStore, UploadForms, Protocol):
+    """Both ports of one object store."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,7 @@ class Platform:
     ready: ReadySet
     hints: Hints
     objects: ObjectStore
+    forms: UploadForms
     local_objects: LocalObjects | None
     outbound: Outbound
     git: source.GitFetcher
@@ -198,6 +206,7 @@ async def open_platform(
             ready=RedisReadySet(redis),
             hints=RedisHints(redis),
             objects=objects,
+            forms=objects,
             local_objects=local,
             outbound=outbound,
             git=GitFetcher(
@@ -330,7 +339,7 @@ async def _queue(settings: Settings, clock: Clock) -> AsyncIterator[Queue]:
 @asynccontextmanager
 async def _objects(
     settings: Settings, key: bytes, clock: Clock
-) -> AsyncIterator[tuple[ObjectStore, LocalObjects | None]]:
+) -> AsyncIterator[tuple[_Store, LocalObjects | None]]:
     url = urlsplit(settings.store)
     if url.scheme == "file":
         files = FileObjects(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from codexsys_adapters.files.links import FileLinks
-from codexsys_core.artifact import BUCKETS, CODE_BUCKET, Link, split_name
+from codexsys_core.artifact import BUCKETS, CODE_BUCKET, Link, UploadForm, split_name
 from codexsys_core.clock import Clock
 from codexsys_core.errors import Invalid, NotFound, Unavailable
 
@@ -70,6 +70,14 @@ class FileObjects:
     ) -> Link:
         """Return a signed link that the API serves as an attachment."""
         return self._links.make(name, filename=filename, content_type=content_type, seconds=seconds)
+
+    async def form(self, name: str, *, most_bytes: int, seconds: int = 900) -> UploadForm:
+        """Return a signed form that the API takes."""
+        return self._links.form(name, most_bytes=most_bytes, seconds=seconds)
+
+    def verify_form(self, token: str) -> tuple[str, int]:
+        """Return a form's (name, most bytes); `NotFound` when bad or expired."""
+        return self._links.verify_form(token)
 
     def verify(self, token: str) -> tuple[str, str, str]:
         """Return a link's (name, filename, content type); `NotFound` when bad or expired."""

@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from minio import Minio
+from minio.datatypes import PostPolicy
 from minio.error import MinioException, S3Error
 from typing_extensions import override
 from urllib3.exceptions import HTTPError
 
 from codexsys_adapters.s3.clients import ANSWER_SECONDS, THREADS, S3Address
-from codexsys_core.artifact import BUCKETS, CODE_BUCKET, Link, split_name
+from codexsys_core.artifact import BUCKETS, CODE_BUCKET, Link, UploadForm, split_name
 from codexsys_core.clock import Clock
 from codexsys_core.errors import Invalid, NotFound, Unavailable
 
@@ -59,6 +60,7 @@ class S3Objects:
         address = S3Address.parse(url)
         self._client = address.client(access_key, secret_key, answer_seconds=answer_seconds)
         public = address.seen_at(public_url) if public_url else address
+        self._seen = public
         self._signer = public.client(access_key, secret_key)
         self._suffix = bucket_suffix
         self._clock = clock
@@ -146,6 +148,18 @@ class S3Objects:
             request_date=now,
         )
         return Link(url=url, expires_at=now + timedelta(seconds=seconds))
+
+    async def form(self, name: str, *, most_bytes: int, seconds: int = 900) -> UploadForm:
+        """Return a POST policy for this key alone; the store itself holds it to the size."""
+        bucket, key = self._place(name)
+        await self._do(lambda client: self._make_bucket(client, bucket))
+        expires_at = self._clock.now() + timedelta(seconds=seconds)
+        policy = PostPolicy(bucket, expires_at)
+        policy.add_equals_condition("key", key)
+        policy.add_content_length_range_condition(1, most_bytes)
+        signed = self._signer.presigned_post_policy(policy)
+        url = self._seen.bucket_url(bucket)
+        return UploadForm(url=url, fields={"key": key, **signed}, expires_at=expires_at)
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless a one-byte object can be written, read and removed."""

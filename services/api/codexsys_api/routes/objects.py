@@ -1,13 +1,16 @@
-"""Serves the presigned links of the store in a folder."""
+"""Answers the presigned links and forms of the store in a folder."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
+from codexsys_api.bodies import read_form
 from codexsys_api.context import Opened
-from codexsys_core.errors import NotFound
+from codexsys_api.submit import received
+from codexsys_core.errors import Invalid, NotFound
 
 router = APIRouter(include_in_schema=False)
 
@@ -19,6 +22,22 @@ async def download(token: str, platform: Opened) -> Response:
         raise NotFound("There is nothing at this address.")
     name, filename, content_type = platform.local_objects.verify(token)
     return await attachment(platform.objects.stream(name), filename, content_type)
+
+
+@router.post("/objects/{token}", status_code=204)
+async def upload(token: str, request: Request, platform: Opened) -> Response:
+    """Take an object; the token in the address says which, and how large it may be."""
+    if platform.local_objects is None:
+        raise NotFound("There is nothing at this address.")
+    name, most = platform.local_objects.verify_form(token)
+    async with read_form(request, most) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise Invalid("Send the content as the part `file`.", code="bad_multipart")
+        folder = platform.settings.data_dir / "tmp"
+        async with received(file, folder=folder, most=most) as received_file:
+            await platform.objects.put(name, received_file.path)
+    return Response(status_code=204)
 
 
 async def attachment(
