@@ -40,6 +40,17 @@ async def test_a_tenant_is_found_by_its_name(store: SqlKeys) -> None:
     assert await store.tenant(tenant(2, "").id) is None
 
 
+async def test_the_first_tenant_stays_the_first(store: SqlKeys) -> None:
+    assert await store.first_tenant() is None
+    later = tenant(1, "one").model_copy(update={"created_at": MOMENT + timedelta(seconds=1)})
+    await store.add_tenant(later)
+    assert await store.first_tenant() == later
+    await store.add_tenant(tenant(2, "two"))
+    assert await store.first_tenant() == tenant(2, "two")
+    await store.add_tenant(tenant(3, "three"))
+    assert await store.first_tenant() == tenant(2, "two")
+
+
 async def test_names_of_tenants_are_unique(store: SqlKeys) -> None:
     await store.add_tenant(tenant(1, "one"))
     await store.add_tenant(tenant(1, "one"))

@@ -174,7 +174,10 @@ async def test_operators_make_tenants_and_keys(alone: Terminal) -> None:
 async def test_doctor_tries_every_part(alone: Terminal) -> None:
     said = await alone.run("doctor", "--json")
     found = {each["name"]: each for each in map(json.loads, said.out.splitlines())}
-    assert set(found) == {"git", "sandbox", "database", "queue", "redis", "store", "model"}
+    parts = {name for name in found if not name.startswith("sandbox: ")}
+    assert parts == {"git", "sandbox", "database", "queue", "redis", "store", "model"}
+    tried = {name.removeprefix("sandbox: ") for name in set(found) - parts}
+    assert tried >= {"closed network", "door", "clean-up"}
     assert (said.code, [each for each in found.values() if not each["ok"]]) == (0, [])
 
     broken = alone.settings | {"CODEXSYS_MODEL_URL": "http://127.0.0.1:1/v1"}
@@ -238,3 +241,15 @@ async def test_an_attempt_that_is_repeated_says_why(terminal: Terminal) -> None:
     assert done.code == 3
     assert "attempt ended: host_unknown; the next one begins in 2 s" in done.err
     assert "The host nowhere.invalid is not known." in done.out
+
+
+async def test_no_task_is_run_where_the_sandbox_is_not_proven(alone: Terminal) -> None:
+    broken = {
+        "CODEXSYS_SANDBOX": "docker",
+        "CODEXSYS_DOCKER_HOST": f"unix://{alone.folder}/nobody.sock",
+        "CODEXSYS_API_PORT": "0",
+    }
+    said = await Terminal(alone.folder, alone.settings | broken).run("up")
+    assert (said.code, said.out) == (1, "")
+    assert "[sandbox_unfit]" in said.err
+    assert "CODEXSYS_SANDBOX=local" in said.err

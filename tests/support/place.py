@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from codexsys_core.end_reasons import EndReason
 from codexsys_core.environment import EnvironmentGiven
 from codexsys_core.limits import Limits
 from codexsys_core.principal import Tenant
+from codexsys_core.sandbox import SandboxBackend
 from codexsys_core.source import Source, ZipSource
 from codexsys_core.task import Task, TaskSpec
 from codexsys_gateway.main import Gateway
@@ -110,7 +111,9 @@ def _commands() -> list[str]:
 
 
 @asynccontextmanager
-async def open_place(folder: Path, **settings: Any) -> AsyncIterator[Place]:
+async def open_place(
+    folder: Path, *, backend: Callable[[Path], SandboxBackend] | None = None, **settings: Any
+) -> AsyncIterator[Place]:
     """Run worker, relay and gateway in this process, with sandboxes that others may enter."""
     for parent in list(folder.parents)[:3]:
         parent.chmod(0o711)
@@ -126,7 +129,9 @@ async def open_place(folder: Path, **settings: Any) -> AsyncIterator[Place]:
             Tenant(id="tnt_ends", name="ends", created_at=platform.clock.now())
         )
         services = [
-            *worker_services(platform, open_backend(chosen)),
+            *worker_services(
+                platform, backend(folder / "sandboxes") if backend else open_backend(chosen)
+            ),
             *relay_services(platform),
             Gateway(platform),
         ]

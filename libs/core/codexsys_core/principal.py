@@ -54,6 +54,9 @@ class KeyStore(Protocol):
     async def tenant(self, tenant_id: str) -> Tenant | None:
         """Return a tenant."""
 
+    async def first_tenant(self) -> Tenant | None:
+        """Return the tenant that was made before all others."""
+
     async def tenant_named(self, name: str) -> Tenant | None:
         """Find a tenant by its name."""
 

@@ -1,10 +1,6 @@
 """Try every part by using it, and say what to do where one does not work."""
 
 import asyncio
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,18 +10,11 @@ from tempfile import TemporaryDirectory
 from codexsys_core.artifact import CODE_BUCKET
 from codexsys_core.errors import PlatformError
 from codexsys_wiring.platform import Platform, open_models, open_platform
+from codexsys_wiring.sandbox import found, output, sandbox_advice, tried, what_to_do, with_sandbox
 from codexsys_wiring.settings import ConfigurationError, Settings
 
 CHECK_SECONDS = 60.0
 OLDEST_GIT = (2, 38)
-_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-_ENV = {"PATH": _PATH, "LC_ALL": "C.UTF-8"}
-_NAMESPACES = """\
-This machine does not let programs make user namespaces, which the local sandbox is made of ({said}).
-  On Ubuntu 23.10 or later: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0
-  On an older Debian:       sudo sysctl -w kernel.unprivileged_userns_clone=1
-  In a Docker container:    start it with --privileged, or run this on the host itself.
-  In a chroot:              it forbids them; use a container or a virtual machine."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +32,8 @@ Check = Callable[[], Awaitable[str]]
 
 async def examine(settings: Settings) -> list[Finding]:
     """Try every part."""
-    findings = [_git(), _sandbox(settings)]
+    settings = with_sandbox(settings)
+    findings = [_git(), *await _sandbox(settings)]
     async with AsyncExitStack() as stack:
         try:
             platform = await stack.enter_async_context(open_platform(settings))
@@ -55,72 +45,33 @@ async def examine(settings: Settings) -> list[Finding]:
     return findings
 
 
-def sandbox_advice(settings: Settings) -> str:
-    """Return why no sandbox can be made here and how to go on; empty when one can."""
-    if settings.sandbox != "local":
-        return ""
-    if sys.platform != "linux":
-        return (
-            f"The local sandbox is made of Linux namespaces; this is {sys.platform}. Use a Linux virtual machine "
-            "(on macOS for example: lima, multipass, or a Docker container with --privileged)."
-        )
-    missing = [name for name in ("bwrap", "slirp4netns", "nft", "git") if not _found(name)]
-    if missing:
-        packages = " ".join("bubblewrap" if name == "bwrap" else name for name in missing)
-        packages = packages.replace("nft", "nftables")
-        return f"Missing: {', '.join(missing)}. Install: apt-get install {packages} (or run: make setup)"
-    said = _namespace_problem()
-    return _NAMESPACES.format(said=said) if said else ""
-
-
-def _namespace_problem() -> str:
-    """Make the namespaces that a sandbox consists of, as a user without any privilege."""
-    drop = []
-    if os.geteuid() == 0:
-        drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-        drop += ["--inh-caps=-all", "--no-new-privs"]
-    command = [*drop, "bwrap", "--ro-bind", "/", "/", "--unshare-user", "--unshare-pid"]
-    command += ["--unshare-net", "--proc", "/proc", "true"]
-    try:
-        done = _output(command)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return "" if done.returncode == 0 else (done.stderr.strip() or f"exit code {done.returncode}")
-
-
-def _output(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        env=_ENV,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=10,
-        check=False,
-    )
-
-
-def _found(name: str) -> str | None:
-    return shutil.which(name, path=_PATH)
-
-
-def _sandbox(settings: Settings) -> Finding:
+async def _sandbox(settings: Settings) -> list[Finding]:
+    """Make a sandbox and try its walls, its limits and its clean-up."""
+    kind = settings.sandbox
     advice = sandbox_advice(settings)
     if advice:
-        return Finding("sandbox", False, "no sandbox can be made", advice)
-    detail = (
-        "isolates nothing, for tests" if settings.sandbox == "dummy" else "namespaces can be made"
-    )
-    return Finding("sandbox", True, f"{settings.sandbox}: {detail}")
+        return [Finding("sandbox", False, "no sandbox can be made", advice)]
+    if kind == "dummy":
+        return [Finding("sandbox", True, "dummy: isolates nothing, for tests")]
+    try:
+        trials = await tried(settings)
+    except ConfigurationError as error:
+        return [Finding("sandbox", False, str(error), what_to_do(kind))]
+    findings = [
+        Finding(f"sandbox: {trial.name}", trial.state != "broken", trial.detail, what_to_do(kind))
+        for trial in trials
+    ]
+    good = all(finding.ok for finding in findings)
+    said = "keeps its promise" if good else "does not keep its promise: no task is run here"
+    return [Finding("sandbox", good, f"{kind}: {said}", what_to_do(kind)), *findings]
 
 
 def _git() -> Finding:
     wanted = ".".join(map(str, OLDEST_GIT))
     advice = f"Install git {wanted} or later."
-    if not _found("git"):
+    if not found("git"):
         return Finding("git", False, "not found", advice)
-    said = _output(["git", "--version"]).stdout.strip()
+    said = output(["git", "--version"]).stdout.strip()
     numbers = tuple(int(part) for part in said.rpartition(" ")[2].split(".")[:2] if part.isdigit())
     return Finding("git", numbers >= OLDEST_GIT, said, "" if numbers >= OLDEST_GIT else advice)
 

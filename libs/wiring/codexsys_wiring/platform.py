@@ -268,10 +268,12 @@ def open_backend(settings: Settings) -> SandboxBackend:
     if settings.sandbox == "docker":
         from codexsys_adapters.docker.backend import DockerBackend
 
+        sockets = settings.sockets or settings.data_dir
+        sockets.mkdir(mode=0o755, parents=True, exist_ok=True)  # doors may be there before gateways
         return DockerBackend(
             root,
             host=settings.docker_host,
-            sockets=settings.sockets or settings.data_dir,
+            sockets=sockets,
             agent_code=agent_code(),
             bundles=settings.data_dir / "bundles",
             platform=hashlib.sha256(settings.database.encode()).hexdigest()[:16],

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     store_patience_seconds: float = Field(default=300.0, ge=0)
     """How long a worker waits for a store that does not answer before the attempt ends."""
     sandbox: Literal["local", "docker", "kubernetes", "dummy"] = "local"
-    """What isolates the agent. `dummy` isolates nothing and is for tests."""
+    """What isolates the agent. Not set: `local`, or `docker` where local cannot be had and an engine answers. `dummy` isolates nothing and is for tests."""
     docker_host: str = "unix:///var/run/docker.sock"
     """Where the Docker engine of this host answers, for the sandbox `docker`."""
     sandbox_image: str = "codexsys/agent:local"

@@ -37,6 +37,7 @@ def create(
     """Make a tenant; one that is there is left alone, but for what the options say."""
     changes = _changes(weight, max_running, max_queued)
     load = asyncio.run(_kept(name, changes, make=True))
+    _warn_of_limits(load)
     if json:
         emit(_shown(load))
     else:
@@ -155,3 +156,23 @@ def _table(loads: "list[Load]") -> None:
 
 def _word(cap: int | None) -> str:
     return {None: "default", 0: "no cap"}.get(cap, str(cap))
+
+
+def _warn_of_limits(load: "Load") -> None:
+    """Say when sandboxes made here would not run this tenant's tasks."""
+    from codexsys_wiring.platform import open_platform
+    from codexsys_wiring.sandbox import unenforced
+    from codexsys_wiring.settings import load_settings
+
+    settings = load_settings()
+
+    async def first() -> str | None:
+        async with open_platform(settings) as platform:
+            found = await platform.keys.first_tenant()
+            return found.id if found else None
+
+    if asyncio.run(first()) != load.tenant.id and (limits := unenforced(settings)):
+        say(
+            f"limits_unenforced: sandboxes of this host do not hold {', '.join(limits)}, so a worker here works for "
+            "the first tenant alone. Run a worker for this one where codexsys doctor names no such limit."
+        )

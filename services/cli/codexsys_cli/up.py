@@ -3,7 +3,7 @@
 from codexsys_cli.connection import CLIENT_FILE
 from codexsys_cli.output import say
 from codexsys_cli.whole import Running, run_whole, with_free_ports
-from codexsys_wiring.doctor import sandbox_advice
+from codexsys_wiring.sandbox import with_sandbox
 from codexsys_wiring.service import run
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
@@ -12,11 +12,7 @@ from codexsys_wiring.telemetry import configure_telemetry
 def up(settings: Settings) -> None:
     """Run until told to stop."""
     configure_telemetry(settings, service="up")
-    advice = sandbox_advice(settings)
-    if advice:
-        say("Tasks cannot run here yet:")
-        say(advice)
-    settings = with_free_ports(settings)
+    settings = with_free_ports(with_sandbox(settings))
 
     run(run_whole(settings, started=_tell))
 

@@ -12,7 +12,8 @@ from codexsys_cli.ports import free_port
 from codexsys_core.sandbox import SandboxBackend
 from codexsys_gateway.main import Gateway
 from codexsys_relay.main import relay_services
-from codexsys_wiring.platform import Platform, open_backend, open_platform
+from codexsys_wiring.platform import Platform, open_platform
+from codexsys_wiring.sandbox import proven_backend
 from codexsys_wiring.service import Service, serve
 from codexsys_wiring.settings import Settings
 from codexsys_worker.main import worker_services
@@ -63,7 +64,7 @@ async def run_whole(
         api = Api(platform)
         account = await ensure_account(platform, settings.api_url)
         running = Running(platform=platform, api=api, account=account)
-        backend = open_backend(settings)
+        backend = await proven_backend(settings)
         services = _services(platform, api, backend)
         if companion is not None:
             services.append(companion(running))

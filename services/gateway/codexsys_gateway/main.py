@@ -16,6 +16,7 @@ from codexsys_gateway.tokens import Tokens
 from codexsys_wiring import service
 from codexsys_wiring.health import QuietServer, health_routes
 from codexsys_wiring.platform import Platform, open_models, open_platform
+from codexsys_wiring.sandbox import with_sandbox
 from codexsys_wiring.service import serve
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
@@ -99,6 +100,7 @@ def _routes(platform: Platform) -> Routes:
 async def run(settings: Settings) -> None:
     """Serve doors until told to stop."""
     settings.refuse_memory("gateway")
+    settings = with_sandbox(settings)  # tells whether doors come by unix sockets
     async with open_platform(settings) as platform:
         await serve(Gateway(platform))
 

@@ -14,6 +14,7 @@ from codexsys_core.patch import Patch, PatchBench, PatchRefused
 from codexsys_core.sandbox import SandboxRole
 from codexsys_core.source import SourceFailure
 from codexsys_core.verdict import CheckRun, Evidence, Verdict
+from codexsys_worker.admission import Admission
 from codexsys_worker.asking import Asking, Waits
 from codexsys_worker.finish import Finisher, Result
 from codexsys_worker.prepare import Preparer
@@ -47,6 +48,7 @@ class Life:
         events: EventStore,
         preparer: Preparer,
         setups: Setups,
+        admission: Admission,
         bench: PatchBench,
         finisher: Finisher,
         retries: Retries,
@@ -56,6 +58,7 @@ class Life:
         self._events = events
         self._preparer = preparer
         self._setups = setups
+        self._admission = admission
         self._bench = bench
         self._finisher = finisher
         self._retries = retries
@@ -120,6 +123,8 @@ class Life:
             return Result(outcome)
 
     async def _work(self, work: Work) -> Result:
+        if not await self._admission.serves(work.task.tenant_id):
+            raise StageFailed(Outcome(reason=EndReason.TENANT_NOT_SERVED))
         if not await self._attempts.move(work.hold, Phase.CLONING):
             raise Lost
         prepared = await self._preparer.prepare(work)

@@ -5,11 +5,13 @@ import random
 from codexsys_core.sandbox import SandboxBackend
 from codexsys_wiring import service
 from codexsys_wiring.health import Health
-from codexsys_wiring.platform import Platform, open_backend, open_platform
+from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.provision import setup_provision
+from codexsys_wiring.sandbox import proven_backend, with_sandbox
 from codexsys_wiring.service import Repeat, Service, serve
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
+from codexsys_worker.admission import EveryTenant, FirstTenant
 from codexsys_worker.asking import Asking
 from codexsys_worker.beat import Beat
 from codexsys_worker.caps import Caps
@@ -108,6 +110,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         events=platform.events,
         preparer=preparer,
         setups=setups,
+        admission=FirstTenant(keys=platform.keys) if backend.unenforced else EveryTenant(),
         bench=platform.bench,
         finisher=finisher,
         retries=retries,
@@ -118,8 +121,10 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
 async def run(settings: Settings) -> None:
     """Work until told to stop."""
     settings.refuse_memory("worker")
+    settings = with_sandbox(settings)
     async with open_platform(settings) as platform:
-        await serve(*worker_services(platform, open_backend(settings)), Health(platform))
+        backend = await proven_backend(settings)
+        await serve(*worker_services(platform, backend), Health(platform))
 
 
 def main() -> None:

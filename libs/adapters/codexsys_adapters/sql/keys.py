@@ -37,6 +37,11 @@ class SqlKeys:
         """Return a tenant."""
         return await self._tenant(select(TENANTS).where(TENANTS.c.id == tenant_id))
 
+    async def first_tenant(self) -> Tenant | None:
+        """Return the tenant that was made before all others."""
+        oldest = select(TENANTS).order_by(TENANTS.c.created_at, TENANTS.c.id).limit(1)
+        return await self._tenant(oldest)
+
     async def tenant_named(self, name: str) -> Tenant | None:
         """Find a tenant by its name."""
         return await self._tenant(select(TENANTS).where(TENANTS.c.name == name))

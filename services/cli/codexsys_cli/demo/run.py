@@ -19,8 +19,8 @@ from codexsys_cli.progress import follow
 from codexsys_cli.verdict import show, show_diff
 from codexsys_cli.whole import Running, run_whole, with_free_ports
 from codexsys_client import Client, Task, Unreachable
-from codexsys_wiring.doctor import sandbox_advice
 from codexsys_wiring.platform import wheels
+from codexsys_wiring.sandbox import sandbox_advice, with_sandbox
 from codexsys_wiring.service import run as run_service
 from codexsys_wiring.settings import Settings
 
@@ -116,6 +116,7 @@ class DemoTask:
 
 def demo(settings: Settings, *, keep: Path | None, console: Console) -> Exit:
     """Run the demo; OK only when the change is verified."""
+    settings = with_sandbox(settings)
     advice = sandbox_advice(settings)
     if advice:
         fail(
