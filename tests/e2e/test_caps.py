@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from tests.support.place import Place, open_place
 
@@ -24,7 +25,7 @@ async def ran(place: Place, task_id: str) -> tuple[datetime, datetime]:
 
 
 async def test_a_capped_tenant_runs_one_at_a_time_and_lets_others_pass(tmp_path: Path) -> None:
-    settings = {"worker_slots": 4, "relay_seconds": 0.1, "lease_seconds": 3}
+    settings: dict[str, Any] = {"worker_slots": 4, "relay_seconds": 0.1, "lease_seconds": 3}
     async with open_place(tmp_path / "data", sandbox="dummy", **settings) as heavy:
         platform = heavy.platform
         light = replace(heavy, tenant="tnt_light")

@@ -6,6 +6,8 @@ from codexsys_client.errors import ApiError, ClientError, Unreachable
 from codexsys_client.types import (
     Artifact,
     Attempt,
+    Environment,
+    EnvironmentList,
     Event,
     LogChunk,
     Question,
@@ -21,6 +23,8 @@ __all__ = [
     "Attempt",
     "Client",
     "ClientError",
+    "Environment",
+    "EnvironmentList",
     "Event",
     "LogChunk",
     "Question",

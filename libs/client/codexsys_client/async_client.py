@@ -9,7 +9,17 @@ from typing import Any, Self, cast
 
 from codexsys_client import calls
 from codexsys_client.async_transport import AsyncTransport
-from codexsys_client.types import Artifact, Attempt, Event, LogChunk, Share, Task, TaskList
+from codexsys_client.types import (
+    Artifact,
+    Attempt,
+    Environment,
+    EnvironmentList,
+    Event,
+    LogChunk,
+    Share,
+    Task,
+    TaskList,
+)
 
 
 class AsyncClient:
@@ -148,6 +158,34 @@ class AsyncClient:
     async def revoke_share(self, share_id: str) -> None:
         """End a share link at once."""
         await self._transport.call(calls.revoke_share(share_id))
+
+    async def create_environment(
+        self, given: dict[str, Any], *, idempotency_key: str | None = None
+    ) -> Environment:
+        """Make an environment; its setup variables are never shown again."""
+        call = calls.create_environment(given, idempotency_key=idempotency_key)
+        return cast("Environment", (await self._transport.call(call)).json())
+
+    async def environments(
+        self, *, name: str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> EnvironmentList:
+        """Return one page of environments, newest first."""
+        call = calls.environments(name=name, limit=limit, cursor=cursor)
+        return cast("EnvironmentList", (await self._transport.call(call)).json())
+
+    async def environment(self, environment_id: str) -> Environment:
+        """Return an environment."""
+        call = calls.environment(environment_id)
+        return cast("Environment", (await self._transport.call(call)).json())
+
+    async def update_environment(self, environment_id: str, changes: dict[str, Any]) -> Environment:
+        """Change what is given (a JSON merge patch) and nothing else."""
+        call = calls.update_environment(environment_id, changes)
+        return cast("Environment", (await self._transport.call(call)).json())
+
+    async def delete_environment(self, environment_id: str) -> None:
+        """Remove an environment; tasks keep their copy of it."""
+        await self._transport.call(calls.delete_environment(environment_id))
 
     async def me(self) -> dict[str, Any]:
         """Return who is asking."""

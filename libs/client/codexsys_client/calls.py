@@ -124,3 +124,31 @@ def revoke_share(share_id: str) -> Call:
 def me() -> Call:
     """Say who is asking."""
     return Call("GET", "/me")
+
+
+def create_environment(given: Mapping[str, Any], *, idempotency_key: str | None) -> Call:
+    """Make an environment."""
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+    return Call("POST", "/environments", headers=headers, json=given)
+
+
+def environments(*, name: str | None, limit: int, cursor: str | None) -> Call:
+    """List environments."""
+    given = {"name": name, "cursor": cursor}
+    params = {key: value for key, value in given.items() if value} | {"limit": str(limit)}
+    return Call("GET", "/environments", params=params)
+
+
+def environment(environment_id: str) -> Call:
+    """Show an environment."""
+    return Call("GET", f"/environments/{environment_id}")
+
+
+def update_environment(environment_id: str, changes: Mapping[str, Any]) -> Call:
+    """Change what is given."""
+    return Call("PATCH", f"/environments/{environment_id}", json=changes)
+
+
+def delete_environment(environment_id: str) -> Call:
+    """Remove an environment."""
+    return Call("DELETE", f"/environments/{environment_id}")

@@ -8,7 +8,17 @@ from typing import Any, Self, cast
 
 from codexsys_client import calls
 from codexsys_client.transport import Transport
-from codexsys_client.types import Artifact, Attempt, Event, LogChunk, Share, Task, TaskList
+from codexsys_client.types import (
+    Artifact,
+    Attempt,
+    Environment,
+    EnvironmentList,
+    Event,
+    LogChunk,
+    Share,
+    Task,
+    TaskList,
+)
 
 
 class Client:
@@ -144,6 +154,34 @@ class Client:
     def revoke_share(self, share_id: str) -> None:
         """End a share link at once."""
         self._transport.call(calls.revoke_share(share_id))
+
+    def create_environment(
+        self, given: dict[str, Any], *, idempotency_key: str | None = None
+    ) -> Environment:
+        """Make an environment; its setup variables are never shown again."""
+        call = calls.create_environment(given, idempotency_key=idempotency_key)
+        return cast("Environment", self._transport.call(call).json())
+
+    def environments(
+        self, *, name: str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> EnvironmentList:
+        """Return one page of environments, newest first."""
+        call = calls.environments(name=name, limit=limit, cursor=cursor)
+        return cast("EnvironmentList", self._transport.call(call).json())
+
+    def environment(self, environment_id: str) -> Environment:
+        """Return an environment."""
+        call = calls.environment(environment_id)
+        return cast("Environment", self._transport.call(call).json())
+
+    def update_environment(self, environment_id: str, changes: dict[str, Any]) -> Environment:
+        """Change what is given (a JSON merge patch) and nothing else."""
+        call = calls.update_environment(environment_id, changes)
+        return cast("Environment", self._transport.call(call).json())
+
+    def delete_environment(self, environment_id: str) -> None:
+        """Remove an environment; tasks keep their copy of it."""
+        self._transport.call(calls.delete_environment(environment_id))
 
     def me(self) -> dict[str, Any]:
         """Return who is asking."""

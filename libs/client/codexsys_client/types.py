@@ -159,3 +159,31 @@ class LogChunk(NamedTuple):
         """Read one from a stream's message."""
         told = json.loads(data)
         return cls(told["offset"], int(number), told["text"])
+
+
+class Environment(TypedDict):
+    """An environment; of its setup variables only the names are shown."""
+
+    id: str
+    name: str
+    image: str | None
+    setup: str | None
+    variables: dict[str, str]
+    setup_variables: list[str]
+    network: dict[str, Any]
+    services: list[dict[str, Any]]
+    certificates: str | None
+    proxy: str | None
+    mirrors: dict[str, str]
+    secrets_in_setup_sh: bool
+    cache: bool
+    checks: dict[str, Any] | None
+    created_at: str
+    updated_at: str
+
+
+class EnvironmentList(TypedDict):
+    """One page of environments, newest first."""
+
+    items: list[Environment]
+    next_cursor: str | None

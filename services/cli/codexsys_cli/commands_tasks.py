@@ -43,6 +43,9 @@ def submit(
     mode: Annotated[str, typer.Option(help="modify or explain.")] = "modify",
     checks: Annotated[str | None, typer.Option(help="Command that checks the result.")] = None,
     setup: Annotated[Path | None, typer.Option(help="Script that prepares the sandbox.")] = None,
+    environment: Annotated[
+        str | None, typer.Option(help="Name or id of a kept environment.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model, if not the platform's.")] = None,
     engine: Annotated[str, typer.Option(help="builtin or command.")] = "builtin",
     command: Annotated[Path | None, typer.Option(help="Script for the engine `command`.")] = None,
@@ -64,6 +67,7 @@ def submit(
         mode=mode,
         checks=checks,
         setup=setup.read_text() if setup else None,
+        environment=environment,
         model=model,
         engine="command" if command else engine,
         command=command.read_text() if command else None,

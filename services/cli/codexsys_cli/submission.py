@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codexsys_cli.commands_environments import environment_id
 from codexsys_cli.output import Exit, fail
 from codexsys_cli.pack import NothingToPack, pack
 from codexsys_client import Client, Task
@@ -20,6 +21,8 @@ class Wishes:
     mode: str = "modify"
     checks: str | None = None
     setup: str | None = None
+    environment: str | None = None
+    """Id or name of a kept one."""
     model: str | None = None
     engine: str = "builtin"
     command: str | None = None
@@ -41,6 +44,10 @@ class Wishes:
 def hand_in(client: Client, wishes: Wishes, *, idempotency_key: str | None = None) -> Task:
     """Submit by URL, or send the folder or zip."""
     body, place = wishes.body(), Path(wishes.source)
+    if wishes.environment is not None:
+        if wishes.setup is not None:
+            fail("--setup and --environment", "take one of them", exit_code=Exit.USAGE)
+        body["environment"] = environment_id(client, wishes.environment)
     if "://" in wishes.source:
         git = {"url": wishes.source} | ({"ref": wishes.ref} if wishes.ref else {})
         return client.submit(body | {"source": {"git": git}}, idempotency_key=idempotency_key)
