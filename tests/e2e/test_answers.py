@@ -1,5 +1,6 @@
 """Answers over the API and from the command line."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,11 @@ async def test_a_question_is_shown_and_answered_once(served: Served) -> None:
     ("change", "status", "code"),
     [
         ({"question": "qst_unknown"}, 404, "question_not_found"),
+        ({"question": "qst_" + "0" * 26}, 404, "question_not_found"),
+        ({"question": "qst_ü' OR 1=1"}, 404, "question_not_found"),
         ({"answer": ""}, 422, "invalid"),
+        ({"answer": "x" * 10_001}, 422, "invalid"),
+        ({"answer": "\ud800"}, 400, "bad_json"),
         ({"more": 1}, 422, "invalid"),
     ],
 )
@@ -69,7 +74,9 @@ async def test_a_wrong_answer_changes_nothing(
 ) -> None:
     task_id, question_id = await suspended(served)
     body = {"question": question_id, "answer": "red"} | change
-    refused = await served.client.post(f"/api/v1/tasks/{task_id}/answers", json=body)
+    path = f"/api/v1/tasks/{task_id}/answers"
+    headers = {"Content-Type": "application/json"}
+    refused = await served.client.post(path, content=json.dumps(body), headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (status, code)
     shown = (await served.client.get(f"/api/v1/tasks/{task_id}")).json()
     assert shown["questions"][0]["answer"] is None

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from codexsys_api.auth import Caller
 from codexsys_api.bodies import GiveAnswer, read_json
 from codexsys_api.context import Address, Opened
-from codexsys_api.routes.params import TaskId, takes
+from codexsys_api.routes.params import TaskId, known_form, takes
 from codexsys_api.routes.tasks import respond
 from codexsys_api.serialize import TaskBody
 
@@ -24,8 +24,9 @@ async def answer(
 ) -> Response:
     """Answer an open question; a suspended task goes on once none is open."""
     body = await read_json(request, GiveAnswer)
+    question_id = known_form(body.question, "question")
     await platform.questions.answer(
-        task_id, body.question, body.answer, tenant_id=caller.tenant_id, key_id=caller.key_id
+        task_id, question_id, body.answer, tenant_id=caller.tenant_id, key_id=caller.key_id
     )
     await platform.hints.tell(f"task:{task_id}")
     task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
