@@ -27,11 +27,15 @@ _REFUSED = "refused/"
 # Waits as long as it is told, holding the lock, and moves the end into its place: no interpreter,
 # so that thousands of dummies are cheap.
 _PROCESS = """
+end=over
 trap 'end=stopped' TERM
 exec 9>"$1.lock" && flock 9 && echo $$ >&9 && echo ready || exit 1
 exec >/dev/null 2>&1
-end=over
-[ "$2" = 0 ] || { sleep "$2" 9>&- & wait $!; }
+if [ "$2" != 0 ]; then
+  sleep "$2" 9>&- &
+  # A signal from here on reaches sleep, too, which ends the wait.
+  if [ $end = over ]; then wait $!; else kill $!; fi
+fi
 mv "$1.$end" "$1.end"
 """
 
