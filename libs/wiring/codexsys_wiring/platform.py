@@ -63,6 +63,7 @@ from codexsys_core.secret import SecretBox
 from codexsys_core.share import ShareStore
 from codexsys_core.task import TaskStore
 from codexsys_core.wallet import Wallet
+from codexsys_wiring.crash import crashing_backend, crashing_platform
 from codexsys_wiring.settings import ConfigurationError, Settings
 
 READY_SECONDS = 1.2
@@ -180,7 +181,7 @@ async def open_platform(
                 for value in (settings.model_key, settings.store_secret, settings.secret_key)
             ]
         )
-        yield Platform(
+        platform = Platform(
             settings=settings,
             secret_key=key,
             secrets=AesGcmSecrets(key),
@@ -219,6 +220,7 @@ async def open_platform(
             redactor=redactor,
             database=database,
         )
+        yield crashing_platform(platform)
 
 
 def _patience(settings: Settings, seconds: float) -> float:
@@ -249,6 +251,10 @@ def secret_key(settings: Settings) -> bytes:
 
 def open_backend(settings: Settings) -> SandboxBackend:
     """Make the backend that this host's worker uses."""
+    return crashing_backend(_backend(settings))
+
+
+def _backend(settings: Settings) -> SandboxBackend:
     root = settings.data_dir / "sandboxes"
     if settings.sandbox == "dummy":
         from codexsys_adapters.dummy import DummyBackend

@@ -260,6 +260,12 @@ def user_file(name: str) -> Path:
     return Path(platformdirs.user_config_dir("codexsys")) / name
 
 
+def crash_at() -> str:
+    """Return the crash point of a process under test; none unless it says that it is one."""
+    testing = os.environ.get(f"{PREFIX}TESTING") == "1"  # noqa: TID251
+    return os.environ.get(f"{PREFIX}CRASH_AT", "") if testing else ""  # noqa: TID251
+
+
 def client_settings() -> Mapping[str, str]:
     """Return what the command line's client reads: CODEXSYS_URL and CODEXSYS_API_KEY."""
     return {name: os.environ.get(PREFIX + name, "") for name in ("URL", "API_KEY")}  # noqa: TID251
