@@ -98,8 +98,11 @@ def _outputs(folder: Path, left: int) -> tuple[list[Output], list[str]]:
         return [], []
     taken: list[Output] = []
     left_out: list[str] = []
-    with os.scandir(folder) as entries:
-        names = sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
+    except OSError:  # it is the sandbox's own, which may have closed it
+        return [], ["."]
     for name in names:
         room = min(left, _LARGEST_OUTPUT)
         content = _read(folder / name, room) if len(taken) < _MOST_OUTPUTS else None
