@@ -26,7 +26,7 @@ demo: setup  ## see a task solved, verified and handed out, in this terminal (no
 
 test:  ## every test that needs no cluster, browser or Docker, on real servers started here
 	deploy/setup tests
-	$(STACK) with $(PYTHON) -m pytest -m 'not browser and not docker and not kubernetes and not engines' $(ARGS)
+	$(STACK) with $(PYTHON) -m pytest -m 'not browser and not chaos and not docker and not kubernetes and not engines' $(ARGS)
 	echo 'make test: every test passed'
 
 test-all:  ## what CI runs: the checks and every test, browser and Docker too; nothing may be missing

@@ -17,7 +17,7 @@ from tests.chaos.history import Entry, History
 from tests.support.distributed import Fleet, Running, eventually
 from tests.support.users import make_key, zipped
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(600)]
 
 SETTINGS = {
     "CODEXSYS_SANDBOX": "dummy",

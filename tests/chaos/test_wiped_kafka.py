@@ -14,7 +14,7 @@ from codexsys_adapters.kafka import KafkaQueue
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Unavailable
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(200)]
 DEAD_LETTERS = "codex-tasks-dlq"
 
 
