@@ -11,7 +11,8 @@ from tests.chaos.history import UNKNOWN, Entry
 from tests.chaos.run import SETTLE_SECONDS, Outcome
 
 MOST_SHOWN = 50
-OUR_FAULT = {"sandbox_lost", "sandbox_failed", "poisoned", "internal"}
+ANSWER_503_SECONDS = 1.5
+OUR_FAULT = {"sandbox_lost", "sandbox_failed", "poisoned", "internal", "store_unavailable"}
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:
@@ -45,6 +46,11 @@ def missed(outcome: Outcome) -> list[str]:
     told += [str(each) for each in outcome.broken]
     if outcome.settled_after is None or outcome.settled_after > SETTLE_SECONDS:
         told.append(f"no rest within {SETTLE_SECONDS:g} s of the last fault")
+    found = figures(outcome)
+    if found["ended_by_our_fault"]:
+        told.append(f"{found['ended_by_our_fault']} tasks ended by the platform's fault")
+    if found["slowest_503_seconds"] > ANSWER_503_SECONDS:
+        told.append(f"a 503 took longer than {ANSWER_503_SECONDS:g} s")
     return told
 
 
