@@ -79,6 +79,7 @@ ATTRIBUTES = laid(
 ATTACKS = {
     "a nested repository with filters": Attack(NESTED + EDIT),
     "a gitlink": Attack(GITLINK + EDIT),
+    "a change that is too large": Attack("for n in 1 2; do head -c 30000000 /dev/urandom > $n; done\n", ends=("patch_refused",)),
     "a file of submodules": Attack(MODULES + EDIT, ends=("patch_refused",)),
     "our own git's configuration": Attack(EDIT + laid(".git/config", CONFIG) + ATTRIBUTES, changed=("README.md", ".gitattributes")),
     "hooks": Attack(EDIT + "for h in pre-commit post-checkout post-index-change fsmonitor-watchman; do printf '#!/bin/sh\\ntouch MARK' > .git/hooks/$h; chmod +x .git/hooks/$h; done\n"),

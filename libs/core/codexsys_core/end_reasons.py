@@ -247,7 +247,7 @@ _TEXTS: dict[EndReason, _Text] = {
     ),
     EndReason.PATCH_REFUSED: _Text(
         _C.CODE,
-        "The change holds something that cannot be taken, such as a submodule.",
+        "The change is too large, or holds something that cannot be taken, such as a submodule.",
         "Read the report; retry without it.",
     ),
     EndReason.CONTEXT_OVERFLOW: _Text(

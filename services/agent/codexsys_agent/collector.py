@@ -43,8 +43,12 @@ class Output:
     content: bytes
 
 
+class TooMuch(ValueError):
+    """The change is larger than what is taken."""
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 1 and one line on stderr when anything fails."""
+    """Exit code 1 and one line on stderr when anything fails, 3 when the change is too large."""
     options = _options(arguments)
     try:
         order = _read_order(options.input / "collect.json")
@@ -55,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
             _send(sys.stdout.buffer, taken, outputs, left_out)
     except (GitFailed, OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(f"collector: {' '.join(str(error).split())}\n")
-        return 1
+        return 3 if isinstance(error, TooMuch) else 1
     return 0
 
 
@@ -88,7 +92,7 @@ def _take(options: argparse.Namespace, order: Order, scratch: Path) -> Taken:
 def _room(order: Order, taken: Taken) -> int:
     left = order.max_bytes - len(taken.patch)
     if left < 0:
-        raise ValueError(f"the patch has {len(taken.patch)} bytes, {-left} too many")
+        raise TooMuch(f"the patch has {len(taken.patch)} bytes, {-left} too many")
     return left
 
 

@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import SandboxError
+from codexsys_core.outcome import Outcome
 from codexsys_core.sandbox import PhaseSpec
 from codexsys_worker.room import Room
+from codexsys_worker.stages import StageFailed
 
 MOST_BYTES = 96 * 1024 * 1024
 SECONDS = 120.0
+TOO_MUCH = 3
+"""Exit code of a collector that found a change larger than it may bring."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,9 @@ async def collect(
         output_bytes=MOST_BYTES,
     )
     end, data = await room.read(phase, most=MOST_BYTES)
+    if end.exit_code == TOO_MUCH:
+        detail = f"The change is larger than the {MOST_BYTES >> 21} MiB that are taken."
+        raise StageFailed(Outcome(reason=EndReason.PATCH_REFUSED, detail=detail))
     if end.exit_code != 0:
         raise SandboxError(
             f"The collector ended with {end.exit_code if end.reason is None else end.reason}."
