@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvloop
+from sqlalchemy import text
 from tests.contract.servers import REDIS, S3_KEY, S3_SECRET, S3_URL, adapters, must_have
 from tests.support.fault_proxy import FaultProxy, Weather
 
@@ -159,3 +160,17 @@ def test_a_database_in_a_black_hole_answers_in_time_and_holds_nobody_else_up(rea
             await works_again(use)
 
     on_the_services_loop(story())
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("_", REAL)
+def test_a_burst_waits_for_connections_as_long_as_the_database_answers(_: str) -> None:
+    async def burst() -> None:
+        slowly = text("SELECT SLEEP(0.05)")
+        async with Database(must_have(MYSQL), pool_size=2, answer_seconds=0.3) as opened:
+            many = (opened.look(lambda connection: connection.execute(slowly)) for _ in range(30))
+            assert len(await asyncio.gather(*many)) == 30
+            with pytest.raises(Unavailable):
+                await opened.look(lambda connection: connection.execute(text("SELECT SLEEP(20)")))
+
+    on_the_services_loop(burst())

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from codexsys_adapters.sql.silence import Silence
 from codexsys_core.errors import Invalid, Unavailable
 
 T = TypeVar("T")
@@ -54,7 +55,6 @@ _SQLITE_AWAY = (
     "SQLITE_NOTADB",
 )
 _TRIES = 5
-_TICKS = 12
 
 
 class Contended(Unavailable):
@@ -69,8 +69,8 @@ class Database:
     """One database by URL: `sqlite:///path` or `mysql://user:password@host:port/name?ssl_ca=…`.
 
     Use it as an async context manager; nothing connects before the first transaction. Whoever asks
-    hears within `answer_seconds`, tries again and waits for a connection included: a server that is
-    frozen or behind a black hole says nothing by itself.
+    hears within `answer_seconds` of silence, tries again and waits for a connection included: a
+    server that is frozen or behind a black hole says nothing by itself.
     """
 
     def __init__(
@@ -82,7 +82,6 @@ class Database:
         answer_seconds: float = 20.0,
     ) -> None:
         self._url = driver_url(url)
-        self._answer_seconds = answer_seconds
         self._options: dict[str, Any]
         if self.dialect == "sqlite":
             self._options = _sqlite_options(pool_size, busy_seconds)
@@ -91,6 +90,7 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
         self._writer: AbstractAsyncContextManager[Any] = nullcontext()
+        self._silence = Silence(answer_seconds)
 
     @property
     def dialect(self) -> str:
@@ -108,6 +108,8 @@ class Database:
             # A read is one round trip: no transaction is begun, and none has to be ended.
             options = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
             self._reader = create_async_engine(self._url, **self._options | options)
+        for engine in {self._engine, self._reader}:
+            event.listen(engine.sync_engine, "after_cursor_execute", self._silence.broken)
         if self.dialect == "sqlite":
             # Writers of one process queue here, in order, instead of polling for the file's lock.
             self._writer = asyncio.Lock()
@@ -152,7 +154,7 @@ class Database:
         conditional updates that read back, inserts under an id of their own. Where that cannot
         be, `after_loss=False` leaves the unknown answer (`Lost`) to the caller.
         """
-        async with _in_time(self._answer_seconds):
+        async with self._in_time():
             return await self._tried(statements, after_loss=after_loss)
 
     async def _tried(
@@ -175,13 +177,24 @@ class Database:
 
     async def look(self, statements: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run reading statements, once more after a lost connection."""
-        async with _in_time(self._answer_seconds):
+        async with self._in_time():
             try:
                 async with self.read() as connection:
                     return await statements(connection)
             except Lost:
                 async with self.read() as connection:
                     return await statements(connection)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Give up in time; the driver's connection is cut, and what was under way stays unknown."""
+        try:
+            async with self._silence.bounded():
+                yield
+        except TimeoutError as error:
+            raise Lost(
+                "The database does not answer.", code="database_unavailable", retry_after=2
+            ) from error
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless the database answers now."""
@@ -264,34 +277,6 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 def _sqlite_begin(connection: Connection) -> None:
     mode = connection.get_execution_options().get("begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
-
-
-@asynccontextmanager
-async def _in_time(seconds: float) -> AsyncIterator[None]:
-    """Give up in time; the driver's connection is cut, and what was under way stays unknown.
-
-    The time is counted in ticks: a loop that was held up by its own work, or by a busy machine, has
-    not waited for the database meanwhile.
-    """
-    loop = asyncio.get_running_loop()
-    timers: list[asyncio.TimerHandle] = []
-
-    def tick() -> None:
-        if len(timers) < _TICKS:
-            timers.append(loop.call_later(seconds / _TICKS, tick))
-        else:
-            limit.reschedule(loop.time())
-
-    tick()
-    try:
-        async with asyncio.timeout(None) as limit:
-            yield
-    except TimeoutError as error:
-        raise Lost(
-            "The database does not answer.", code="database_unavailable", retry_after=2
-        ) from error
-    finally:
-        timers[-1].cancel()
 
 
 @asynccontextmanager
