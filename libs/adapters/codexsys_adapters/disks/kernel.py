@@ -6,6 +6,7 @@ import errno
 import fcntl
 import functools
 import os
+import stat
 import struct
 import subprocess
 import time
@@ -28,6 +29,7 @@ _LOOP_FREE, _LOOP_CONFIGURE = 0x4C82, 0x4C0A
 _LOOP_READ_ONLY, _LOOP_AUTOCLEAR = 1, 4
 _LOOP_CONFIG = "=II 5Q 4I 64s 64s 32s 2Q 8Q"
 _LOOP_TRIES = 200
+_LOOP_MAJOR = 7
 
 _SHUT_DOWN, _WITHOUT_FLUSHING = 0x8004587D, 2  # EXT4_IOC_SHUTDOWN
 
@@ -148,8 +150,9 @@ def _loop(image: Path, *, read_only: bool) -> Iterator[str]:
         stack.callback(os.close, control)
         config = _config(file, flags)
         for _ in range(_LOOP_TRIES):
-            name = f"/dev/loop{fcntl.ioctl(control, _LOOP_FREE)}"
-            device = os.open(name, access)
+            number = fcntl.ioctl(control, _LOOP_FREE)
+            name = f"/dev/loop{number}"
+            device = _device(name, number, access)
             try:
                 fcntl.ioctl(device, _LOOP_CONFIGURE, config)
             except OSError as error:
@@ -161,6 +164,15 @@ def _loop(image: Path, *, read_only: bool) -> Iterator[str]:
             yield name
             return
     raise OSError(errno.EBUSY, "no loop device is free")
+
+
+def _device(name: str, number: int, access: int) -> int:
+    try:
+        return os.open(name, access)
+    except FileNotFoundError:  # a container's /dev does not follow what the kernel adds
+        with contextlib.suppress(FileExistsError):
+            os.mknod(name, stat.S_IFBLK | 0o600, os.makedev(_LOOP_MAJOR, number))
+        return os.open(name, access)
 
 
 def _config(file: int, flags: int) -> bytes:
