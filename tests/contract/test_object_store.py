@@ -73,6 +73,16 @@ async def test_names_by_prefix(store: ObjectStore) -> None:
     assert await store.names("codexsys-logs/logs/task_other") == []
 
 
+async def test_names_while_others_delete(store: ObjectStore) -> None:
+    stem = "codexsys-logs/logs/task_fleeting"
+    names = [f"{stem}/a{number}-f1/agent.log" for number in range(40)]
+    for name in names:
+        await store.put(name, b"x")
+    deletes = [store.delete(name) for name in names]
+    await asyncio.gather(*deletes, *(store.names(f"{stem}/") for _ in range(20)))
+    assert await store.names(stem) == []
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -122,9 +122,18 @@ class FileObjects:
         if bucket not in BUCKETS or ".." in key.split("/"):
             raise Invalid("That is not the start of an object's name.", code="bad_object_name")
         below = self._root / bucket / key.rpartition("/")[0]
-        found = (path for path in below.rglob("*") if path.is_file())
-        names = (path.relative_to(self._root).as_posix() for path in found)
-        return sorted(name for name in names if name.startswith(prefix))
+        found = (
+            Path(folder, name).relative_to(self._root).as_posix()
+            for folder, _, files in os.walk(below, onerror=_unless_gone)
+            for name in files
+        )
+        return sorted(name for name in found if name.startswith(prefix))
+
+
+def _unless_gone(error: OSError) -> None:
+    """Pass over a folder whose last object was deleted meanwhile."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 @contextmanager
