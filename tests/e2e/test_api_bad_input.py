@@ -210,9 +210,8 @@ async def test_addresses_and_methods_that_are_not_there(served: Served) -> None:
     )
     for path in ("/api/v1/schedules", "/api/v1/usage", f"/api/v1/tasks/{NOBODY}/workspace"):
         assert (await served.client.get(path)).json()["code"] == "not_available_yet"
-    for path in ("answers", "messages"):
-        answer = await served.client.post(f"/api/v1/tasks/{NOBODY}/{path}", json={})
-        assert (answer.status_code, answer.json()["code"]) == (422, "not_available_yet")
+    answer = await served.client.post(f"/api/v1/tasks/{NOBODY}/messages", json={})
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_available_yet")
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "cursor=!", "label=x", "status=odd"])
