@@ -46,6 +46,10 @@ while :; do head -c 1M /dev/zero; sleep 0.02; done
 """
 
 
+STATIC = ("/sbin/ldconfig", "--version")
+"""A program without a dynamic linker, as Debian has it."""
+
+
 class Figure(BaseModel):
     """One thing that was measured, and what it must be."""
 
@@ -129,7 +133,7 @@ class Ground:
         """From create to the first byte of a program that does nothing else."""
         spec = self._spec()
         await self._backend.create(spec, self._empty())
-        await self._heard(spec.id, PhaseSpec(name="p", argv=("/bin/echo", "1"), seconds=30))
+        await self._heard(spec.id, PhaseSpec(name="p", argv=STATIC, seconds=30))
 
     async def hello(self) -> None:
         """From create to the first word of the agent's program."""

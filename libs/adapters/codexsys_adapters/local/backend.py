@@ -22,7 +22,7 @@ from codexsys_core.sandbox import Created, PhaseEnd, PhaseSpec, Progress, Sandbo
 LAYER_BYTES = 20 << 30
 _DISK_LIMITS = ("disk_mb", "inodes")
 _GROUP_LIMITS = ("cpus", "memory_mb", "pids")
-_SHORTEST_POLL_SECONDS = 0.002
+_SHORTEST_POLL_SECONDS = 0.001
 _LONGEST_POLL_SECONDS = 0.02
 _OUTPUT_WAIT_SECONDS = 1.0
 
