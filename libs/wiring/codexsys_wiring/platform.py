@@ -175,12 +175,7 @@ async def open_platform(
         outbound = Outbound(
             allow_networks=settings.allow_networks, allow_http=settings.allow_http_git
         )
-        redactor = SecretRedactor(
-            [
-                value.get_secret_value()
-                for value in (settings.model_key, settings.store_secret, settings.secret_key)
-            ]
-        )
+        redactor = _redactor(settings)
         platform = Platform(
             settings=settings,
             secret_key=key,
@@ -210,17 +205,23 @@ async def open_platform(
             forms=objects,
             local_objects=local,
             outbound=outbound,
-            git=GitFetcher(
-                outbound=outbound,
-                data_dir=settings.data_dir,
-                limits=FetchLimits(tree_bytes=settings.max_source_mb << 20),
-            ),
+            git=_git(settings, outbound),
             zips=Zips(limits=ZipLimits(total_bytes=settings.max_source_mb << 20)),
             bench=GitPatchBench(),
             redactor=redactor,
             database=database,
         )
         yield crashing_platform(platform)
+
+
+def _redactor(settings: Settings) -> SecretRedactor:
+    known = (settings.model_key, settings.store_secret, settings.secret_key)
+    return SecretRedactor([value.get_secret_value() for value in known])
+
+
+def _git(settings: Settings, outbound: Outbound) -> GitFetcher:
+    limits = FetchLimits(tree_bytes=settings.max_source_mb << 20)
+    return GitFetcher(outbound=outbound, data_dir=settings.data_dir, limits=limits)
 
 
 def _patience(settings: Settings, seconds: float) -> float:
