@@ -26,10 +26,12 @@ docker_sweep() {
 }
 
 docker_empty() { # everything but our images, which are slow to load
-  local ours
-  ours=$(docker_here inspect --format '{{.Id}}' "$IMAGE" "$SMALL")
+  local image
   docker_sweep
-  docker_here images --no-trunc --quiet | sort -u | { grep -vxF "$ours" || true; } | docker_each rmi --force
+  # Prune knows which image stands on which, and leaves those that a container uses.
+  for image in "$IMAGE" "$SMALL"; do docker_here create "$image" true; done
+  docker_here image prune --all --force
+  docker_here ps --all --quiet | docker_each rm --force
 }
 
 docker_up() {
