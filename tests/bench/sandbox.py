@@ -47,7 +47,7 @@ while :; do head -c 1M /dev/zero; sleep 0.02; done
 
 
 STATIC = ("/sbin/ldconfig", "--version")
-"""A program without a dynamic linker, as Debian has it."""
+"""A program without a dynamic linker, as Debian has it; in no language, or it looks for files first."""
 
 
 class Figure(BaseModel):
@@ -133,7 +133,8 @@ class Ground:
         """From create to the first byte of a program that does nothing else."""
         spec = self._spec()
         await self._backend.create(spec, self._empty())
-        await self._heard(spec.id, PhaseSpec(name="p", argv=STATIC, seconds=30))
+        phase = PhaseSpec(name="p", argv=STATIC, env={"LC_ALL": "C"}, seconds=30)
+        await self._heard(spec.id, phase)
 
     async def hello(self) -> None:
         """From create to the first word of the agent's program."""

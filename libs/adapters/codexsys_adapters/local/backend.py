@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from codexsys_adapters.disks.image import problem as disk_problem
+from codexsys_adapters.local import etc, limits
 from codexsys_adapters.local import folder as folders
-from codexsys_adapters.local import limits
 from codexsys_adapters.local.folder import Folder
 from codexsys_adapters.local.nursery import Nursery
 from codexsys_adapters.walls.owner import owner
@@ -101,7 +101,7 @@ class LocalBackend:
     @cached_property
     def _host(self) -> dict[str, Any]:
         """Find out once what this host lets us do, and lay down what all sandboxes share."""
-        folders.lay_etc(self._shared / "etc")
+        etc.lay(self._shared / "etc")
         return self._setup | {"disk": self._disk}
 
     def _setup_of(self, spec: SandboxSpec) -> dict[str, Any]:

@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from codexsys_adapters.disks.image import FOLDERS
+from codexsys_adapters.local.etc import ONLINE, UID
 
-UID = 10001
 PATH = "/app/home/.local/bin:/usr/local/bin:/usr/bin:/bin"
 _STAGE = "/tmp"  # noqa: S108 - where launch.py binds things, in a mount namespace of its own
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_ETC = (
-    "alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
-    "mime.types", "python3", "python3.11", "python3.12", "python3.13", "ssl/certs", "ssl/openssl.cnf",
-)  # fmt: skip
 _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # with what the operator added
 _AGENT = "/opt/codexsys/agent"
 _RUN_MODULE = (
@@ -93,13 +89,9 @@ def _covers() -> list[str]:
 
 
 def _etc(ours: str, *, online: bool) -> list[str]:
-    arguments: list[str] = []
-    for name in _ETC:
-        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    names = ["passwd", "group", "hosts", "nsswitch.conf", *(["resolv.conf"] if online else [])]
-    for name in names:
-        arguments += ["--ro-bind", f"{ours}/{name}", f"/etc/{name}"]
-    return arguments
+    arguments = ["--ro-bind", ours, "/etc"]
+    resolver = ("--ro-bind", f"{ours}/{ONLINE}", "/etc/resolv.conf")
+    return [*arguments, *(resolver if online else ())]
 
 
 def _workspace(at: dict[str, str], access: str) -> list[str]:
@@ -153,14 +145,3 @@ def _command(argv: list[str], python: str) -> list[str]:
 def interpreter_in(prefix: str) -> str:
     """Return the interpreter's path, the same inside and outside."""
     return f"{prefix}/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def etc_files() -> dict[str, str]:
-    """Return the small files of /etc that are ours."""
-    return {
-        "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nsandbox:x:{UID}:{UID}:sandbox:/app/home:/bin/bash\n",
-        "group": f"root:x:0:\nsandbox:x:{UID}:\n",
-        "hosts": "127.0.0.1 localhost sandbox\n",
-        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-        "resolv.conf": "nameserver 10.0.2.3\n",
-    }

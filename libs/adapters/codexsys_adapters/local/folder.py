@@ -15,7 +15,7 @@ from typing import Any
 
 from codexsys_adapters.disks import copies, trees
 from codexsys_adapters.disks.image import Disk
-from codexsys_adapters.local import cage, ground, limits
+from codexsys_adapters.local import ground, limits
 from codexsys_adapters.local.nursery import Nursery
 from codexsys_adapters.local.supervisor import GROUP, LOCK, SOCKET
 from codexsys_core.errors import SandboxError
@@ -29,15 +29,6 @@ def names(root: Path) -> list[str]:
     if not root.is_dir():
         return []
     return sorted(entry.name for entry in root.iterdir() if entry.is_dir())
-
-
-def lay_etc(folder: Path) -> None:
-    """Write the small files of /etc that all sandboxes share."""
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for name, text in cage.etc_files().items():
-        draft = folder / f"{name}.{os.getpid()}"
-        draft.write_text(text)
-        draft.replace(folder / name)
 
 
 class Folder:

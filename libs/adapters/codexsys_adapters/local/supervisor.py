@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +43,22 @@ class Supervisor:
         self._asked: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._mutex = threading.Lock()
         self._ending = False
+        self._ground = Ground(folder, self._setup)
+        with ThreadPoolExecutor(1) as beside:  # each is some milliseconds of waiting for the kernel
+            group = beside.submit(self._make_group)
+            self._ground.open()
+        self._group = group.result()
+
+    def _make_group(self) -> limits.Group:
         allowed = self._setup["limits"]
-        self._group = limits.make_group(
+        group = limits.make_group(
             self._setup["id"],
             memory_mb=allowed["memory_mb"],
             pids=allowed["pids"],
             cpus=allowed["cpus"],
         )
-        limits.write_down(self._group, folder / GROUP)
-        self._ground = Ground(folder, self._setup)
-        self._ground.open()
+        limits.write_down(group, self._folder / GROUP)
+        return group
 
     def serve(self, listener: socket.socket) -> None:
         """Do what is asked for until the end is asked for, or has come."""
