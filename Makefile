@@ -38,7 +38,7 @@ test-all:  ## what CI runs: the checks and every test, browser and Docker too; n
 check: lint unit  ## seconds, on each commit: format, lint, types, imports, unit tests
 	echo 'make check: passed'
 
-lint: setup
+lint: setup  ## format, lint, types, imports
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy

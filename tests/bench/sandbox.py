@@ -36,13 +36,13 @@ git checkout -q work
 """
 
 
-_WORK = "sum(i * i for i in range(4_000_000))"
+_WORK = "sum(i * i for i in range(20_000_000))"
 _HOG = """
 f() { f & f & wait; }
 (while :; do head -c 1G /dev/zero > /app/home/x; done) &
 (while :; do head -c 1G /dev/zero | tail -c 4G; done) &
 f 2> /dev/null &
-while :; do head -c 1M /dev/zero; sleep 0.02; done
+while :; do head -c 256K /dev/zero; sleep 0.05; done
 """
 
 
@@ -153,7 +153,11 @@ class Ground:
         await self._backend.create(hog, self._empty())
         argv = ("bash", "-c", _HOG)
         await self._heard(hog.id, PhaseSpec(name="hog", argv=argv, seconds=60))
-        return await self._work()
+        took = await self._work()
+        ended = asyncio.create_task(self._backend.wait(hog.id, "hog"))
+        if (await asyncio.wait([ended], timeout=0))[0]:
+            raise SystemExit(f"the neighbour had gone: {await ended}")
+        return took
 
     async def _work(self) -> float:
         """Return the milliseconds of the work's phase alone."""

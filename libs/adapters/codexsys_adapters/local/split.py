@@ -8,18 +8,20 @@ from pathlib import Path
 
 from codexsys_adapters.local import groups
 from codexsys_adapters.local.limits import CPU_PERIOD, Counts
+from codexsys_adapters.local.yielding import Yielding
 
 _MOUNT = Path("/sys/fs/cgroup")
 _PARENT = "codexsys"
 _SHARES = 1024
-_KINDS = ("memory", "pids", "cpu", "freezer")
+_KINDS = ("memory", "pids", "cpu", "cpuacct", "freezer")
 
 
 class SplitGroup:
     """Memory, processes and processor time are limited; the freezer makes killing certain."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._memory, self._pids, self._cpu, self._freezer = folders
+        self._memory, self._pids, self._cpu, self._account, self._freezer = folders
+        self._yielding = Yielding(self._used, self._weigh)
 
     @classmethod
     def here(cls, name: str) -> "SplitGroup | None":
@@ -30,7 +32,8 @@ class SplitGroup:
 
     @property
     def folders(self) -> list[str]:
-        return [str(folder) for folder in (self._memory, self._pids, self._cpu, self._freezer)]
+        kinds = (self._memory, self._pids, self._cpu, self._account, self._freezer)
+        return [str(folder) for folder in kinds]
 
     def make(self, memory: int, pids: int, quota: int) -> None:
         for folder in self.folders:
@@ -49,8 +52,15 @@ class SplitGroup:
         for folder in self.folders:  # ourselves, one thread: no waiting for all processors
             Path(folder, "tasks").write_text("0")
 
-    def look(self, inside: int) -> None:
-        """Leave it to the kernel."""
+    def look(self, inside: int) -> None:  # noqa: ARG002 - the kernel knows who is inside
+        """Leave limits to the kernel; see that others beside it get their part."""
+        self._yielding.look()
+
+    def _used(self) -> float:
+        return int((self._account / "cpuacct.usage").read_text()) / 1e9
+
+    def _weigh(self, less: int) -> None:
+        (self._cpu / "cpu.shares").write_text(str(_SHARES // less))
 
     def counts(self) -> Counts:
         oom = groups.field(self._memory / "memory.oom_control", "oom_kill")

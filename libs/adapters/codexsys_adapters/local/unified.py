@@ -6,6 +6,7 @@ from pathlib import Path
 
 from codexsys_adapters.local import groups
 from codexsys_adapters.local.limits import CPU_PERIOD, Counts
+from codexsys_adapters.local.yielding import Yielding
 
 _MOUNT = Path("/sys/fs/cgroup")
 _PARENT = "codexsys"
@@ -19,6 +20,7 @@ class UnifiedGroup:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._yielding = Yielding(self._used, self._weigh)
 
     @classmethod
     def here(cls, name: str) -> "UnifiedGroup | None":
@@ -48,8 +50,15 @@ class UnifiedGroup:
     def join(self) -> None:
         (self._folder / "cgroup.procs").write_text("0")
 
-    def look(self, inside: int) -> None:
-        """Leave it to the kernel."""
+    def look(self, inside: int) -> None:  # noqa: ARG002 - the kernel knows who is inside
+        """Leave limits to the kernel; see that others beside it get their part."""
+        self._yielding.look()
+
+    def _used(self) -> float:
+        return groups.field(self._folder / "cpu.stat", "usage_usec") / 1e6
+
+    def _weigh(self, less: int) -> None:
+        (self._folder / "cpu.weight").write_text(str(_WEIGHT // less))
 
     def counts(self) -> Counts:
         oom = groups.field(self._folder / "memory.events", "oom_kill")
