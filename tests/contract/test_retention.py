@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,13 @@ from codexsys_core.source import TaskSource, ZipSource
 from codexsys_core.task import Idempotency, Task, TaskQuery
 from codexsys_relay.retention import Retention, Terms
 
-FOR_EVER = Terms(code_days=999, artifact_days=999, log_days=999, checkpoints=2)
-NO_CODE = Terms(code_days=0, artifact_days=999, log_days=999, checkpoints=2)
-NO_FILES = Terms(code_days=999, artifact_days=0, log_days=999, checkpoints=2)
-NO_CHUNKS = Terms(code_days=999, artifact_days=999, log_days=0, checkpoints=2)
+FOR_EVER = Terms(
+    code_days=999, artifact_days=999, log_days=999, checkpoints=2, checkpoint_seconds=0
+)
+NO_CODE = Terms(code_days=0, artifact_days=999, log_days=999, checkpoints=2, checkpoint_seconds=0)
+NO_FILES = Terms(code_days=999, artifact_days=0, log_days=999, checkpoints=2, checkpoint_seconds=0)
+NO_CHUNKS = Terms(code_days=999, artifact_days=999, log_days=0, checkpoints=2, checkpoint_seconds=0)
+FILES = ("agent.log", "diff.patch")
 SECRET_WORDS = "the secret of the prompt"
 
 
@@ -128,14 +131,17 @@ class Shop:
         await self.logs.append(task.id, sandbox.id, "agent", 1, b"one\n")
         return task, hold
 
-    async def end(self, task: Task, hold: Hold) -> None:
+    async def end(self, task: Task, hold: Hold, files: tuple[str, ...] = FILES) -> None:
         await self.logs.seal(hold, "agent")
-        name = f"codexsys-logs/logs/{task.id}/{hold.writer}/agent.log"
-        size, sha256 = await self.objects.put(name, b"one\n")
+        artifacts = []
+        for file in files:
+            name = f"codexsys-logs/logs/{task.id}/{hold.writer}/{file}"
+            size, sha256 = await self.objects.put(name, b"one\n")
+            artifacts.append(Artifact(name=file, object=name, size=size, sha256=sha256))
         ending = Ending(
             status=TaskStatus.FAILED,
             outcome=Outcome(reason=EndReason.AGENT_GAVE_UP, detail=SECRET_WORDS),
-            artifacts=(Artifact(name="agent.log", object=name, size=size, sha256=sha256),),
+            artifacts=tuple(artifacts),
         )
         assert await SqlAttempts(database=self.database).end(hold, ending)
 
@@ -192,7 +198,7 @@ async def test_code_goes_first_and_files_later(shop: Shop) -> None:
         return await shop.left(task) == set()
 
     await until(codeless)
-    assert [await shop.rows(table, task) for table in POINTERS] == [1, 1, 1]
+    assert [await shop.rows(table, task) for table in POINTERS] == [2, 1, 1]
     await until(bare)
     assert [await shop.rows(table, task) for table in POINTERS] == [0, 0, 0]
     kept = await shop.tasks.get(task.id, tenant_id="ten_a")
@@ -224,6 +230,24 @@ async def test_what_a_waiting_task_needs_is_kept(shop: Shop) -> None:
     await shop.end(third, last)
     due = await store.due(Kept.CODE, after_seconds=-60, limit=9)
     assert set(due) == {first.id, second.id, third.id}
+
+
+async def test_a_change_that_is_in_a_checkpoint_alone_keeps_its_base_as_long_as_files(
+    shop: Shop,
+) -> None:
+    task, hold = await shop.running(checkpoints=1)
+    await shop.end(task, hold, ("agent.log",))
+    store = SqlRetention(database=shop.database)
+    assert await store.due(Kept.CODE, after_seconds=-60, limit=9) == []
+    assert await store.due(Kept.FILES, after_seconds=-60, limit=9) == [task.id]
+    await store.gone(task.id, Kept.FILES)
+    assert await store.due(Kept.CODE, after_seconds=-60, limit=9) == [task.id]
+
+
+async def test_a_young_checkpoint_is_kept_beside_the_last_ones(shop: Shop) -> None:
+    task, _ = await shop.running(checkpoints=5)
+    await shop.pass_(replace(FOR_EVER, checkpoint_seconds=300))
+    assert await shop.rows("checkpoints", task) == 5
 
 
 async def test_the_last_checkpoints_are_kept(shop: Shop) -> None:

@@ -27,4 +27,4 @@ async def test_a_form_puts_one_object_in_place_and_a_link_gives_it_back(tmp_path
         assert (got.status_code, got.content) == (200, b"hello")
         assert got.headers["content-disposition"].startswith("attachment;")
         assert (await sent(link.url, b"other")).status_code == 404
-        assert not list((tmp_path / "tmp").glob("*"))
+        assert not list((tmp_path / "tmp").glob("*/upload-*"))

@@ -119,6 +119,8 @@ async def test_a_folder_is_sent_followed_and_read(terminal: Terminal, tmp_path: 
     for line in files.out.splitlines():
         artifact = json.loads(line)
         assert (tmp_path / "files" / artifact["name"]).stat().st_size == artifact["size"]
+    assert (await terminal.run("workspace", task_id, "tree.zip")).code == 0
+    assert "inventory/stock.py" in zipfile.ZipFile(tmp_path / "tree.zip").namelist()
     share = (await terminal.run("share", task_id, "--json")).json()
     assert share["url"].startswith("http://")
     assert (await terminal.run("share", task_id, "--revoke", share["id"])).code == 0

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import inspect
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -125,6 +126,13 @@ async def test_a_task_from_submit_to_revoked_share(client: Either, tmp_path: Pat
     await client.download(task_id, "diff.patch", tmp_path / "diff.patch")
     assert (tmp_path / "diff.patch").read_bytes() == patch
 
+    await client.workspace(task_id, tmp_path / "tree.zip")
+    with zipfile.ZipFile(tmp_path / "tree.zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            "a.txt": b"one\n",
+            "b.txt": b"two\n",
+        }
+
     page = await client.tasks(status="succeeded", label="team=web", limit=1)
     assert [each["id"] for each in page["items"]] == [task_id]
     retried = await client.retry(task_id, limits={"calls": 7})
@@ -139,7 +147,9 @@ async def test_a_task_from_submit_to_revoked_share(client: Either, tmp_path: Pat
     assert (await client.me())["limits"]["attempts"] == 2
 
 
-async def test_refusals_say_what_is_wrong(shop: tuple[Place, User], client: Either) -> None:
+async def test_refusals_say_what_is_wrong(
+    shop: tuple[Place, User], client: Either, tmp_path: Path
+) -> None:
     with pytest.raises(ApiError) as refused:
         await client.submit(GIT | {"colour": "red"})
     error = refused.value
@@ -149,6 +159,9 @@ async def test_refusals_say_what_is_wrong(shop: tuple[Place, User], client: Eith
     with pytest.raises(ApiError) as unknown:
         await client.task("task_" + "0" * 26)
     assert (unknown.value.status, unknown.value.code) == (404, "task_not_found")
+    with pytest.raises(ApiError):
+        await client.workspace("task_" + "0" * 26, tmp_path / "none.zip")
+    assert not (tmp_path / "none.zip").exists()
     for calls in (client.events, client.follow_log):
         with pytest.raises(ApiError):
             await collected(calls("task_" + "0" * 26))

@@ -92,6 +92,12 @@ PROBLEMS: dict[str, set[str]] = {
         "task_deleted",
         "source_task_deleted",
     },
+    "test_work_so_far.py::test_there_is_no_workspace_without_a_base": {
+        "workspace_not_ready",
+        "workspace_not_found",
+    },
+    "test_work_so_far.py::test_a_checkpoint_that_attacks_is_no_change": {"change_refused"},
+    "test_work_so_far.py::test_only_so_many_workspaces_are_sent_at_once": {"workspaces_busy"},
     "test_tenants.py::test_a_tenants_queue_is_capped_from_the_command_line": {"queue_full"},
     "test_api_bad_input.py::test_a_wrong_body_names_the_field": {
         "invalid",

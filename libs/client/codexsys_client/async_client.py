@@ -131,7 +131,7 @@ class AsyncClient:
             yield LogChunk.of(message.id, message.data)
 
     async def artifacts(self, task_id: str) -> list[Artifact]:
-        """Return a terminal task's files, each with a presigned link."""
+        """Return a task's files, each with a presigned link; of one that is not over, its change so far."""
         response = await self._transport.call(calls.artifacts(task_id))
         return cast("list[Artifact]", response.json()["items"])
 
@@ -145,6 +145,13 @@ class AsyncClient:
         link = await self._link(task_id, name)
         with await asyncio.to_thread(into.open, "wb") as file:
             async with self._transport.download(link) as pieces:
+                async for piece in pieces:
+                    await asyncio.to_thread(file.write, piece)
+
+    async def workspace(self, task_id: str, into: Path) -> None:
+        """Write the tree with the task's change as it is by now to a path, as a zip; also while it runs."""
+        async with self._transport.pieces(calls.workspace(task_id)) as pieces:
+            with await asyncio.to_thread(into.open, "wb") as file:
                 async for piece in pieces:
                     await asyncio.to_thread(file.write, piece)
 

@@ -49,6 +49,16 @@ class AsyncTransport:
                     await response.aread()
                 yield checked(response).aiter_bytes()
 
+    @asynccontextmanager
+    async def pieces(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Send a request and read its answer in pieces."""
+        request = self._platform.request(call)
+        with self._platform.failures():
+            async with self._http.stream(**request) as response:
+                if response.is_error:
+                    await response.aread()
+                yield checked(response).aiter_bytes()
+
     async def follow(self, call: Call, *, after: int) -> AsyncIterator[httpx2.ServerSentEvent]:
         """Yield server-sent events until `done`; a stream that breaks is taken up where it was."""
         place = Place(after, self._platform.url)

@@ -108,6 +108,11 @@ def artifact(task_id: str, name: str) -> Call:
     return Call("GET", f"/tasks/{task_id}/artifacts/{name}")
 
 
+def workspace(task_id: str) -> Call:
+    """Return the tree with the change so far."""
+    return Call("GET", f"/tasks/{task_id}/workspace")
+
+
 def share(task_id: str, *, expires_in: int | None, parts: Sequence[str]) -> Call:
     """Make a share link."""
     body: dict[str, Any] = {"expires_in": expires_in} if expires_in else {}

@@ -129,7 +129,7 @@ class Client:
             yield LogChunk.of(message.id, message.data)
 
     def artifacts(self, task_id: str) -> list[Artifact]:
-        """Return a terminal task's files, each with a presigned link."""
+        """Return a task's files, each with a presigned link; of one that is not over, its change so far."""
         response = self._transport.call(calls.artifacts(task_id))
         return cast("list[Artifact]", response.json()["items"])
 
@@ -141,6 +141,15 @@ class Client:
     def download(self, task_id: str, name: str, into: Path) -> None:
         """Write a file of a task to a path."""
         with self._transport.download(self._link(task_id, name)) as pieces, into.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+
+    def workspace(self, task_id: str, into: Path) -> None:
+        """Write the tree with the task's change as it is by now to a path, as a zip; also while it runs."""
+        with (
+            self._transport.pieces(calls.workspace(task_id)) as pieces,
+            into.open("wb") as file,
+        ):
             for piece in pieces:
                 file.write(piece)
 

@@ -51,6 +51,15 @@ class Transport:
                 response.read()
             yield checked(response).iter_bytes()
 
+    @contextmanager
+    def pieces(self, call: Call) -> Iterator[Iterator[bytes]]:
+        """Send a request and read its answer in pieces."""
+        request = self._platform.request(call)
+        with self._platform.failures(), self._http.stream(**request) as response:
+            if response.is_error:
+                response.read()
+            yield checked(response).iter_bytes()
+
     def follow(self, call: Call, *, after: int) -> Iterator[httpx2.ServerSentEvent]:
         """Yield server-sent events until `done`; a stream that breaks is taken up where it was."""
         place = Place(after, self._platform.url)

@@ -45,8 +45,8 @@ class PatchBench(Protocol):
     async def apply(self, base: Path, patch: bytes) -> Patch:
         """Apply to the bare git directory's base; raises `PatchRefused`. Objects stay in `base`."""
 
-    async def archive(self, base: Path, tree: str, into: Path) -> None:
-        """Write the tree as a zip to `into`."""
+    async def archive(self, base: Path, tree: str, into: Path, *, most_bytes: int) -> None:
+        """Write the tree as a zip to `into`; `TooLarge` when its files have more bytes than that."""
 
     async def read(self, base: Path, tree: str, path: str) -> bytes | None:
         """Return a file of a tree, None where there is none."""

@@ -34,13 +34,18 @@ class RetentionStore(Protocol):
     """
 
     async def due(self, kept: Kept, *, after_seconds: float, limit: int) -> list[str]:
-        """Return terminal tasks that still keep this: ended longer ago, or deleted an hour ago."""
+        """Return terminal tasks that still keep this: ended longer ago, or deleted an hour ago.
+
+        Code whose task left its change in a checkpoint alone is not due before its files are.
+        """
 
     async def gone(self, task_id: str, kept: Kept) -> None:
         """Note that no object is left; with files go the rows of artifacts, logs and checkpoints."""
 
-    async def old_checkpoints(self, *, keep: int, limit: int) -> list[Checkpoint]:
-        """Return checkpoints beyond the last `keep` of their tasks."""
+    async def old_checkpoints(
+        self, *, keep: int, limit: int, after_seconds: float
+    ) -> list[Checkpoint]:
+        """Return checkpoints beyond the last `keep` of their tasks that are older than that."""
 
     async def forget_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Remove a checkpoint's row."""

@@ -27,9 +27,12 @@ from codexsys_api.routes import (
     shares,
     sign_in,
     tasks,
+    workspace,
 )
 from codexsys_api.routes.params import BODIES
 from codexsys_api.submit import Submitter
+from codexsys_api.workspaces import Workspaces
+from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
 _ROUTERS = tuple(
@@ -40,6 +43,7 @@ _ROUTERS = tuple(
         answers,
         follow,
         artifacts,
+        workspace,
         shares,
         keys,
         environments,
@@ -84,6 +88,15 @@ def create_app(platform: Platform) -> FastAPI:
     app.state.platform = platform
     app.state.base_url = platform.settings.api_url
     app.state.streams = Streams()
+    app.state.folders = Folders(platform.settings.data_dir / "tmp")
+    app.state.workspaces = Workspaces(
+        checkpoints=platform.checkpoints,
+        artifacts=platform.artifacts,
+        objects=platform.objects,
+        bench=platform.bench,
+        folders=app.state.folders,
+        most_bytes=2 * (platform.settings.max_source_mb << 20),
+    )
     app.state.submitter = Submitter(platform)
     app.state.sessions = Sessions(platform)
     app.state.pages = Pages(clock=platform.clock, version=app.version)

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from codexsys_api.app import create_app
 from codexsys_wiring import service
+from codexsys_wiring.folders import Folders
 from codexsys_wiring.health import QuietServer
 from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.service import serve
@@ -45,12 +46,15 @@ class Api:
 
     async def run(self) -> None:
         """Serve until stopped."""
+        folders: Folders = self.app.state.folders
+        await asyncio.to_thread(folders.open)
         watching = asyncio.create_task(self._started())
         try:
             await self._server.serve()
         finally:
             watching.cancel()
             await self.app.state.submitter.close()
+            await asyncio.to_thread(folders.close)
 
     def stop(self) -> None:
         """End streams and take no more requests."""

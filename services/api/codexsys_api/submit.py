@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from starlette.datastructures import UploadFile
@@ -25,6 +24,7 @@ from codexsys_core.ready import turn_at
 from codexsys_core.secret import SecretUnreadable
 from codexsys_core.source import GitSource, Source, SourceFailure, TaskSource, ZipSource
 from codexsys_core.task import Idempotency, Task, TaskSpec
+from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
 PIECE = 1 << 20
@@ -200,11 +200,10 @@ class Submitter:
 
 
 @asynccontextmanager
-async def received(part: UploadFile, *, folder: Path, most: int) -> AsyncIterator[Upload]:
+async def received(part: UploadFile, *, folders: Folders, most: int) -> AsyncIterator[Upload]:
     """Give an uploaded file a name on disk until the block ends."""
-    await asyncio.to_thread(folder.mkdir, 0o700, parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix="upload-") as place:
-        path = Path(place) / "code.zip"
+    with folders.work("upload") as place:
+        path = place / "code.zip"
         size, sha256 = await asyncio.to_thread(_copy, part.file, path)
         if size == 0:
             raise _wrong("/file", "The zip is empty: it has 0 bytes.", code="zip_refused")

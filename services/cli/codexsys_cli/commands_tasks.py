@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
         logs,
         diff,
         artifacts,
+        workspace,
         answer,
         cancel,
         delete,
@@ -173,7 +174,7 @@ def logs(
 
 
 def diff(task: TaskId) -> None:
-    """Show the change; what is written elsewhere than to a terminal applies with `git apply`."""
+    """Show the change so far; what is written elsewhere than to a terminal applies with `git apply`."""
     from codexsys_cli.connection import connect
     from codexsys_cli.verdict import show_diff
 
@@ -203,6 +204,19 @@ def artifacts(
                 print(f"{artifact['size']:>12,}  {artifact['sha256'][:12]}  {artifact['name']}")
             if download is not None:
                 client.download(task, artifact["name"], _inside(download, artifact["name"]))
+
+
+def workspace(
+    task: TaskId,
+    into: Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: TASK.zip.")] = None,
+) -> None:
+    """Download the tree with the change so far, as a zip; also while the task runs."""
+    from codexsys_cli.connection import connect
+
+    target = into or Path(f"{task}.zip")
+    with connect() as client:
+        client.workspace(task, target)
+    say(f"{task}: written to {target}")
 
 
 def cancel(task: TaskId, json: Json = False) -> None:

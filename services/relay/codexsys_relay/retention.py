@@ -13,6 +13,8 @@ from codexsys_wiring.metrics import FORGOTTEN
 BATCH = 100
 DAY_SECONDS = 86_400.0
 SWEEP_SECONDS = 3600.0
+CHECKPOINT_SECONDS = 300.0
+"""Links to the change of a younger one may be in somebody's hands."""
 UPLOAD_AGE = timedelta(days=1)
 
 
@@ -24,6 +26,7 @@ class Terms:
     artifact_days: float
     log_days: float
     checkpoints: int
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
 class Retention:
@@ -47,7 +50,9 @@ class Retention:
             after_seconds=terms.log_days * DAY_SECONDS, limit=BATCH
         )
         FORGOTTEN.labels("log_stream").inc(streams)
-        for checkpoint in await self._store.old_checkpoints(keep=terms.checkpoints, limit=BATCH):
+        for checkpoint in await self._store.old_checkpoints(
+            keep=terms.checkpoints, limit=BATCH, after_seconds=terms.checkpoint_seconds
+        ):
             await self._forget(checkpoint)
         await self._remove(Kept.CODE, terms.code_days)
         await self._remove(Kept.FILES, terms.artifact_days)

@@ -9,10 +9,10 @@ from codexsys_core.attempt import AttemptStore
 from codexsys_core.errors import Unavailable
 from codexsys_core.quota import AtCapacity
 from codexsys_core.ready import ReadySet
+from codexsys_wiring.folders import Folders
 from codexsys_wiring.metrics import AT_CAPACITY, CLAIMS
 from codexsys_worker.beat import Beat
 from codexsys_worker.caps import Caps
-from codexsys_worker.folders import Folders
 from codexsys_worker.life import Life
 from codexsys_worker.work import Work
 

@@ -4,6 +4,7 @@ import random
 
 from codexsys_core.sandbox import SandboxBackend
 from codexsys_wiring import service
+from codexsys_wiring.folders import Folders
 from codexsys_wiring.health import Health
 from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.provision import setup_provision
@@ -17,7 +18,6 @@ from codexsys_worker.beat import Beat
 from codexsys_worker.caps import Caps
 from codexsys_worker.claim import Claimer
 from codexsys_worker.finish import Finisher
-from codexsys_worker.folders import Folders
 from codexsys_worker.intake import Intake
 from codexsys_worker.layers import LayerNames
 from codexsys_worker.life import Life

@@ -19,6 +19,8 @@ from codexsys_worker.work import Lost, Work
 
 OWN_ENDING_SECONDS = 30.0
 """The agent stops itself this long before its deadline, to leave a last checkpoint."""
+CHECKPOINT_SECONDS = 20
+"""What is stored is at most 30 seconds old: this, and the time to look at the tree and to send it."""
 NUMBERS_PER_ROUND = 1_000_000
 """Events and checkpoints are numbered on from round to round of the same sandbox."""
 _EXITS = {
@@ -129,7 +131,7 @@ class AgentRun:
                 "command_seconds": 120,
             },
             "door": "http://127.0.0.1:8700",
-            "checkpoint_seconds": 30,
+            "checkpoint_seconds": CHECKPOINT_SECONDS,
             "answers": self._work.answers,
             "resume": json.loads(state) if state else None,
             "notes": notes,

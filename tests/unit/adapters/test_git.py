@@ -12,7 +12,7 @@ from tests.support.git_http import GitHttpServer, git, make_repository
 from codexsys_adapters.git import FetchLimits, GitFetcher, GitPatchBench
 from codexsys_adapters.git.command import Git, GitTooLarge, GitTooSlow, Limits
 from codexsys_adapters.outbound import Outbound, Target
-from codexsys_core.errors import Invalid, PlatformError
+from codexsys_core.errors import Invalid, PlatformError, TooLarge
 from codexsys_core.patch import PatchRefused
 from codexsys_core.source import Base, GitSource, SourceFailure
 
@@ -365,12 +365,25 @@ async def test_no_patch_is_no_change(base: Path) -> None:
 async def test_no_attribute_of_the_tree_hides_or_changes_a_file(base: Path, tmp_path: Path) -> None:
     bench = GitPatchBench()
     tree = (await bench.apply(base, b"")).tree
-    await bench.archive(base, tree, tmp_path / "out.zip")
+    await bench.archive(base, tree, tmp_path / "out.zip", most_bytes=1 << 20)
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert sorted(archive.namelist()) == sorted(
             [*await bench.paths(base, tree), "hidden/", "keep/"]
         )
         assert archive.read("keep/y.txt") == b"$Format:%H$ $Id$\r\nhello\r\n"
+
+
+async def test_a_tree_that_is_too_large_is_not_written(base: Path, tmp_path: Path) -> None:
+    bench = GitPatchBench()
+    made = await bench.apply(base, edited(base, tmp_path, {"zeros.bin": bytes(8 << 20)}))
+    assert len(made.diff) < 100_000
+    into = tmp_path / "out.zip"
+    with pytest.raises(TooLarge):
+        await bench.archive(base, made.tree, into, most_bytes=4 << 20)
+    assert not into.exists()
+    small = GitPatchBench(limits=Limits(file_bytes=200))
+    with pytest.raises(TooLarge):
+        await small.archive(base, made.tree, into, most_bytes=1 << 30)
 
 
 def new_file(path: str, content: str = "x", mode: str = "100644") -> str:

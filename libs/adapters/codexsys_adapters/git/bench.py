@@ -11,6 +11,7 @@ from pathlib import Path
 from codexsys_adapters.git import packing
 from codexsys_adapters.git.command import Git, GitFailed, GitTooLarge, GitTooSlow, Limits
 from codexsys_core.base_directory import BASE_REF
+from codexsys_core.errors import TooLarge
 from codexsys_core.patch import ChangedFile, Patch, PatchRefused
 
 _GITLINK = "160000"
@@ -35,11 +36,15 @@ class GitPatchBench:
         after = await self._write(base, before, patch)
         return await self._compare(base, before, after)
 
-    async def archive(self, base: Path, tree: str, into: Path) -> None:
-        """Write the tree as a zip to `into`."""
+    async def archive(self, base: Path, tree: str, into: Path, *, most_bytes: int) -> None:
+        """Write the tree as a zip to `into`; links stay links, and nothing follows them."""
         # Git runs in another directory, so the path must be whole.
         out = f"--output={await asyncio.to_thread(into.absolute)}"
-        await self._git.run("archive", "--format=zip", out, tree, directory=base)
+        try:
+            await self._measure(base, tree, most_bytes)
+            await self._git.run("archive", "--format=zip", out, tree, directory=base)
+        except (GitTooLarge, GitTooSlow) as problem:
+            raise TooLarge("The tree is larger than this platform hands out.") from problem
 
     async def read(self, base: Path, tree: str, path: str) -> bytes | None:
         """Return a regular file of a tree, None where there is none."""
@@ -65,6 +70,13 @@ class GitPatchBench:
     async def unpack(self, archive: Path, into: Path) -> None:
         """Make `into` (must not exist) the bare git directory again."""
         await asyncio.to_thread(packing.unpack, archive, into, most=self._most_unpacked)
+
+    async def _measure(self, base: Path, tree: str, most_bytes: int) -> None:
+        """Refuse before anything is unpacked: a small patch can stand for very large files."""
+        listing = await self._git.run("ls-tree", "-r", "-l", "-z", tree, directory=base)
+        sizes = (row.split(b"\t")[0].split()[3] for row in listing.split(b"\0") if row)
+        if sum(int(size) for size in sizes if size != b"-") > most_bytes:
+            raise GitTooLarge(f"more than {most_bytes} bytes of files")
 
     async def _line(self, base: Path, *arguments: str) -> str:
         return (await self._git.run(*arguments, directory=base)).decode().strip()

@@ -44,6 +44,8 @@ class SqlRetention:
         wanted = select(TASKS.c.id).where(
             _GONE[kept].is_(None), TASKS.c.finished_at.is_not(None), over, ~needed(TASKS.c.id)
         )
+        if kept is Kept.CODE:
+            wanted = wanted.where(~_only_in_checkpoints())
         rows = await self._read(wanted.order_by(TASKS.c.finished_at).limit(limit))
         return [row.id for row in rows]
 
@@ -59,8 +61,10 @@ class SqlRetention:
 
         await self._database.transact(statements)
 
-    async def old_checkpoints(self, *, keep: int, limit: int) -> list[Checkpoint]:
-        """Return what is beyond the last ones."""
+    async def old_checkpoints(
+        self, *, keep: int, limit: int, after_seconds: float
+    ) -> list[Checkpoint]:
+        """Return what is beyond the last ones, and was not made just now."""
         row = CHECKPOINTS.c
         newest = (row.attempt.desc(), row.fence.desc(), row.number.desc())
         place = func.row_number().over(partition_by=row.task_id, order_by=newest).label("place")
@@ -70,7 +74,8 @@ class SqlRetention:
         ranked = (
             select(CHECKPOINTS, place).join(many, many.c.task_id == row.task_id).subquery("ranked")
         )
-        rows = await self._read(select(ranked).where(ranked.c.place > keep).limit(limit))
+        old = (ranked.c.place > keep, ranked.c.created_at <= after_sql(-after_seconds))
+        rows = await self._read(select(ranked).where(*old).limit(limit))
         return [
             Checkpoint.model_validate(
                 {
@@ -160,6 +165,14 @@ async def remove_rows(connection: AsyncConnection, task_id: str) -> None:
     await connection.execute(
         update(LOG_STREAMS).where(LOG_STREAMS.c.task_id == task_id).values(**sealed)
     )
+
+
+def _only_in_checkpoints() -> ColumnElement[bool]:
+    """Return the condition that a task's change is made of its base whenever it is asked for."""
+    row, file = CHECKPOINTS.c, ARTIFACTS.c
+    changed = select(row.id).where(row.task_id == TASKS.c.id, row.patch_size > 0)
+    own = select(file.name).where(file.task_id == TASKS.c.id, file.name == "diff.patch")
+    return changed.exists() & ~own.exists()
 
 
 def _of(table: Any, task_id: str) -> ColumnElement[bool]:

@@ -31,4 +31,3 @@ for _name in _NAMES:
     router.add_api_route(f"/{_name}/{{rest:path}}", not_yet, methods=_METHODS)
 for _name in ("messages",):
     router.add_api_route(f"/tasks/{{task_id}}/{_name}", not_yet, methods=["POST"])
-router.add_api_route("/tasks/{task_id}/workspace", not_yet, methods=["GET"])

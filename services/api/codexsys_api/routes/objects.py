@@ -8,7 +8,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
 from codexsys_api.bodies import read_form
-from codexsys_api.context import Opened
+from codexsys_api.context import Desk, Opened
 from codexsys_api.submit import received
 from codexsys_core.errors import Invalid, NotFound
 
@@ -25,7 +25,7 @@ async def download(token: str, platform: Opened) -> Response:
 
 
 @router.post("/objects/{token}", status_code=204)
-async def upload(token: str, request: Request, platform: Opened) -> Response:
+async def upload(token: str, request: Request, platform: Opened, folders: Desk) -> Response:
     """Take an object; the token in the address says which, and how large it may be."""
     if platform.local_objects is None:
         raise NotFound("There is nothing at this address.")
@@ -34,8 +34,7 @@ async def upload(token: str, request: Request, platform: Opened) -> Response:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise Invalid("Send the content as the part `file`.", code="bad_multipart")
-        folder = platform.settings.data_dir / "tmp"
-        async with received(file, folder=folder, most=most) as received_file:
+        async with received(file, folders=folders, most=most) as received_file:
             await platform.objects.put(name, received_file.path)
     return Response(status_code=204)
 

@@ -9,7 +9,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from codexsys_api.bodies import CreateShare, CreateTask, read
-from codexsys_api.context import Address, Opened
+from codexsys_api.context import Address, Desk, Opened, Workbench
 from codexsys_api.pages import shareable
 from codexsys_api.pages.forms import LIMITS, errors_by_field, to_create_body
 from codexsys_api.problems import of_error
@@ -24,6 +24,7 @@ from codexsys_api.submit import Submitter, received
 from codexsys_core.errors import Invalid, NotFound, PlatformError
 from codexsys_core.limits import Limits
 from codexsys_core.task import Task
+from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
 router = APIRouter(include_in_schema=False)
@@ -64,13 +65,13 @@ def _options(platform: Platform) -> dict[str, Any]:
 
 
 @router.post("/submit")
-async def submit(request: Request, visitor: Signed, platform: Opened) -> Response:
+async def submit(request: Request, visitor: Signed, platform: Opened, folders: Desk) -> Response:
     """Make a task, or show what was typed with what is wrong about it."""
     most = platform.settings.max_upload_mb << 20
     async with visitor.form(request, most) as form:
         typed = {name: value for name, value in form.items() if isinstance(value, str)}
         try:
-            task = await _made(request, visitor, platform, form, typed, most)
+            task = await _made(request, visitor, folders, form, typed, most)
         except PlatformError as error:
             problem = of_error(request, error)
             if problem["status"] >= 500:
@@ -87,7 +88,7 @@ async def submit(request: Request, visitor: Signed, platform: Opened) -> Respons
 async def _made(
     request: Request,
     visitor: Visitor,
-    platform: Platform,
+    folders: Folders,
     form: FormData,
     typed: dict[str, str],
     most: int,
@@ -104,7 +105,7 @@ async def _made(
     body = read(CreateTask, given)
     if not (zipped and isinstance(file, UploadFile)):
         return await submitter.create(visitor.principal, body)
-    async with received(file, folder=platform.settings.data_dir / "tmp", most=most) as upload:
+    async with received(file, folders=folders, most=most) as upload:
         return await submitter.create(visitor.principal, body, upload=upload)
 
 
@@ -113,6 +114,7 @@ async def task(
     task_id: TaskId,
     visitor: Signed,
     platform: Opened,
+    workspaces: Workbench,
     base: Address,
     tab: str | None = None,
     stream: str | None = None,
@@ -121,7 +123,7 @@ async def task(
     """Show one task."""
     found = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
     body = (await shown(found, platform, base)).model_dump(mode="json")
-    data = await tab_data(platform, found, body, tab, stream)
+    data = await tab_data(platform, workspaces, found, body, tab, stream)
     render = partial(
         visitor.pages.task,
         body,
@@ -135,10 +137,12 @@ async def task(
 
 
 @router.get("/tasks/{task_id}/artifacts/{name}")
-async def artifact(task_id: TaskId, name: str, visitor: Signed, platform: Opened) -> Response:
+async def artifact(
+    task_id: TaskId, name: str, visitor: Signed, platform: Opened, workspaces: Workbench
+) -> Response:
     """Go to a fresh presigned link."""
-    await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
-    link = await link_to(platform, task_id, await artifact_named(platform, task_id, name))
+    found = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
+    link = await link_to(platform, found, await artifact_named(workspaces, found, name))
     return RedirectResponse(link.url, status_code=302, headers={"Cache-Control": "no-store"})
 
 
@@ -191,24 +195,29 @@ async def revoke(request: Request, share_id: str, visitor: Signed, platform: Ope
 
 
 @router.get("/s/{token}")
-async def shared(request: Request, token: str, platform: Opened, base: Address) -> Response:
+async def shared(
+    request: Request, token: str, platform: Opened, workspaces: Workbench, base: Address
+) -> Response:
     """Show what a link shows, to whoever has it."""
     link = await share_of_token(platform, token)
     found = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
     body = (await shown(found, platform, base)).model_dump(mode="json")
     if "prompt" not in link.parts:
         body["prompt"] = ""
-    data = await shared_data(platform, link, body, below=f"/s/{token}")
+    data = await shared_data(platform, workspaces, link, found, body, below=f"/s/{token}")
     render = partial(request.app.state.pages.share, body, link.parts, **data)
     return html(await asyncio.to_thread(render))
 
 
 @router.get("/s/{token}/artifacts/{name}")
-async def shared_artifact(token: str, name: str, platform: Opened) -> Response:
+async def shared_artifact(
+    token: str, name: str, platform: Opened, workspaces: Workbench
+) -> Response:
     """Stream a file through the API, so that revoking the link works at once."""
     link = await share_of_token(platform, token)
     if not shareable(name, link.parts):
         raise NotFound("This link does not show that.", code="artifact_not_found")
-    found = await artifact_named(platform, link.task_id, name)
+    task = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
+    found = await artifact_named(workspaces, task, name)
     pieces = platform.objects.stream(found.object)
     return await attachment(pieces, f"{link.task_id}-{name}", found.content_type)

@@ -6,6 +6,7 @@ from typing import Any
 from codexsys_api.pages import stream_of, tab_of
 from codexsys_api.serialize import artifact_body, event_body, share_body
 from codexsys_api.stream import read_log
+from codexsys_api.workspaces import Workspaces
 from codexsys_core.artifact import Artifact
 from codexsys_core.share import Share
 from codexsys_core.task import Task
@@ -16,11 +17,18 @@ _MOST_EVENTS = 500
 
 
 async def tab_data(
-    platform: Platform, task: Task, body: dict[str, Any], tab: str | None, stream: str | None
+    platform: Platform,
+    workspaces: Workspaces,
+    task: Task,
+    body: dict[str, Any],
+    tab: str | None,
+    stream: str | None,
 ) -> dict[str, Any]:
     """Return the keyword arguments of the task's page."""
     chosen = tab_of(body, tab)
-    stored = await platform.artifacts.of_task(task.id)
+    # A change under way is made when it is looked at: a page that shows something else does not wait.
+    wanted = chosen in ("diff", "files")
+    stored = await (workspaces.files(task) if wanted else platform.artifacts.of_task(task.id))
     found: dict[str, Any] = {
         "artifacts": [
             artifact_body(each, f"/tasks/{task.id}/artifacts/{each.name}") for each in stored
@@ -51,10 +59,17 @@ async def live_shares(platform: Platform, task: Task) -> list[dict[str, Any]]:
 
 
 async def shared_data(
-    platform: Platform, share: Share, body: dict[str, Any], *, below: str
+    platform: Platform,
+    workspaces: Workspaces,
+    share: Share,
+    task: Task,
+    body: dict[str, Any],
+    *,
+    below: str,
 ) -> dict[str, Any]:
     """Return the keyword arguments of the shared page: nothing that is not among its parts."""
-    stored = await platform.artifacts.of_task(share.task_id)
+    wanted = "diff" in share.parts
+    stored = await (workspaces.files(task) if wanted else platform.artifacts.of_task(task.id))
     found: dict[str, Any] = {
         "artifacts": [artifact_body(each, f"{below}/artifacts/{each.name}") for each in stored],
         "expires_at": share.expires_at.isoformat(),

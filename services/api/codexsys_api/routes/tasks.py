@@ -20,7 +20,7 @@ from codexsys_api.bodies import (
     read_form,
     read_json,
 )
-from codexsys_api.context import Address, Open, Opened
+from codexsys_api.context import Address, Desk, Open, Opened
 from codexsys_api.routes.cursor import before, cursor_after, next_link, wrong_query
 from codexsys_api.routes.params import TaskId, takes
 from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body, task_body
@@ -32,6 +32,7 @@ from codexsys_core.principal import Principal
 from codexsys_core.question import Question
 from codexsys_core.retention import Kept, remove
 from codexsys_core.task import Task, TaskQuery
+from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
@@ -49,13 +50,14 @@ async def create(
     request: Request,
     caller: Caller,
     platform: Opened,
+    folders: Desk,
     base: Address,
     check: Annotated[bool, Query(description="Try the source, make nothing.")] = False,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Make a task from JSON, or from multipart with the parts `task` (JSON) and `file` (a zip)."""
     submitter: Submitter = request.app.state.submitter
-    async with submission(request, platform) as (body, upload):
+    async with submission(request, platform, folders) as (body, upload):
         if check:
             return JSONResponse(await submitter.check(caller, body, upload=upload))
         task = await submitter.create(caller, body, upload=upload, key=idempotency_key)
@@ -64,7 +66,7 @@ async def create(
 
 @asynccontextmanager
 async def submission(
-    request: Request, platform: Platform
+    request: Request, platform: Platform, folders: Folders
 ) -> AsyncIterator[tuple[CreateTask, Upload | None]]:
     """Read a create request; an upload's file is gone when the block ends."""
     if media_type(request) != "multipart/form-data":
@@ -83,7 +85,7 @@ async def submission(
         body = read(CreateTask, task)
         if not isinstance(file, UploadFile):
             raise _part("file", "This part is required: the zip, as a file.")
-        async with received(file, folder=platform.settings.data_dir / "tmp", most=most) as upload:
+        async with received(file, folders=folders, most=most) as upload:
             yield body, upload
 
 

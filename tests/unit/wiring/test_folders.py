@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from codexsys_worker.folders import Folders
+from codexsys_wiring.folders import Folders
 
 WORKER = """
 import sys
 from pathlib import Path
-from codexsys_worker.folders import Folders
+from codexsys_wiring.folders import Folders
 folders = Folders(Path(sys.argv[1]))
 folders.open()
 (folders.new() / "base.git").mkdir()

@@ -1,19 +1,20 @@
-"""Folders for works, inside one that is locked for as long as this worker's process lives."""
+"""Folders for what is under way, inside one that is locked for as long as this process lives."""
 
 import fcntl
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _LOCK = "lock"
 
 
 class Folders:
-    """Gives each work a folder of its own, and clears away those of workers that died here.
+    """Gives each work a folder of its own, and clears away those of processes that died here.
 
-    Whoever can take the lock in a worker's folder knows that its owner is gone: the kernel frees it
+    Whoever can take the lock in a process's folder knows that its owner is gone: the kernel frees it
     with the process, however that ended. Age says nothing, for a work may take hours.
     """
 
@@ -30,9 +31,18 @@ class Folders:
         while self._own is None:
             self._take()
 
-    def new(self) -> Path:
-        """Make a folder for one work."""
-        return Path(tempfile.mkdtemp(dir=self._own, prefix="work-"))
+    def new(self, kind: str = "work") -> Path:
+        """Make a folder for one work; its owner removes it when the work is over."""
+        return Path(tempfile.mkdtemp(dir=self._own, prefix=f"{kind}-"))
+
+    @contextmanager
+    def work(self, kind: str) -> Iterator[Path]:
+        """Make a folder that is gone when the block ends."""
+        folder = self.new(kind)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         """Remove the own folder; the works in it are over."""
@@ -42,9 +52,9 @@ class Folders:
             self._own, self._lock = None, -1
 
     def _take(self) -> None:
-        folder = Path(tempfile.mkdtemp(dir=self._root, prefix="worker-"))
+        folder = Path(tempfile.mkdtemp(dir=self._root, prefix="process-"))
         lock = _locked(folder)
-        if lock is not None:  # else another worker that starts took it for a dead one's
+        if lock is not None:  # else another process that starts took it for a dead one's
             self._own, self._lock = folder, lock
 
 
