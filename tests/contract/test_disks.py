@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,27 @@ def test_the_least_recently_used_is_forgotten(make_disk: MakeDisk, tmp_path: Pat
     keep(small, user, "new", below=small.find("ten_a", ["used"]))
     kept = [name for name in [*names, "new"] if small.find("ten_a", [name])]
     assert kept == ["used", "lower", "new"]
+
+
+def test_many_of_many_sizes_are_made_at_once(tmp_path: Path) -> None:
+    def make(number: int) -> int:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        disk = Disk(folder)
+        disk.make(megabytes=8 + number % 40, inodes=64, blanks=tmp_path / "blanks")
+        return disk.image.stat().st_size
+
+    with ThreadPoolExecutor(12) as pool:
+        sizes = list(pool.map(make, range(160)))
+    assert len(set(sizes)) == 40
+    assert len(list((tmp_path / "blanks").iterdir())) == 32
+    assert not list((tmp_path / "blanks").glob("*.new"))
+
+
+def test_what_a_killed_maker_left_is_removed(tmp_path: Path) -> None:
+    blanks = tmp_path / "blanks"
+    blanks.mkdir()
+    (blanks / "0123.new").write_bytes(b"half")
+    (tmp_path / "one").mkdir()
+    Disk(tmp_path / "one").make(megabytes=8, inodes=64, blanks=blanks)
+    assert [path.name for path in blanks.iterdir()] == ["8-64"]

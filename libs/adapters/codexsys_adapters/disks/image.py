@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codexsys_adapters.disks import copies, kernel
+from codexsys_adapters.disks.alone import alone
 
 IMAGE = "image"
 FOLDERS = ("code", "output", "home")
@@ -193,16 +193,33 @@ def _make_image(path: Path, megabytes: int, inodes: int) -> None:
 def _blank(folder: Path, megabytes: int, inodes: int) -> Path:
     """Return an empty image of this size, made now if there is none; the least used make room."""
     blank = folder / f"{megabytes}-{inodes}"
-    if not blank.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = folder / f"{secrets.token_hex(8)}.new"
-        _make_image(draft, megabytes, inodes)
-        copies.write_through(draft)
-        draft.replace(blank)
-        by_age = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        for old in by_age[:-_MOST_BLANKS]:
-            old.unlink(missing_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _used(blank):
+        with alone(folder):
+            if not _used(blank):
+                _make_blank(blank, megabytes, inodes)
     return blank
+
+
+def _used(blank: Path) -> bool:
+    """Note that it is used, if it is there."""
+    try:
+        os.utime(blank)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _make_blank(blank: Path, megabytes: int, inodes: int) -> None:
+    draft = blank.with_name(f"{blank.name}.new")
+    _make_image(draft, megabytes, inodes)
+    copies.write_through(draft)
+    draft.replace(blank)
+    others = {path for path in blank.parent.iterdir() if path != blank and path.is_file()}
+    unfinished = {path for path in others if path.suffix == ".new"}  # nobody else is at it
+    by_age = sorted(others - unfinished, key=lambda path: path.stat().st_mtime)
+    for old in [*unfinished, *by_age[: 1 - _MOST_BLANKS]]:
+        old.unlink()
 
 
 def _run(argv: list[str]) -> str:

@@ -4,13 +4,12 @@ Copies, since a bind of each file would cost every phase its time; they are look
 whenever a worker starts.
 """
 
-import contextlib
-import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Iterator
 from pathlib import Path
+
+from codexsys_adapters.disks.alone import alone
 
 UID = 10001
 ONLINE = "resolv.conf.online"
@@ -34,7 +33,7 @@ _OPEN, _READABLE = 0o755, 0o644
 def lay(folder: Path, *, host: Path = Path("/etc")) -> None:
     """Bring a folder up to date; sandboxes that use it see each file whole, the old or the new."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder):
         _open_folder(folder)
         _open_folder(folder / "ssl")
         for name in _HOSTS:
@@ -44,17 +43,6 @@ def lay(folder: Path, *, host: Path = Path("/etc")) -> None:
             draft.write_text(text)
             draft.chmod(_READABLE)
             draft.replace(folder / name)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Be the only worker that does it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _open_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from codexsys_adapters.disks import copies, trees
+from codexsys_adapters.disks.alone import alone
 from codexsys_adapters.disks.image import Disk
 from codexsys_adapters.local import ground, limits
 from codexsys_adapters.local.nursery import Nursery
@@ -55,7 +56,7 @@ class Folder:
     def make(self, setup: dict[str, Any], base: Path, token: str, nursery: Nursery) -> None:
         """Make what is missing and start the supervisor; one that has gone is not followed."""
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _alone(self._path):
+        with alone(self._path):
             if self.supervised():
                 return
             if (self._path / LOCK).exists():
@@ -179,17 +180,6 @@ def _socket_of(path: Path) -> Iterator[str]:
     descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{descriptor}/{SOCKET}"
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Be the only one who makes this sandbox."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
     finally:
         os.close(descriptor)
 
