@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codexsys_core.announcement import Outbox, Queue
-from codexsys_core.artifact import Artifact, ObjectStore
+from codexsys_core.artifact import Artifact
 from codexsys_core.attempt import AttemptStore, Ending, Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Unavailable
@@ -18,6 +18,7 @@ from codexsys_core.patch import Patch
 from codexsys_core.task import DiffStat
 from codexsys_core.verdict import Evidence, Verdict
 from codexsys_wiring.metrics import ENDINGS
+from codexsys_worker.patience import PatientObjects
 from codexsys_worker.work import Lost, Work
 
 _TYPES = {
@@ -43,6 +44,8 @@ class Result:
     evidence: Evidence | None = None
     patch: Patch | None = None
     outputs: dict[str, bytes] = field(default_factory=dict)
+    unsaved: bool = False
+    """Whether the change stands in a checkpoint that could not be taken up now: `diff.patch` is left to it."""
 
     @property
     def status(self) -> TaskStatus:
@@ -66,7 +69,7 @@ class Finisher:
         self,
         *,
         attempts: AttemptStore,
-        objects: ObjectStore,
+        objects: PatientObjects,
         logs: LogStore,
         outbox: Outbox,
         queue: Queue,
@@ -118,7 +121,8 @@ class Finisher:
             if text:
                 contents[FILES[stream]] = text
         contents.setdefault("prompt.txt", work.spec.prompt.encode())
-        contents["diff.patch"] = result.patch.diff if result.patch else b""
+        if not result.unsaved:
+            contents["diff.patch"] = result.patch.diff if result.patch else b""
         for name in _KEPT_OUTPUTS:
             if name in result.outputs:
                 contents[name] = result.outputs[name]
@@ -148,7 +152,8 @@ class Finisher:
             "text/plain; charset=utf-8",
         )
         path = f"codexsys-logs/logs/{work.task.id}/{work.hold.writer}/{name}"
-        size, sha256 = await self._objects.put(path, data, content_type=kind)
+        objects = self._objects.until(work.stop)
+        size, sha256 = await objects.put(path, data, content_type=kind)
         return Artifact(name=name, object=path, size=size, sha256=sha256, content_type=kind)
 
 

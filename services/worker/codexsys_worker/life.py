@@ -1,5 +1,6 @@
 """One attempt's life, as a table of contents: prepare → run → verify → finish."""
 
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -93,14 +94,16 @@ class Life:
         except Cancelled:
             return await self._salvaged(work, Outcome(reason=EndReason.CANCELLED))
         except SourceFailure as failure:
-            return Result(Outcome(reason=EndReason(failure.reason), detail=failure.detail))
+            outcome = Outcome(reason=EndReason(failure.reason), detail=failure.detail)
+            return await self._salvaged(work, outcome)
         except StageFailed as failure:
             return await self._salvaged(work, failure.outcome)
         except SandboxError as error:
             reason = _SANDBOX_ENDS.get(error.code, EndReason.SANDBOX_FAILED)
             return await self._salvaged(work, Outcome(reason=reason, detail=error.message))
         except Unavailable as error:
-            return Result(_store_away(error))
+            outcome = _store_away(work, error)
+            return Result(outcome, unsaved=await self._preparer.last_change(work) is not None)
         except (Lost, Waits):
             raise
         except Exception:
@@ -110,17 +113,19 @@ class Life:
             return await self._salvaged(work, Outcome(reason=EndReason.INTERNAL))
 
     async def _salvaged(self, work: Work, outcome: Outcome) -> Result:
-        """Hand out what the agent had done by its last checkpoint."""
-        try:
-            patch = await self._preparer.last_patch(work)
-        except NotFound:  # a checkpoint that is no longer stored
+        """Hand out what the agent had done by its last checkpoint, or leave it to that."""
+        checkpoint = await self._preparer.last_change(work)
+        if checkpoint is None:
             return Result(outcome)
-        if not patch or not work.base_dir.exists():
-            return Result(outcome)
+        if not work.base_dir.exists():
+            return Result(outcome, unsaved=True)
         try:
+            patch = await self._preparer.patch_of(work, checkpoint)
             return Result(outcome, patch=await self._bench.apply(work.base_dir, patch))
         except PatchRefused:
             return Result(outcome)
+        except (NotFound, Unavailable):
+            return Result(outcome, unsaved=True)
 
     async def _work(self, work: Work) -> Result:
         if not await self._admission.serves(work.task.tenant_id):
@@ -176,9 +181,8 @@ class Life:
         try:
             patch = await self._bench.apply(work.base_dir, done.collected.patch)
         except PatchRefused as refusal:
-            return Result(
-                Outcome(reason=EndReason.PATCH_REFUSED, detail=str(refusal)), outputs=outputs
-            )
+            outcome = Outcome(reason=EndReason.PATCH_REFUSED, detail=str(refusal))
+            return replace(await self._salvaged(work, outcome), outputs=outputs)
         if not done.outcome.good:
             return Result(done.outcome, patch=patch, outputs=outputs)
         if patch.empty:
@@ -223,15 +227,19 @@ class Life:
         try:
             await self._finisher.finish(work, result)
         except Unavailable as error:
-            empty = Result(_store_away(error))
+            empty = Result(_store_away(work, error))
             if not await self._retries.again(work, empty.outcome):
                 await self._finisher.end(work, empty, [])
 
 
-def _store_away(error: Unavailable) -> Outcome:
-    """Return the outcome when the store stayed away; raises for any other part that is away."""
+def _store_away(work: Work, error: Unavailable) -> Outcome:
+    """Return the outcome when the store was waited for in vain; raises for any other part that is away."""
     if error.code != EndReason.STORE_UNAVAILABLE.value:
         raise error
+    if work.lost:
+        raise Lost
+    if work.cancelled:
+        return Outcome(reason=EndReason.CANCELLED)
     return Outcome(reason=EndReason.STORE_UNAVAILABLE, detail=error.message)
 
 

@@ -1,29 +1,41 @@
-"""The object store as a worker uses it: a store that is away for a while is waited for."""
+"""The object store as a worker uses it: one that is away is waited for, as long as there is work to do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
 from codexsys_core.artifact import Link, ObjectStore
+from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Unavailable
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
+STOPPED_SECONDS = 2.0
+"""What must stop gives a store this long for an answer, and asks once."""
 Answer = TypeVar("Answer")
 
 
 class PatientObjects:
     """An `ObjectStore` that asks another one again, for so many seconds, before it is `Unavailable`.
 
-    The attempt's lease is renewed meanwhile, so a store's restart costs time and no work.
+    The attempt's lease is renewed meanwhile, so a store's restart costs time and no work. Work that
+    is cancelled or lost does not wait.
     """
 
-    def __init__(self, objects: ObjectStore, *, seconds: float) -> None:
+    def __init__(
+        self, objects: ObjectStore, *, seconds: float, stop: asyncio.Event | None = None
+    ) -> None:
         self._objects = objects
         self._seconds = seconds
+        self._stop = stop or asyncio.Event()
+
+    def until(self, stop: asyncio.Event) -> "PatientObjects":
+        """Return the same store for one work, which ends its patience when it must stop."""
+        return PatientObjects(self._objects, seconds=self._seconds, stop=stop)
 
     async def put(
         self, name: str, data: bytes | Path, *, content_type: str = "application/octet-stream"
@@ -68,10 +80,26 @@ class PatientObjects:
         until, pause = loop.time() + self._seconds, FIRST_PAUSE_SECONDS
         while True:
             try:
-                return await ask()
+                return await self._answer(ask)
             except Unavailable as error:
-                if loop.time() + pause > until:
+                if self._stop.is_set() or loop.time() + pause > until:
                     raise
                 structlog.get_logger().warning("the store is waited for", error=error.message)
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _answer(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Ask; once the work must stop, only for a moment longer."""
+        asked = asyncio.ensure_future(ask())
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait([asked, stop], return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(STOPPED_SECONDS if self._stop.is_set() else None):
+                return await asked
+        except TimeoutError:
+            code = EndReason.STORE_UNAVAILABLE.value
+            raise Unavailable("The object store does not answer.", code=code) from None
+        finally:
+            asked.cancel()
+            stop.cancel()

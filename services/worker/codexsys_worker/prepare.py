@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from codexsys_core.artifact import ArtifactStore, ObjectStore
+from codexsys_core.artifact import ArtifactStore
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.checkpoint import Checkpoint, CheckpointStore
 from codexsys_core.end_reasons import EndReason
@@ -21,6 +21,7 @@ from codexsys_core.source import (
     ZipSource,
 )
 from codexsys_core.task import Task, TaskStore
+from codexsys_worker.patience import PatientObjects
 from codexsys_worker.work import Lost, Prepared, Work
 
 
@@ -40,7 +41,7 @@ class Preparer:
         *,
         attempts: AttemptStore,
         tasks: TaskStore,
-        objects: ObjectStore,
+        objects: PatientObjects,
         artifacts: ArtifactStore,
         checkpoints: CheckpointStore,
         git: GitFetcher,
@@ -61,7 +62,7 @@ class Preparer:
         earlier = await self._carried_on(work)
         base = work.task.base
         if base is not None and base.object is not None:
-            await self._restore(base.object, work.base_dir)
+            await self._restore(base.object, work)
         else:
             base = await self._found(work, earlier)
         try:
@@ -73,17 +74,22 @@ class Preparer:
         setup = await self._bench.read(work.base_dir, base.tree, "setup.sh")
         return Prepared(base=base, has_setup=setup is not None)
 
-    async def last_patch(self, work: Work) -> bytes:
-        """Return the patch of the task's last checkpoint, empty when there is none."""
+    async def last_change(self, work: Work) -> Checkpoint | None:
+        """Return the task's last checkpoint, if a file had been changed by then."""
         checkpoint = await self._checkpoints.last(work.task.id)
-        return await self._objects.get(f"{checkpoint.object}/patch") if checkpoint else b""
+        return checkpoint if checkpoint and checkpoint.patch_size else None
+
+    async def patch_of(self, work: Work, checkpoint: Checkpoint) -> bytes:
+        """Return a checkpoint's patch, as hostile as it came."""
+        return await self._objects.until(work.stop).get(f"{checkpoint.object}/patch")
 
     async def _found(self, work: Work, earlier: _Earlier | None) -> Base:
         base = await self._fetch(work, earlier)
         archive = work.folder / "base.tar.gz"
         await self._bench.pack(work.base_dir, archive)
         name = f"codexsys-code/processed_code/{work.task.id}/base.tar.gz"
-        await self._objects.put(name, archive, content_type="application/gzip")
+        objects = self._objects.until(work.stop)
+        await objects.put(name, archive, content_type="application/gzip")
         archive.unlink()
         stands = await self._attempts.set_base(work.hold, base.model_copy(update={"object": name}))
         if stands is None:
@@ -104,7 +110,7 @@ class Preparer:
     async def _from_zip(self, source: ZipSource, work: Work) -> Base:
         file = work.folder / "code.zip"
         try:
-            await self._objects.fetch(source.object, file)
+            await self._objects.until(work.stop).fetch(source.object, file)
         except NotFound:
             raise SourceFailure(
                 EndReason.SOURCE_GONE, "The uploaded zip is no longer stored."
@@ -125,18 +131,18 @@ class Preparer:
         return await self._taken_from(earlier.base, earlier.base.object, work)
 
     async def _taken_from(self, base: Base, name: str, work: Work) -> Base:
-        await self._restore(name, work.base_dir)
+        await self._restore(name, work)
         return base.model_copy(update={"object": None})
 
-    async def _restore(self, name: str, into: Path) -> None:
-        archive = into.with_suffix(".tar.gz")
+    async def _restore(self, name: str, work: Work) -> None:
+        archive = work.base_dir.with_suffix(".tar.gz")
         try:
-            await self._objects.fetch(name, archive)
+            await self._objects.until(work.stop).fetch(name, archive)
         except NotFound:
             raise SourceFailure(
                 EndReason.SOURCE_GONE, "The task's source is no longer stored."
             ) from None
-        await self._bench.unpack(archive, into)
+        await self._bench.unpack(archive, work.base_dir)
         archive.unlink()
 
     async def _carried_on(self, work: Work) -> _Earlier | None:
@@ -151,18 +157,20 @@ class Preparer:
     async def _take_up(self, work: Work, earlier: _Earlier | None) -> None:
         """Fetch what the agent, an earlier attempt or the task before had done so far."""
         if earlier is not None:
-            place = earlier.checkpoint.object
-            work.earlier_patch = await self._objects.get(f"{place}/patch")
+            objects = self._objects.until(work.stop)
+            work.earlier_patch = await self.patch_of(work, earlier.checkpoint)
             if earlier.task.id == work.task.id:
-                work.engine_state = await self._objects.get(f"{place}/state")
+                work.engine_state = await objects.get(f"{earlier.checkpoint.object}/state")
         elif isinstance(work.spec.source, TaskSource):
-            work.earlier_patch = await self._result_of(work.spec.source.task_id)
+            work.earlier_patch = await self._result_of(work.spec.source.task_id, work)
 
-    async def _result_of(self, task_id: str) -> bytes:
+    async def _result_of(self, task_id: str, work: Work) -> bytes:
+        """Return a task's change; its last checkpoint's where it ended without a worker."""
         for artifact in await self._artifacts.of_task(task_id):
             if artifact.name == "diff.patch":
-                return await self._objects.get(artifact.object)
-        return b""
+                return await self._objects.until(work.stop).get(artifact.object)
+        checkpoint = await self._checkpoints.last(task_id)
+        return await self.patch_of(work, checkpoint) if checkpoint else b""
 
 
 async def _sha256(file: Path) -> str:
