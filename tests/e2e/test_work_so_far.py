@@ -1,22 +1,19 @@
 """What an agent has done so far, while its task runs and after every ending: `diff.patch` and `/workspace`."""
 
-import hashlib
-import io
 import os
-import zipfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 import pytest_asyncio
-from tests.support.distributed import Servers, eventually
+from tests.support.distributed import eventually
 from tests.support.git_http import GitHttpServer, make_repository
 from tests.support.place import FINISH, Place, bash, scripted
 from tests.support.shop import open_shop
+from tests.support.so_far import KEPT_ON, kept_on, listed_change, patch_of, tree_of
 from tests.support.users import User, zipped
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.stack]
@@ -28,58 +25,20 @@ WAITS = bash("while :; do sleep 1; done")
 Shop = tuple[Place, User]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["embedded", "servers"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KEPT_ON)
 async def shop(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Shop]:
-    settings: dict[str, Any] = {}
-    async with AsyncExitStack() as stack:
-        if request.param == "servers":
-            servers = Servers(redis_number=6)
-            await servers.make()
-            stack.push_async_callback(servers.remove)
-            settings = {
-                "database_url": servers.database,
-                "store_url": f"s3://{servers.s3.netloc}",
-                "store_key": servers.s3_key,
-                "store_secret": servers.s3_secret,
-                "store_bucket_suffix": servers.suffix,
-            }
-        folder = tmp_path_factory.mktemp("so-far") / "data"
-        yield await stack.enter_async_context(open_shop(folder, sandbox="local", **settings))
+    folder = tmp_path_factory.mktemp("so-far") / "data"
+    async with (
+        kept_on(request.param) as settings,
+        open_shop(folder, sandbox="local", **settings) as opened,
+    ):
+        yield opened
 
 
 def agent(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"prompt": scripted(*steps), "checks": {"strategy": "skip"}} | more
-
-
-async def _changed(ada: User, task_id: str) -> dict[str, Any]:
-    """Wait until the task lists a change."""
-
-    async def look() -> dict[str, Any] | None:
-        return (await ada.artifacts(task_id)).get("diff.patch")
-
-    return await eventually(look, seconds=60, what="a checkpoint is stored", every=0.2)
-
-
-async def _patch(ada: User, item: dict[str, Any]) -> str:
-    """Return what an entry's link gives, which is what the entry says."""
-    async with httpx2.AsyncClient(trust_env=False) as anybody:
-        answer = await anybody.get(item["url"])
-    assert answer.is_success, answer.text
-    content = answer.content
-    assert (item["size"], item["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
-    return content.decode()
-
-
-async def _tree(ada: User, task_id: str) -> dict[str, bytes]:
-    """Return the files of the workspace; a link's content is where it leads."""
-    answer = await ada.client.get(f"/api/v1/tasks/{task_id}/workspace")
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/zip"
-    assert answer.headers["content-disposition"].startswith("attachment;")
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-        return {each: archive.read(each) for each in archive.namelist() if each[-1] != "/"}
 
 
 async def _cancelled(ada: User, task_id: str) -> dict[str, Any]:
@@ -102,15 +61,15 @@ async def test_a_running_tasks_change_and_tree_are_there(
         source = {"source": {"git": {"url": server.url("a"), "ref": "main"}}}
         archive = zipped(FILES) if kind == "zip" else None
         task_id = await ada.submit(body | ({} if archive else source), archive=archive)
-        item = await _changed(ada, task_id)
-    first = await _patch(ada, item)
+        item = await listed_change(ada, task_id)
+    first = await patch_of(item)
     assert "\n+two" in first
     assert "GIT binary patch" in first
     named = await ada.client.get(
         f"/api/v1/tasks/{task_id}/artifacts/diff.patch", follow_redirects=True
     )
     assert named.text == first
-    tree = await _tree(ada, task_id)
+    tree = await tree_of(ada, task_id)
     assert tree == {
         "README.md": b"one\ntwo\n",
         "bin/run.sh": b"#!/bin/sh\n",
@@ -121,15 +80,15 @@ async def test_a_running_tasks_change_and_tree_are_there(
     assert (await ada.get(f"/tasks/{task_id}"))["status"] == "running"
     assert nothing_under_way(place)
     task = await _cancelled(ada, task_id)
-    last = await _patch(ada, (await ada.artifacts(task_id))["diff.patch"])
+    last = await patch_of((await ada.artifacts(task_id))["diff.patch"])
     assert (task["diff"]["files"], last) == (3, first)
-    assert await _tree(ada, task_id) == tree
+    assert await tree_of(ada, task_id) == tree
 
 
 async def test_a_share_link_shows_the_change_under_way(shop: Shop) -> None:
     _, ada = shop
     task_id = await ada.submit(agent(bash(CHANGE), *REST, WAITS), archive=zipped(FILES))
-    await _changed(ada, task_id)
+    await listed_change(ada, task_id)
     made = await ada.client.post(f"/api/v1/tasks/{task_id}/shares", json={"parts": ["diff"]})
     page = await ada.client.get(made.json()["url"])
     assert "made.bin" in page.text
@@ -150,7 +109,7 @@ async def test_an_explanation_has_the_tree_and_no_change(shop: Shop) -> None:
 
     await eventually(at_work, seconds=60, what="a checkpoint is stored")
     assert await ada.artifacts(task_id) == {}
-    assert (await _tree(ada, task_id))["README.md"] == b"one\n"
+    assert (await tree_of(ada, task_id))["README.md"] == b"one\n"
     await _cancelled(ada, task_id)
 
 
