@@ -52,6 +52,24 @@ async def test_a_zip_is_carried_on_with_limits_of_its_own(shop: Shop) -> None:
     await place.clean()
 
 
+async def test_a_retry_may_start_over_from_the_source(shop: Shop, tmp_path: Path) -> None:
+    _, ada = shop
+    make_repository(tmp_path / "a", FILES)
+    with GitHttpServer(tmp_path) as server:
+        source = {"source": {"git": {"url": server.url("a"), "ref": "main"}}}
+        first = await ada.submit(TWICE | source)
+        await _over(ada, first, "command_failed")
+        make_repository(tmp_path / "a", {"README.md": "another\n"}, "second")
+        anew = await retried(ada, first, {"start_from": "source"})
+        await _over(ada, anew, "command_failed")
+        assert " another\n+more" in await diff_of(ada, anew)
+        again = await retried(ada, anew)
+        await _over(ada, again, "finished")
+    assert " another\n+more\n+more" in await diff_of(ada, again)
+    odd = await ada.client.post(f"/api/v1/tasks/{again}/retry", json={"start_from": "x"})
+    assert odd.json()["errors"][0]["pointer"] == "/start_from"
+
+
 async def test_git_is_carried_on_where_it_was_though_the_branch_moved(
     shop: Shop, tmp_path: Path
 ) -> None:

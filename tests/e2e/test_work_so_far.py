@@ -19,7 +19,7 @@ from tests.support.users import User, zipped
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.stack]
 FILES = {"README.md": "one\n", "bin/run.sh": "#!/bin/sh\n", ".gitattributes": "* export-ignore\n"}
 CHANGE = "echo two >> README.md; ln -s /etc/passwd link; printf '\\000\\001' > made.bin"
-REST = [bash("true")] * 9
+REST = [bash(f"echo {n}") for n in range(9)]
 """The agent makes a checkpoint of its own accord after ten steps."""
 WAITS = bash("while :; do sleep 1; done")
 Shop = tuple[Place, User]
@@ -100,7 +100,7 @@ async def test_a_share_link_shows_the_change_under_way(shop: Shop) -> None:
 
 async def test_an_explanation_has_the_tree_and_no_change(shop: Shop) -> None:
     _, ada = shop
-    body = agent(*REST, *REST, WAITS, mode="explain")
+    body = agent(bash("echo start"), *REST, WAITS, mode="explain")
     task_id = await ada.submit(body, archive=zipped(FILES))
 
     async def at_work() -> bool | None:

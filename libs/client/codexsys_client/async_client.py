@@ -103,11 +103,16 @@ class AsyncClient:
         """Remove a terminal task's code, prompts, artifacts, logs and checkpoints; its row stays."""
         await self._transport.call(calls.delete(task_id))
 
-    async def retry(self, task_id: str, *, limits: dict[str, Any] | None = None) -> Task:
-        """Make a new task that carries on from a terminal one's last checkpoint."""
-        return cast(
-            "Task", (await self._transport.call(calls.retry(task_id, limits=limits))).json()
-        )
+    async def retry(
+        self,
+        task_id: str,
+        *,
+        limits: dict[str, Any] | None = None,
+        start_from: str = "checkpoint",
+    ) -> Task:
+        """Make a new task of a terminal one: from its last checkpoint, or from its `source` as it is now."""
+        call = calls.retry(task_id, limits=limits, start_from=start_from)
+        return cast("Task", (await self._transport.call(call)).json())
 
     async def events(self, task_id: str, *, after: int = 0) -> AsyncIterator[Event]:
         """Yield events as they happen, until the task is over."""

@@ -71,9 +71,10 @@ def delete(task_id: str) -> Call:
     return Call("DELETE", f"/tasks/{task_id}")
 
 
-def retry(task_id: str, *, limits: Mapping[str, Any] | None) -> Call:
-    """Carry on from a terminal task."""
-    return Call("POST", f"/tasks/{task_id}/retry", json={"limits": limits} if limits else {})
+def retry(task_id: str, *, limits: Mapping[str, Any] | None, start_from: str) -> Call:
+    """Try a terminal task again."""
+    body = {"start_from": start_from} | ({"limits": limits} if limits else {})
+    return Call("POST", f"/tasks/{task_id}/retry", json=body)
 
 
 def events(task_id: str, *, after: int) -> Call:

@@ -103,9 +103,16 @@ class Client:
         """Remove a terminal task's code, prompts, artifacts, logs and checkpoints; its row stays."""
         self._transport.call(calls.delete(task_id))
 
-    def retry(self, task_id: str, *, limits: dict[str, Any] | None = None) -> Task:
-        """Make a new task that carries on from a terminal one's last checkpoint."""
-        return cast("Task", self._transport.call(calls.retry(task_id, limits=limits)).json())
+    def retry(
+        self,
+        task_id: str,
+        *,
+        limits: dict[str, Any] | None = None,
+        start_from: str = "checkpoint",
+    ) -> Task:
+        """Make a new task of a terminal one: from its last checkpoint, or from its `source` as it is now."""
+        call = calls.retry(task_id, limits=limits, start_from=start_from)
+        return cast("Task", self._transport.call(call).json())
 
     def events(self, task_id: str, *, after: int = 0) -> Iterator[Event]:
         """Yield events as they happen, until the task is over."""

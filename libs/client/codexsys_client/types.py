@@ -105,6 +105,18 @@ class TaskList(TypedDict):
     next_cursor: str | None
 
 
+class Sandbox(TypedDict):
+    """One sandbox of a try."""
+
+    id: str
+    role: str
+    backend: str
+    state: str
+    created_at: str
+    ended_at: str | None
+    end_reason: str | None
+
+
 class Attempt(TypedDict):
     """One try at a task."""
 
@@ -113,6 +125,7 @@ class Attempt(TypedDict):
     state: str
     owner: str | None
     takeovers: int
+    sandboxes: list[Sandbox]
     started_at: str | None
     ended_at: str | None
     end_reason: EndReason | None

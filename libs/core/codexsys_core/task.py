@@ -15,6 +15,7 @@ from codexsys_core.verdict import Checks, Evidence, Verdict
 
 Mode = Literal["modify", "explain"]
 Engine = Literal["builtin", "command"]
+Start = Literal["checkpoint", "source"]
 
 
 class Requirements(BaseModel):
@@ -49,6 +50,8 @@ class TaskSpec(BaseModel):
     answer_within_seconds: int = 86_400
     limits: Limits = Field(default_factory=Limits)
     priority: int = 5
+    start_from: Start = "checkpoint"
+    """Of a retry: the last checkpoint of what it retries, or the source as it is now."""
     labels: dict[str, str] = Field(default_factory=dict)
 
 

@@ -24,7 +24,7 @@ from codexsys_core.environment import EnvironmentGiven
 from codexsys_core.errors import FieldError, Invalid, TooLarge
 from codexsys_core.limits import Limits
 from codexsys_core.share import DEFAULT_PARTS, Part
-from codexsys_core.task import Requirements
+from codexsys_core.task import Requirements, Start
 from codexsys_core.verdict import Checks
 
 JSON_BYTES = 1 << 20
@@ -117,6 +117,8 @@ class RetryTask(Body):
     """What may be other than in the task that is retried."""
 
     limits: Limits | None = None
+    start_from: Start = "checkpoint"
+    """The work so far, or the source as it is now (a Git ref is found anew)."""
 
 
 class CreateShare(Body):

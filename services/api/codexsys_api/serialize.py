@@ -15,6 +15,7 @@ from codexsys_core.moves import PROGRESS, AttemptState, Phase, TaskStatus
 from codexsys_core.outcome import Outcome
 from codexsys_core.principal import ApiKey
 from codexsys_core.question import Question
+from codexsys_core.sandbox import Sandbox, SandboxRole, SandboxState
 from codexsys_core.share import Share
 from codexsys_core.source import GitSource, Source, ZipSource
 from codexsys_core.task import DiffStat, Task
@@ -124,6 +125,18 @@ class EventBody(BaseModel):
     data: dict[str, Any]
 
 
+class SandboxBody(BaseModel):
+    """One sandbox of a try; `end_reason` says who or what ended it."""
+
+    id: str
+    role: SandboxRole
+    backend: str
+    state: SandboxState
+    created_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+
+
 class AttemptBody(BaseModel):
     """One try."""
 
@@ -132,6 +145,7 @@ class AttemptBody(BaseModel):
     state: AttemptState
     owner: str | None
     takeovers: int
+    sandboxes: list[SandboxBody]
     started_at: datetime | None
     ended_at: datetime | None
     end_reason: EndReasonBody | None
@@ -277,12 +291,14 @@ def event_body(event: Event) -> dict[str, Any]:
     ).model_dump(mode="json")
 
 
-def attempt_body(attempt: Attempt) -> dict[str, Any]:
-    """Return an attempt."""
+def attempt_body(attempt: Attempt, made: Sequence[Sandbox]) -> dict[str, Any]:
+    """Return an attempt with the sandboxes that were made for it, in order."""
+    rows = [SandboxBody(**row.model_dump(include=set(SandboxBody.model_fields))) for row in made]
     known = attempt.model_dump(
         include={"id", "number", "state", "owner", "takeovers", "started_at", "ended_at"}
     )
-    return AttemptBody(**known, end_reason=_end(attempt.end)).model_dump(mode="json")
+    body = AttemptBody(**known, sandboxes=rows, end_reason=_end(attempt.end))
+    return body.model_dump(mode="json")
 
 
 def artifact_body(artifact: Artifact, link: Link | str) -> dict[str, Any]:

@@ -11,14 +11,13 @@ from typing import Any, BinaryIO
 from starlette.datastructures import UploadFile
 
 from codexsys_api.announce import Announcer
-from codexsys_api.bodies import CreateTask
+from codexsys_api.bodies import CreateTask, RetryTask
 from codexsys_api.environments import Environments
 from codexsys_api.idempotency import promised
 from codexsys_core.announcement import TaskRecord
 from codexsys_core.artifact import CODE_BUCKET
 from codexsys_core.attempt import Attempt
 from codexsys_core.errors import Conflict, FieldError, Invalid, NotFound, TooLarge
-from codexsys_core.limits import Limits
 from codexsys_core.principal import Principal
 from codexsys_core.ready import turn_at
 from codexsys_core.secret import SecretUnreadable
@@ -91,8 +90,8 @@ class Submitter:
             raise Invalid(failure.detail, code=str(failure.reason), fields=fields) from failure
         return {"ok": True, "source": {"url": source.url, "commit": commit}}
 
-    async def retry(self, principal: Principal, task_id: str, limits: Limits | None) -> Task:
-        """Make a new task of a terminal one; it starts from the last checkpoint, with limits of its own."""
+    async def retry(self, principal: Principal, task_id: str, body: RetryTask) -> Task:
+        """Make a new task of a terminal one, from its last checkpoint unless told otherwise."""
         old = await self._platform.tasks.get(task_id, tenant_id=principal.tenant_id)
         if not old.status.terminal:
             raise Conflict("This task is not over yet; cancel it first.", code="task_not_over")
@@ -105,8 +104,9 @@ class Submitter:
             moved = old.spec.environment.moved(self._platform.secrets, row=old.id, to=task_id)
         except SecretUnreadable as error:
             raise Conflict(error.message, code=error.code) from error
-        changes = {"environment": moved} | ({} if limits is None else {"limits": limits})
-        spec = old.spec.model_copy(update=changes)
+        changes = {"environment": moved, "start_from": body.start_from}
+        limits = {} if body.limits is None else {"limits": body.limits}
+        spec = old.spec.model_copy(update=changes | limits)
         return await self._add(self._task(principal, spec, task_id, retry_of=old.id), None)
 
     async def close(self) -> None:

@@ -266,16 +266,19 @@ def delete(task: TaskId) -> None:
 
 def retry(
     task: TaskId,
+    start_from: Annotated[
+        str, typer.Option(help="checkpoint (the work so far) or source (as it is now).")
+    ] = "checkpoint",
     wait: Annotated[bool, typer.Option("--wait", help="Follow it until it is over.")] = False,
     require_verified: Verified = False,
     timeout: Timeout = None,
     json: Json = False,
 ) -> None:
-    """Make a new task that carries on where a finished one ended."""
+    """Make a new task of a finished one, which carries on where that ended unless told otherwise."""
     from codexsys_cli.connection import connect
 
     with connect() as client:
-        made = client.retry(task)
+        made = client.retry(task, start_from=start_from)
         if wait:
             _watch(
                 client, made["id"], timeout=timeout, json=json, require_verified=require_verified

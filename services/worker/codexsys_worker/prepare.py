@@ -146,10 +146,10 @@ class Preparer:
         archive.unlink()
 
     async def _carried_on(self, work: Work) -> _Earlier | None:
-        """Find the last checkpoint of this task, else of the one that it retries, and so on back."""
+        """Find the last checkpoint of this task, else of the one that it carries on, and so on back."""
         task = work.task
         while (checkpoint := await self._checkpoints.last(task.id)) is None:
-            if task.retry_of is None:
+            if task.retry_of is None or task.spec.start_from == "source":
                 return None
             task = await self._tasks.get(task.retry_of, tenant_id=task.tenant_id)
         return _Earlier(task=task, checkpoint=checkpoint)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
-from codexsys_api.bodies import CreateShare, CreateTask, read
+from codexsys_api.bodies import CreateShare, CreateTask, RetryTask, read
 from codexsys_api.context import Address, Desk, Opened, Workbench
 from codexsys_api.pages import shareable
 from codexsys_api.pages.forms import LIMITS, errors_by_field, to_create_body
@@ -159,7 +159,7 @@ async def retry(request: Request, task_id: TaskId, visitor: Signed) -> Response:
     """Make a new task of a terminal one."""
     submitter: Submitter = request.app.state.submitter
     async with visitor.form(request):
-        again = await submitter.retry(visitor.principal, task_id, None)
+        again = await submitter.retry(visitor.principal, task_id, RetryTask())
     return go(f"/tasks/{again.id}")
 
 

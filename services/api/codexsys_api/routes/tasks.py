@@ -274,10 +274,10 @@ async def cancelled(task_id: str, principal: Principal, platform: Platform) -> T
 async def retry(
     request: Request, task_id: TaskId, caller: Caller, platform: Opened, base: Address
 ) -> Response:
-    """Make a new task that carries on from a terminal one's last checkpoint."""
+    """Make a new task of a terminal one: from its last checkpoint, or from the source as it is now."""
     body = await read_json(request, RetryTask)
     submitter: Submitter = request.app.state.submitter
-    task = await submitter.retry(caller, task_id, body.limits)
+    task = await submitter.retry(caller, task_id, body)
     return await accepted(task, platform, base)
 
 
@@ -286,4 +286,8 @@ async def attempts(task_id: TaskId, caller: Caller, platform: Opened) -> Respons
     """List the tries at a task."""
     await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
     found = await platform.attempts.of_task(task_id, tenant_id=caller.tenant_id)
-    return JSONResponse({"items": [attempt_body(each) for each in found], "next_cursor": None})
+    made = await platform.sandboxes.of_task(task_id)
+    items = [
+        attempt_body(each, [row for row in made if row.attempt_id == each.id]) for each in found
+    ]
+    return JSONResponse({"items": items, "next_cursor": None})
