@@ -2,12 +2,15 @@
 
 import argparse
 import asyncio
+from collections.abc import Awaitable, Callable
 
+from tests.bench.beats import Beats, measure_beats
+from tests.bench.cancel import Cancel, measure_cancel
 from tests.bench.dispatch import measure
 from tests.bench.fair import CAP, Fair, measure_fair
 from tests.bench.place import Place, opened
 from tests.bench.processes import ROOT
-from tests.bench.report import Report
+from tests.bench.report import Judged, Report
 from tests.bench.sandbox import SandboxFigures, measure_sandboxes
 from tests.bench.throughput import Contest
 
@@ -54,18 +57,43 @@ async def fair(place: Place, options: argparse.Namespace) -> Fair:
     )
 
 
+async def sandboxes(options: argparse.Namespace) -> SandboxFigures:
+    """Measure sandboxes alone: they need no servers."""
+    return await measure_sandboxes(options.sandbox_rounds)
+
+
+async def cancelled(place: Place, options: argparse.Namespace) -> Cancel:
+    """Measure how soon cancelled tasks are over."""
+    return await measure_cancel(place, await make_key(place, "cancel"), options.cancels)
+
+
+async def beats(place: Place, options: argparse.Namespace) -> Beats:
+    """Measure what leases cost."""
+    return await measure_beats(place)
+
+
+PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
+    "fair": fair,
+    "cancel": cancelled,
+    "beats": beats,
+}
+"""What can be measured alone, on the servers."""
+
+
 async def main(options: argparse.Namespace) -> None:
-    if options.only == "fair":
-        async with opened() as place:
-            measured = await fair(place, options)
-        print(measured.text())
-        judge(measured)
-        return
-    sandboxes = await measure_sandboxes(options.sandbox_rounds)
     if options.only == "sandbox":
-        print(sandboxes.text())
-        judge(sandboxes)
-        return
+        say(await sandboxes(options))
+    elif options.only:
+        async with opened() as place:
+            measured = await PARTS[options.only](place, options)
+        say(measured)
+    else:
+        await everything(options)
+
+
+async def everything(options: argparse.Namespace) -> None:
+    """Measure all, and keep the report."""
+    local = await sandboxes(options)
     async with opened() as place:
         key = await make_key(place)
         contest = Contest(connections=options.connections, seconds=options.seconds)
@@ -76,18 +104,26 @@ async def main(options: argparse.Namespace) -> None:
             seconds=options.seconds,
             throughput=throughput,
             dispatch=await measure(place, key, rates),
-            sandboxes=sandboxes,
+            sandboxes=local,
             fair=await fair(place, options),
+            cancel=await cancelled(place, options),
+            beats=await beats(place, options),
         )
     REPORT.mkdir(parents=True, exist_ok=True)
     (REPORT / "report.json").write_text(report.model_dump_json(indent=1))
     (REPORT / "report.md").write_text(report.text())
     print(report.text())
     print("make bench: measured; the report is in build/bench/report.md and report.json")
-    judge(sandboxes, report.fair)
+    judge(report.sandboxes, report.fair, report.cancel, report.beats)
 
 
-def judge(*measured: SandboxFigures | Fair) -> None:
+def say(measured: Judged) -> None:
+    """Print one part's figures, and judge them."""
+    print(measured.text())
+    judge(measured)
+
+
+def judge(*measured: Judged) -> None:
     """End with an error when a figure is not as it must be."""
     missed = [each for one in measured for each in one.missed]
     if missed:
@@ -100,9 +136,10 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--sandbox-rounds", type=int, default=7)
-    parser.add_argument("--only", choices=["sandbox", "fair"], help="measure this alone")
+    parser.add_argument("--only", choices=["sandbox", *PARTS], help="measure this alone")
     parser.add_argument("--fair-queued", type=int, default=1000, help="of the heavy tenant")
     parser.add_argument("--fair-tasks", type=int, default=50, help="of the light tenant")
+    parser.add_argument("--cancels", type=int, default=20, help="of each kind")
     parser.add_argument("--rate", type=float, default=20.0, help="submits per second for dispatch")
     parser.add_argument("--dispatch-seconds", type=float, default=10.0)
     return parser.parse_args()

@@ -102,10 +102,21 @@ async def our_relay(place: Place) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def our_worker(place: Place, *, slots: int = SLOTS) -> AsyncIterator[Server]:
+async def our_gateway(place: Place) -> AsyncIterator[Server]:
+    """Serve our gateway."""
+    port = free_port()
+    argv = ["-m", "tests.bench.serve", "gateway"]
+    environment = our_environment(place, "gateway") | {"CODEXSYS_GATEWAY_PORT": str(port)}
+    async with _running(place, "gateway", argv, environment, port=port, pinned=False) as server:
+        yield server
+
+
+@asynccontextmanager
+async def our_worker(place: Place, *, slots: int = SLOTS, **settings: str) -> AsyncIterator[Server]:
     """Run our worker."""
     argv = ["-m", "tests.bench.serve", "worker"]
     environment = our_environment(place, "worker") | {"CODEXSYS_WORKER_SLOTS": str(slots)}
+    environment |= settings
     async with _running(place, "worker", argv, environment, port=0, pinned=False) as server:
         yield server
 

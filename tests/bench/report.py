@@ -4,14 +4,28 @@ import os
 import platform
 from collections.abc import Iterable
 from statistics import median
+from typing import Protocol
 
 from pydantic import BaseModel
+from tests.bench.beats import Beats
+from tests.bench.cancel import Cancel
 from tests.bench.dispatch import STEPS, Dispatch
 from tests.bench.fair import Fair
 from tests.bench.sandbox import SandboxFigures
 from tests.bench.throughput import Round, Throughput
 
 WHATS = ("submit", "poll")
+
+
+class Judged(Protocol):
+    """Figures that have to be as they were promised."""
+
+    @property
+    def missed(self) -> list[str]:
+        """Return what is not."""
+
+    def text(self) -> str:
+        """Return the figures as Markdown."""
 
 
 class Report(BaseModel):
@@ -23,13 +37,14 @@ class Report(BaseModel):
     dispatch: list[Dispatch]
     sandboxes: SandboxFigures
     fair: Fair
+    cancel: Cancel
+    beats: Beats
 
     def text(self) -> str:
         """Return the report as Markdown."""
         parts = [_head(self), _rounds(self), _ratios(self.throughput), _honesty(self.throughput)]
-        return "\n".join(
-            [*parts, _dispatch(self.dispatch), self.sandboxes.text(), self.fair.text()]
-        )
+        judged: list[Judged] = [self.sandboxes, self.fair, self.cancel, self.beats]
+        return "\n".join([*parts, _dispatch(self.dispatch), *(each.text() for each in judged)])
 
 
 def _head(report: Report) -> str:

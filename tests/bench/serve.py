@@ -7,6 +7,7 @@ from dataclasses import replace
 from codexsys_adapters.kafka import KafkaQueue
 from codexsys_api.main import Api
 from codexsys_core.clock import SystemClock
+from codexsys_gateway.main import Gateway
 from codexsys_relay.main import relay_services
 from codexsys_wiring import service
 from codexsys_wiring.platform import open_backend, open_platform
@@ -29,6 +30,8 @@ async def run(name: str) -> None:
         services: list[Service]
         if name == "api":
             services = [Api(platform)]
+        elif name == "gateway":
+            services = [Gateway(platform)]
         elif name == "relay":
             services = relay_services(platform)
         else:

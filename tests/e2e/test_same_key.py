@@ -54,7 +54,7 @@ async def together(client: httpx2.AsyncClient, apis: list[Running], key: str) ->
 
 async def test_a_zip_too(tmp_path: Path) -> None:
     task = '{"prompt": "x", "mode": "explain"}'
-    parts = {
+    parts: dict[str, tuple[str | None, str | bytes, str]] = {
         "task": (None, task, "application/json"),
         "file": ("code.zip", zipped({"a.txt": "a\n"}), "application/zip"),
     }
