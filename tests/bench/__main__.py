@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tests.bench.beats import Beats, measure_beats
+from tests.bench.broker import Broker, measure_broker
 from tests.bench.cancel import Cancel, measure_cancel
 from tests.bench.dispatch import measure
 from tests.bench.fair import CAP, Fair, measure_fair
@@ -67,6 +68,11 @@ async def cancelled(place: Place, options: argparse.Namespace) -> Cancel:
     return await measure_cancel(place, await make_key(place, "cancel"), options.cancels)
 
 
+async def broker(place: Place, options: argparse.Namespace) -> Broker:
+    """Measure what is there without Kafka."""
+    return await measure_broker(place, await make_key(place, "broker"), options.broker_seconds)
+
+
 async def beats(place: Place, options: argparse.Namespace) -> Beats:
     """Measure what leases cost."""
     return await measure_beats(place)
@@ -76,6 +82,7 @@ PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
     "fair": fair,
     "cancel": cancelled,
     "beats": beats,
+    "broker": broker,
 }
 """What can be measured alone, on the servers."""
 
@@ -108,13 +115,14 @@ async def everything(options: argparse.Namespace) -> None:
             fair=await fair(place, options),
             cancel=await cancelled(place, options),
             beats=await beats(place, options),
+            broker=await broker(place, options),
         )
     REPORT.mkdir(parents=True, exist_ok=True)
     (REPORT / "report.json").write_text(report.model_dump_json(indent=1))
     (REPORT / "report.md").write_text(report.text())
     print(report.text())
     print("make bench: measured; the report is in build/bench/report.md and report.json")
-    judge(report.sandboxes, report.fair, report.cancel, report.beats)
+    judge(report.sandboxes, report.fair, report.cancel, report.beats, report.broker)
 
 
 def say(measured: Judged) -> None:
@@ -140,6 +148,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--fair-queued", type=int, default=1000, help="of the heavy tenant")
     parser.add_argument("--fair-tasks", type=int, default=50, help="of the light tenant")
     parser.add_argument("--cancels", type=int, default=20, help="of each kind")
+    parser.add_argument("--broker-seconds", type=float, default=20.0, help="without Kafka")
     parser.add_argument("--rate", type=float, default=20.0, help="submits per second for dispatch")
     parser.add_argument("--dispatch-seconds", type=float, default=10.0)
     return parser.parse_args()

@@ -4,7 +4,8 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from tests.bench.load import Measured, Plan, Sample
 from tests.bench.place import Place
-from tests.bench.processes import Server, our_api, our_worker, send
+from tests.bench.processes import Server, our_api, our_relay, our_worker, send
 from tests.bench.throughput import percentile
 from tests.support.git_http import GitHttpServer, make_repository
 
@@ -64,16 +65,29 @@ class Dispatch(BaseModel):
 
 async def measure(place: Place, key: str, rates: Sequence[tuple[float, float]]) -> list[Dispatch]:
     """Measure at each (rate, seconds) in turn; the worker is idle before each."""
+    async with ready(place, key) as bench:
+        return [await bench.at(rate=rate, seconds=seconds) for rate, seconds in rates]
+
+
+@asynccontextmanager
+async def ready(place: Place, key: str, *, relay: bool = False) -> AsyncIterator["Bench"]:
+    """Start one of each service, and see some tasks through."""
     repositories = place.folder / "repositories"
     make_repository(repositories / "small", {f"module_{n}.py": "X = 1\n" * 50 for n in range(20)})
     with GitHttpServer(repositories) as git:
-        async with our_api(place, pinned=False) as api, our_worker(place) as worker:
-            bench = _Bench(place, key, api, worker, git.url("small/.git"))
+        async with (
+            our_api(place, pinned=False) as api,
+            our_worker(place) as worker,
+            our_relay(place) if relay else nullcontext(),
+        ):
+            bench = Bench(place, key, api, worker, git.url("small/.git"))
             await bench.at(rate=2.0, seconds=WARM_TASKS / 2)
-            return [await bench.at(rate=rate, seconds=seconds) for rate, seconds in rates]
+            yield bench
 
 
-class _Bench:
+class Bench:
+    """Submits tasks, and looks up what became of them."""
+
     def __init__(self, place: Place, key: str, api: Server, worker: Server, url: str) -> None:
         self._place = place
         self._key = key
@@ -82,6 +96,7 @@ class _Bench:
         self._url = url
 
     async def at(self, *, rate: float, seconds: float) -> Dispatch:
+        """Measure at one rate, for some seconds."""
         last = (await self._place.rows("SELECT coalesce(max(id), '') FROM tasks"))[0][0]
         cpu, machine, begun = self._worker.cpu_seconds(), _machine(), time.time()
         sent = await self._submit(rate, seconds)

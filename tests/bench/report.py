@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pydantic import BaseModel
 from tests.bench.beats import Beats
+from tests.bench.broker import Broker
 from tests.bench.cancel import Cancel
 from tests.bench.dispatch import STEPS, Dispatch
 from tests.bench.fair import Fair
@@ -39,11 +40,12 @@ class Report(BaseModel):
     fair: Fair
     cancel: Cancel
     beats: Beats
+    broker: Broker
 
     def text(self) -> str:
         """Return the report as Markdown."""
         parts = [_head(self), _rounds(self), _ratios(self.throughput), _honesty(self.throughput)]
-        judged: list[Judged] = [self.sandboxes, self.fair, self.cancel, self.beats]
+        judged: list[Judged] = [self.sandboxes, self.fair, self.cancel, self.beats, self.broker]
         return "\n".join([*parts, _dispatch(self.dispatch), *(each.text() for each in judged)])
 
 
