@@ -159,6 +159,9 @@ def left(hosts: Path) -> list[str]:
     """List folders of sandboxes and works, and processes that name one of them."""
     found = [str(path) for path in hosts.glob("*/sandboxes/sbx_*")]
     found += [str(path) for path in hosts.glob("*/work/*/work-*")]
+    found += [
+        str(path) for kind in ("upload", "workspace") for path in hosts.glob(f"*/tmp/*/{kind}-*")
+    ]
     found += [str(path) for path in hosts.glob("*/uploads/upload-*")]
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -139,6 +139,15 @@ async def test_a_full_queue_refuses(
     await tasks.add(*make_task())
 
 
+async def test_submits_at_once_keep_a_tenants_own_cap(quotas: SqlQuotas, submit: Submit) -> None:
+    await quotas.set("ten_a", Quota(max_queued=3))
+    made = await asyncio.gather(
+        *(submit() for _ in range(24)), submit(tenant="ten_b"), return_exceptions=True
+    )
+    assert sum(isinstance(each, RateLimited) for each in made) == 21
+    assert [load.queued for load in await quotas.loads()] == [3, 1]
+
+
 async def test_the_place_in_the_queue_is_that_of_the_order(
     database: Database, submit: Submit
 ) -> None:

@@ -149,6 +149,7 @@ async def _poisoned(task: Abandoned) -> None:
 
 async def _cancelled_between_attempts(task: Abandoned) -> None:
     await task.queue_again()
+    assert "diff.patch" in await task.user.artifacts(task.hold.task_id)
     await task.cancel()
 
 
@@ -166,6 +167,7 @@ async def _expired_in_the_queue(task: Abandoned) -> None:
 
 async def _cancelled_while_suspended(task: Abandoned) -> None:
     await task.ask(3600)
+    assert "diff.patch" in await task.user.artifacts(task.hold.task_id)
     await task.cancel()
 
 

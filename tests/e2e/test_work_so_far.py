@@ -85,6 +85,16 @@ async def test_a_running_tasks_change_and_tree_are_there(
     assert await tree_of(ada, task_id) == tree
 
 
+async def test_a_script_without_steps_is_looked_at_as_it_goes(shop: Shop) -> None:
+    _, ada = shop
+    script = f"{CHANGE}; while :; do sleep 1; done"
+    body = {"prompt": "x", "engine": "command", "command": script}
+    task_id = await ada.submit(body, archive=zipped(FILES))
+    assert "\n+two" in await patch_of(await listed_change(ada, task_id))
+    assert (await ada.get(f"/tasks/{task_id}"))["phase"] in ("analyzing", "coding")
+    await _cancelled(ada, task_id)
+
+
 async def test_a_share_link_shows_the_change_under_way(shop: Shop) -> None:
     _, ada = shop
     task_id = await ada.submit(agent(bash(CHANGE), *REST, WAITS), archive=zipped(FILES))

@@ -111,7 +111,7 @@ def artifact(task_id: str, name: str) -> Call:
 
 def workspace(task_id: str) -> Call:
     """Return the tree with the change so far."""
-    return Call("GET", f"/tasks/{task_id}/workspace")
+    return Call("GET", f"/tasks/{task_id}/workspace", wait_seconds=240)
 
 
 def share(task_id: str, *, expires_in: int | None, parts: Sequence[str]) -> Call:

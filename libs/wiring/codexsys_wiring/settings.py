@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     tenant_max_running: int = Field(default=0, ge=0, le=1_000_000)
     """Attempts that a tenant may have running at the same time, unless its own cap says otherwise. 0: no cap."""
     tenant_max_queued: int = Field(default=10_000, ge=0, le=1_000_000)
-    """Attempts that a tenant may have queued, unless its own cap says otherwise; more are refused (429). 0: no cap."""
+    """Attempts that a tenant may have queued, unless its own cap says otherwise; more are refused (429). A tenant's own cap is kept exactly, this one may be passed by submits at the same moment. 0: no cap."""
     max_upload_mb: int = Field(default=256, ge=1, le=10_240)
     """Largest zip, in MiB."""
     max_source_mb: int = Field(default=1024, ge=1, le=102_400)

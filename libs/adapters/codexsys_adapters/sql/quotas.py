@@ -33,11 +33,20 @@ def _count(tenant_id: Any, state: str) -> Any:
 def may_queue(tenant_id: Any) -> ColumnElement[bool]:
     """Return the condition that a tenant may have one more attempt queued.
 
-    Submits at the same moment do not see each other: a cap may be passed by as many as there are.
+    Submits at the same moment do not see each other, but for those that come `in_turn`: the default
+    cap may be passed by as many as there are, a tenant's own never.
     """
     named = select(TENANTS.c.max_queued).where(TENANTS.c.id == tenant_id).scalar_subquery()
     most = cap(named)
     return or_(most.is_(None), _count(tenant_id, _QUEUED) < most)
+
+
+async def in_turn(connection: AsyncConnection, tenant_id: str) -> None:
+    """Let submits of a tenant with a cap of its own come one after the other from here on."""
+    capped = select(TENANTS.c.id).where(TENANTS.c.id == tenant_id, TENANTS.c.max_queued > 0)
+    if await connection.scalar(capped):
+        row = select(TENANTS.c.id).where(TENANTS.c.id == tenant_id)
+        await connection.execute(row.with_for_update())
 
 
 async def max_queued_of(connection: AsyncConnection, tenant_id: str, default: int) -> int:

@@ -12,7 +12,7 @@ from codexsys_adapters.sql.engine import Contended, Database
 from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.idempotency import made_with, note_key
 from codexsys_adapters.sql.needs import note_needs
-from codexsys_adapters.sql.quotas import max_queued_of, may_queue
+from codexsys_adapters.sql.quotas import in_turn, max_queued_of, may_queue
 from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, LABELS, TASKS, WALLETS
 from codexsys_adapters.sql.task_rows import (
     new_attempt,
@@ -174,6 +174,7 @@ async def _insert(
     patience = {"patience": float(task.spec.limits.queue_seconds)}
     await connection.execute(_NEW_TASK, task_values(task) | patience)
     told = {"aging": task.spec.priority * AGING.total_seconds(), "default_cap": max_queued}
+    await in_turn(connection, task.tenant_id)
     if (await connection.execute(_NEW_ATTEMPT, new_attempt(attempt) | told)).rowcount != 1:
         most = await max_queued_of(connection, task.tenant_id, max_queued)
         raise RateLimited(
