@@ -162,7 +162,6 @@ def left(hosts: Path) -> list[str]:
     found += [
         str(path) for kind in ("upload", "workspace") for path in hosts.glob(f"*/tmp/*/{kind}-*")
     ]
-    found += [str(path) for path in hosts.glob("*/uploads/upload-*")]
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()

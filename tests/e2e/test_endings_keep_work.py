@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from tests.support.distributed import eventually
 from tests.support.place import FINISH, Place, bash, scripted
-from tests.support.shop import open_shop
+from tests.support.shop import open_shop, retried
 from tests.support.so_far import KEPT_ON, kept_on, listed_change, patch_of, tree_of
 from tests.support.users import User, zipped
 
@@ -82,6 +82,28 @@ async def test_the_change_is_there(
     assert task["diff"] == {"files": 1, "insertions": 1, "deletions": 0}
     assert "\n+two" in await patch_of((await ada.artifacts(task["id"]))["diff.patch"])
     assert await tree_of(ada, task["id"]) == {"README.md": b"one\ntwo\n"}
+
+
+KILLED = "grep -q two README.md && exit 0; echo two >> README.md; kill -9 $PPID"
+"""An agent that dies before any checkpoint; the next one finds whether its work is still there."""
+
+
+async def test_the_next_attempt_stands_on_what_was_collected_of_a_dead_agent(shop: Shop) -> None:
+    _, ada = shop
+    body = {"prompt": "x", "engine": "command", "command": KILLED}
+    task = await ada.finished(await _submit(ada, body, attempts=2), seconds=60)
+    assert (task["end_reason"]["code"], task["attempt"]) == ("finished", 2)
+    assert (await patch_of((await ada.artifacts(task["id"]))["diff.patch"])).count("\n+two") == 1
+
+
+async def test_a_retry_stands_on_what_was_collected_of_a_dead_agent(shop: Shop) -> None:
+    _, ada = shop
+    body = {"prompt": "x", "engine": "command", "command": KILLED}
+    first = await ada.finished(await _submit(ada, body), seconds=60)
+    assert first["end_reason"]["code"] == "agent_crashed"
+    task = await ada.finished(await retried(ada, first["id"]), seconds=60)
+    assert task["end_reason"]["code"] == "finished"
+    assert task["diff"]["insertions"] == 1
 
 
 async def test_cancelled_at_work(shop: Shop) -> None:

@@ -62,6 +62,9 @@ async def test_answers_let_the_same_attempt_go_on(place: Place) -> None:
     (first,) = await waiting(place, task_id)
     assert (first.text, first.options) == ("Red or blue?", ["red", "blue"])
     await place.clean()
+    kept = await place.platform.checkpoints.last(task_id)
+    assert kept is not None
+    assert (await place.platform.objects.get(f"{kept.object}/patch")).endswith(b"\n+two\n")
     rows = await place.platform.sandboxes.of_task(task_id)
     assert {row.state for row in rows} == {SandboxState.ENDED}
     await answer(place, first, "red")

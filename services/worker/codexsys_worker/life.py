@@ -18,6 +18,7 @@ from codexsys_core.verdict import CheckRun, Evidence, Verdict
 from codexsys_worker.admission import Admission
 from codexsys_worker.asking import Asking, Waits
 from codexsys_worker.finish import Finisher, Result
+from codexsys_worker.keep import Keeper
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.retries import Retries
 from codexsys_worker.room import Room
@@ -54,6 +55,7 @@ class Life:
         finisher: Finisher,
         retries: Retries,
         asking: Asking,
+        keeper: Keeper,
     ) -> None:
         self._attempts = attempts
         self._events = events
@@ -64,6 +66,7 @@ class Life:
         self._finisher = finisher
         self._retries = retries
         self._asking = asking
+        self._keeper = keeper
 
     async def see_through(self, work: Work) -> None:
         """Work until the attempt is over; never raises for the user's or a sandbox's failure."""
@@ -167,7 +170,12 @@ class Life:
 
     def _run_in(self, room: Room, work: Work, setup: Setup) -> AgentRun:
         return AgentRun(
-            attempts=self._attempts, room=room, work=work, setup=setup, asking=self._asking
+            attempts=self._attempts,
+            room=room,
+            work=work,
+            setup=setup,
+            asking=self._asking,
+            keeper=self._keeper,
         )
 
     def _rounds(self, work: Work) -> int:

@@ -19,6 +19,7 @@ from codexsys_worker.caps import Caps
 from codexsys_worker.claim import Claimer
 from codexsys_worker.finish import Finisher
 from codexsys_worker.intake import Intake
+from codexsys_worker.keep import Keeper
 from codexsys_worker.layers import LayerNames
 from codexsys_worker.life import Life
 from codexsys_worker.patience import PatientObjects
@@ -114,6 +115,13 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         bench=platform.bench,
         finisher=finisher,
         retries=retries,
+        keeper=Keeper(
+            checkpoints=platform.checkpoints,
+            objects=objects,
+            bench=platform.bench,
+            clock=platform.clock,
+            ids=platform.ids,
+        ),
         asking=Asking(questions=platform.questions, ids=platform.ids, redactor=platform.redactor),
     )
 

@@ -12,6 +12,7 @@ from codexsys_core.sandbox import PhaseEnd, PhaseSpec
 from codexsys_core.verdict import CheckRun
 from codexsys_worker.asking import WAITS, Asking, Waits
 from codexsys_worker.collect import Collected, collect
+from codexsys_worker.keep import Keeper
 from codexsys_worker.room import Room
 from codexsys_worker.setup import Setup
 from codexsys_worker.stages import apply_patch, limit_outcome
@@ -22,7 +23,7 @@ OWN_ENDING_SECONDS = 30.0
 CHECKPOINT_SECONDS = 20
 """What is stored is at most 30 seconds old: this, and the time to look at the tree and to send it."""
 NUMBERS_PER_ROUND = 1_000_000
-"""Events and checkpoints are numbered on from round to round of the same sandbox."""
+"""Events and checkpoints are numbered on from round to round of the same sandbox; the last is ours."""
 _EXITS = {
     2: EndReason.AGENT_GAVE_UP,
     3: EndReason.STEPS_EXHAUSTED,
@@ -53,9 +54,17 @@ class AgentRun:
     """Drives the agent in an open sandbox; a rejected change goes back into the same one."""
 
     def __init__(
-        self, *, attempts: AttemptStore, room: Room, work: Work, setup: Setup, asking: Asking
+        self,
+        *,
+        attempts: AttemptStore,
+        room: Room,
+        work: Work,
+        setup: Setup,
+        asking: Asking,
+        keeper: Keeper,
     ) -> None:
         self._attempts = attempts
+        self._keeper = keeper
         self._asking = asking
         self._room = room
         self._work = work
@@ -95,10 +104,14 @@ class AgentRun:
         collected = await collect(
             self._room, name=f"collect-{self._rounds}", skip=self._skip, env=env
         )
+        outcome = _outcome(end, collected)
+        if not outcome.good:
+            number = self._rounds * NUMBERS_PER_ROUND
+            await self._keeper.keep(self._work, self._room.id, number=number, patch=collected.patch)
         asked = self._asking.read(self._work, collected) if end.exit_code == WAITS else None
         if asked is not None:
             raise Waits(asked)
-        return Round(outcome=_outcome(end, collected), collected=collected)
+        return Round(outcome=outcome, collected=collected)
 
     async def move(self, phase: Phase) -> None:
         """Show the phase; raises `Lost` when the attempt is no longer ours."""
