@@ -2,10 +2,12 @@
 
 import asyncio
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
+from weakref import WeakValueDictionary
 
 from codexsys_core.artifact import Artifact, ArtifactStore, ObjectStore
 from codexsys_core.checkpoint import Checkpoint, CheckpointStore
@@ -15,8 +17,9 @@ from codexsys_core.task import Task
 from codexsys_wiring.folders import Folders
 
 AT_ONCE = 2
-"""So many are made at the same time by one API, each by a git of its own and a copy of the base."""
+"""So many are made at the same time by one API, and one of a tenant: each has a git and a copy of the base."""
 MOST_OPEN = 16
+MOST_OPEN_OF_TENANT = 4
 """So many zips are sent at the same time; each takes disk until its reader has it."""
 WAIT_SECONDS = 20.0
 BUSY_SECONDS = 5
@@ -49,7 +52,8 @@ class Workspaces:
         self._folders = folders
         self._most_bytes = most_bytes
         self._benches = asyncio.Semaphore(AT_ONCE)
-        self._open = 0
+        self._tenants: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._open: Counter[str] = Counter()
 
     async def files(self, task: Task) -> list[Artifact]:
         """Return the task's files by name, with the change as it is by now."""
@@ -62,14 +66,15 @@ class Workspaces:
     @asynccontextmanager
     async def zipped(self, task: Task) -> AsyncIterator[BinaryIO]:
         """Open the tree with the change as a zip; its name is gone from the disk already."""
-        if self._open >= MOST_OPEN:
+        tenant = task.tenant_id
+        if self._open[tenant] >= MOST_OPEN_OF_TENANT or self._open.total() >= MOST_OPEN:
             raise _busy()
-        self._open += 1
+        self._open[tenant] += 1
         try:
             with await self._zip(task) as file:
                 yield file
         finally:
-            self._open -= 1
+            self._open -= Counter([tenant])  # and forgets whoever has none left
 
     async def _zip(self, task: Task) -> BinaryIO:
         async with self._on_base(task) as base:
@@ -125,7 +130,7 @@ class Workspaces:
     async def _on_base(self, task: Task) -> AsyncIterator[Path]:
         """Lay the base out in a folder of its own until the block ends."""
         name = _stored_base(task)
-        async with self._bench_free():
+        async with self._bench_of(task.tenant_id):
             folder = await asyncio.to_thread(self._folders.new, "workspace")
             try:
                 archive, base = folder / "base.tar.gz", folder / "base.git"
@@ -142,15 +147,17 @@ class Workspaces:
             raise NotFound(_NO_MORE, code="workspace_not_found") from None
 
     @asynccontextmanager
-    async def _bench_free(self) -> AsyncIterator[None]:
-        try:
-            await asyncio.wait_for(self._benches.acquire(), WAIT_SECONDS)
-        except TimeoutError:
-            raise _busy() from None
-        try:
+    async def _bench_of(self, tenant: str) -> AsyncIterator[None]:
+        """Wait for a place, first among those of the same tenant."""
+        own = self._tenants.setdefault(tenant, asyncio.Lock())
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await held.enter_async_context(own)
+                    await held.enter_async_context(self._benches)
+            except TimeoutError:
+                raise _busy() from None
             yield
-        finally:
-            self._benches.release()
 
 
 def _busy() -> Unavailable:
