@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,3 +186,25 @@ async def test_what_an_attempt_had_done_is_kept_when_the_next_cannot_begin(shop:
     await place.platform.objects.put(base, stored)
     assert await patch_of((await ada.artifacts(task_id))["diff.patch"]) == before
     await place.clean()
+
+
+async def test_others_stand_on_the_work_of_a_task_that_was_cancelled_between_attempts(
+    tmp_path: Path,
+) -> None:
+    async with open_shop(tmp_path / "data", sandbox="local", retry_seconds=120) as (place, ada):
+        body = steps(*CHECKPOINT, bash(FOR_EVER))
+        first = await _submit(ada, body, attempts=2)
+        await listed_change(ada, first)
+        await _lose_sandbox(place, ada, first)
+
+        async def waits() -> bool | None:
+            task = await ada.get(f"/tasks/{first}")
+            return True if (task["attempt"], task["status"]) == (2, "queued") else None
+
+        await eventually(waits, seconds=30, what="the next attempt is due later")
+        assert (await ada.client.post(f"/api/v1/tasks/{first}/cancel")).is_success
+        assert (await ada.get(f"/tasks/{first}"))["status"] == "cancelled"
+        next_one = {"prompt": "x", "engine": "command", "command": "echo three >> README.md"}
+        third = await ada.submit(next_one | {"source": {"task": first}})
+        assert (await ada.finished(third, seconds=60))["status"] == "succeeded"
+        assert (await tree_of(ada, third)) == {"README.md": b"one\ntwo\nthree\n"}
