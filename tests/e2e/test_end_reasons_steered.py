@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 from tests.support.api_service import free_port
+from tests.support.fault_proxy import FaultProxy, Weather
 from tests.support.git_http import GitHttpServer, make_repository
 from tests.support.place import Place, open_place, reason
 
@@ -157,6 +159,23 @@ async def test_a_retryable_end_of_a_source_is_tried_again(place: Place) -> None:
     task = await place.ended(GitSource(url=url), limits={"attempts": 2})
     assert reason(task) is EndReason.CONNECTION_REFUSED
     assert task.attempt == 2
+
+
+async def test_a_cancel_does_not_wait_for_a_git_server(place: Place, tmp_path: Path) -> None:
+    make_repository(tmp_path / "good", FILES)
+    with GitHttpServer(tmp_path) as server:
+        to = urlsplit(server.url("good"))
+        async with FaultProxy(to.hostname or "", to.port or 0) as proxy:
+            proxy.turn(Weather.BLACK_HOLE)
+            url = to._replace(netloc=f"127.0.0.1:{proxy.port}").geturl()
+            task_id = await place.submit(GitSource(url=url))
+            await place.until(task_id, phase="cloning")
+            await place.platform.tasks.cancel(task_id, tenant_id=place.tenant)
+            await place.platform.hints.tell("cancel", task_id)
+            task = await place.until(task_id, seconds=15)
+            proxy.turn(Weather.CLEAR)
+    assert (reason(task), task.attempt) == (EndReason.CANCELLED, 1)
+    await place.clean()
 
 
 async def test_no_worker_in_time(place: Place) -> None:

@@ -102,7 +102,8 @@ class Preparer:
             return await self._taken_from(earlier.task.base, earlier.task.base.object, work)
         source = work.spec.source
         if isinstance(source, GitSource):
-            return await self._git.fetch(source, None, work.base_dir, tenant=work.task.tenant_id)
+            fetching = self._git.fetch(source, None, work.base_dir, tenant=work.task.tenant_id)
+            return await work.unless_stopped(fetching)
         if isinstance(source, ZipSource):
             return await self._from_zip(source, work)
         return await self._from_task(source, work)

@@ -1,13 +1,16 @@
 """What a worker knows about the attempt that it is seeing through."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from codexsys_core.attempt import Claim, Hold
 from codexsys_core.source import Base
 from codexsys_core.task import Task, TaskSpec
+
+Answer = TypeVar("Answer")
 
 
 class Lost(Exception):
@@ -66,6 +69,20 @@ class Work:
             raise Lost
         if self.cancelled:
             raise Cancelled
+
+    async def unless_stopped(self, asked: Coroutine[Any, Any, Answer]) -> Answer:
+        """Return what is asked for; gives it up, and raises, once the work must end."""
+        asking = asyncio.ensure_future(asked)
+        stopping = asyncio.ensure_future(self.stop.wait())
+        try:
+            await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                self.check()
+            return await asking
+        finally:
+            asking.cancel()
+            stopping.cancel()
+            await asyncio.gather(asking, stopping, return_exceptions=True)
 
 
 @dataclass(frozen=True)
