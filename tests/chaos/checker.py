@@ -189,7 +189,11 @@ def _logs(evidence: Evidence, task: Row) -> Iterator[tuple[str, str, str]]:
         for row in chunks:
             numbers[row["sandbox_id"]].append(row["number"])
         for sandbox_id, each in numbers.items():
-            if each != list(range(1, len(each) + 1)):
+            # A door counts; a worker's numbers say which part of the output a chunk is the end of.
+            whole = (
+                list(range(1, len(each) + 1)) if sandbox_id.startswith("door_") else sorted({*each})
+            )
+            if each != whole:
                 yield name, task_id, f"{stream}: {sandbox_id} sent {each}"
     for chunk in _torn(text_of(evidence, task_id, "agent")):
         yield name, task_id, f"agent: {chunk}"

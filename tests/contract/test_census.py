@@ -20,6 +20,7 @@ from codexsys_core.end_reasons import EndReason
 from codexsys_core.moves import TaskStatus
 from codexsys_core.outcome import Outcome
 from codexsys_core.question import Question
+from codexsys_core.sandbox import SandboxRole
 from codexsys_core.task import Task
 
 DONE = Ending(status=TaskStatus.SUCCEEDED, outcome=Outcome(reason=EndReason.FINISHED))
@@ -134,12 +135,12 @@ async def test_sandboxes_that_nobody_looks_after_are_stuck(
 ) -> None:
     sandboxes = SqlSandboxes(database=database)
     hold = await claimed(database, await submit())
-    astray, kept = make_sandbox(hold, fence=0), make_sandbox(hold)
+    astray, kept = make_sandbox(hold, fence=0, role=SandboxRole.VERIFY), make_sandbox(hold, fence=0)
     left, gone = make_sandbox(hold), make_sandbox(hold)
     for row in (astray, kept, left, gone):
         assert await sandboxes.add(hold, row)
     for row in (left, gone):
-        await sandboxes.end(row.id, "closed")
+        await sandboxes.end(hold, row.id, "closed")
     await sandboxes.destroyed(gone.id)
     found = await stuck(census, 2)
     assert [each.kind for each in found] == [

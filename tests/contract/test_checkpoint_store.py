@@ -8,6 +8,7 @@ import pytest
 from codexsys_adapters.sql.checkpoints import SqlCheckpoints
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
+from codexsys_core.attempt import Hold
 from codexsys_core.checkpoint import Checkpoint
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import Sandbox
@@ -66,10 +67,10 @@ async def test_the_same_number_at_once_is_one(store: SqlCheckpoints, sandbox: Sa
 
 
 async def test_an_ended_sandbox_adds_nothing(
-    store: SqlCheckpoints, database: Database, sandbox: Sandbox
+    store: SqlCheckpoints, database: Database, hold: Hold, sandbox: Sandbox
 ) -> None:
     assert await store.add(checkpoint(sandbox, 1), sandbox_id=sandbox.id)
-    await SqlSandboxes(database=database).end(sandbox.id, "finished")
+    await SqlSandboxes(database=database).end(hold, sandbox.id, "finished")
     assert not await store.add(checkpoint(sandbox, 2), sandbox_id=sandbox.id)
     last = await store.last(sandbox.task_id)
     assert last is not None

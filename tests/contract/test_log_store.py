@@ -10,7 +10,7 @@ from codexsys_adapters.sql.logs import SqlLogs
 from codexsys_core.attempt import Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Conflict
-from codexsys_core.log import CHUNK_BYTES, LogChunk
+from codexsys_core.log import CHUNK_BYTES, LogChunk, Piece
 from codexsys_core.outcome import Outcome
 from codexsys_core.redaction import MARK, SecretRedactor
 
@@ -177,3 +177,76 @@ async def test_sealing_at_once_with_senders_keeps_what_was_acknowledged(
         *(send(number) for number in range(1, 9)), store.seal(hold, "agent")
     )
     assert sealed == await store.size(hold.task_id, "agent") == max(end or 0 for end in ends)
+
+
+async def extend(
+    store: SqlLogs, piece: Piece, text: bytes, *, sandbox: str = "sbx_a", stream: str = "agent"
+) -> int:
+    return await store.extend(TASK, sandbox, stream, piece, text)
+
+
+async def test_pieces_of_a_part_follow_each_other(store: SqlLogs) -> None:
+    assert await store.reached(TASK, "sbx_a", "agent", 1) == 0
+    assert await extend(store, Piece(1, 0, 4), b"one\n") == 4
+    assert await extend(store, Piece(1, 4, 8), b"two\n") == 8
+    assert await whole(store) == b"one\ntwo\n"
+    assert await store.reached(TASK, "sbx_a", "agent", 1) == 8
+
+
+async def test_a_piece_that_does_not_follow_changes_nothing_and_says_where_to_go_on(
+    store: SqlLogs,
+) -> None:
+    await extend(store, Piece(1, 0, 8), b"one\ntwo\n")
+    assert await extend(store, Piece(1, 0, 4), b"one\n") == 8
+    assert await extend(store, Piece(1, 4, 12), b"two\nsix\n") == 8
+    assert await extend(store, Piece(1, 99, 120), b"later\n") == 8
+    assert await whole(store) == b"one\ntwo\n"
+
+
+async def test_offsets_of_a_part_count_what_was_said_not_what_is_shown(store: SqlLogs) -> None:
+    said = b"pass hunter2-hunter2 \xff\n"
+    assert await extend(store, Piece(0, 0, len(said)), said) == len(said)
+    assert await store.reached(TASK, "sbx_a", "agent", 0) == len(said)
+    assert await store.size(TASK, "agent") == len(b"pass " + MARK + b" \xef\xbf\xbd\n")
+
+
+async def test_a_part_is_complete_when_a_later_one_has_begun(store: SqlLogs) -> None:
+    await extend(store, Piece(1, 0, 4), b"one\n")
+    await extend(store, Piece(3, 0, 4), b"two\n")
+    assert await store.reached(TASK, "sbx_a", "agent", 1) is None
+    assert await store.reached(TASK, "sbx_a", "agent", 2) is None
+    assert await store.reached(TASK, "sbx_a", "agent", 3) == 4
+    assert await store.reached(TASK, "sbx_a", "agent", 4) == 0
+    assert await extend(store, Piece(1, 4, 9), b"late\n") == 9
+    assert await whole(store) == b"one\ntwo\n"
+
+
+async def test_parts_are_of_one_sandbox_and_stream(store: SqlLogs) -> None:
+    await extend(store, Piece(5, 0, 4), b"one\n")
+    assert await extend(store, Piece(1, 0, 4), b"two\n", sandbox="sbx_b") == 4
+    assert await extend(store, Piece(1, 0, 4), b"six\n", stream="setup") == 4
+    assert await store.reached(TASK, "sbx_b", "agent", 1) == 4
+    assert await whole(store) == b"one\ntwo\n"
+
+
+async def test_a_sealed_stream_takes_no_piece(store: SqlLogs, hold: Hold) -> None:
+    task = hold.task_id
+    await store.extend(task, "sbx_a", "agent", Piece(1, 0, 4), b"one\n")
+    await store.seal(hold, "agent")
+    with pytest.raises(Conflict):
+        await store.extend(task, "sbx_a", "agent", Piece(1, 4, 8), b"two\n")
+    assert await store.extend(task, "sbx_a", "agent", Piece(1, 0, 4), b"one\n") == 4
+
+
+async def test_several_who_copy_the_same_output_leave_neither_gap_nor_repeat(
+    store: SqlLogs,
+) -> None:
+    said = b"".join(f"line {number}\n".encode() for number in range(1, 61))
+
+    async def copy(size: int) -> None:
+        at = 0
+        while at < len(said):
+            at = await extend(store, Piece(1, at, min(at + size, len(said))), said[at : at + size])
+
+    await asyncio.gather(*(copy(size) for size in (7, 11, 64, 200)))
+    assert await whole(store) == said

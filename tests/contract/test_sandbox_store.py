@@ -67,9 +67,11 @@ async def test_new_becomes_live_and_stays_so(store: SqlSandboxes, sandbox: Sandb
     assert row.state is SandboxState.LIVE
 
 
-async def test_an_ended_row_never_comes_back(store: SqlSandboxes, sandbox: Sandbox) -> None:
-    await store.end(sandbox.id, "finished")
-    await store.end(sandbox.id, "another")
+async def test_an_ended_row_never_comes_back(
+    store: SqlSandboxes, hold: Hold, sandbox: Sandbox
+) -> None:
+    await store.end(hold, sandbox.id, "finished")
+    await store.end(hold, sandbox.id, "another")
     assert not await store.live(sandbox.id)
     row = await store.get(sandbox.id)
     assert row is not None
@@ -90,7 +92,7 @@ async def test_a_token_is_good_until_the_row_ends(
     assert await store.by_token("b" * 64) == sandbox
     await store.live(sandbox.id)
     assert await store.by_token("b" * 64) == sandbox.model_copy(update={"state": SandboxState.LIVE})
-    await store.end(sandbox.id, "finished")
+    await store.end(hold, sandbox.id, "finished")
     assert await store.by_token("b" * 64) is None
     assert await store.by_token("c" * 64) is None
 
@@ -106,11 +108,11 @@ async def test_sandboxes_without_a_token_do_not_collide(
 
 
 async def test_a_row_is_destroyed_only_after_it_ended(
-    store: SqlSandboxes, sandbox: Sandbox
+    store: SqlSandboxes, hold: Hold, sandbox: Sandbox
 ) -> None:
     with pytest.raises(Conflict):
         await store.destroyed(sandbox.id)
-    await store.end(sandbox.id, "finished")
+    await store.end(hold, sandbox.id, "finished")
     assert [row.id for row in await store.undestroyed(sandbox.place)] == [sandbox.id]
     assert await store.undestroyed("elsewhere") == []
     await store.destroyed(sandbox.id)

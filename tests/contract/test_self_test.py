@@ -84,7 +84,7 @@ class Sabotaged:
         return self._backend.unenforced
 
     async def create(
-        self, spec: SandboxSpec, base: Path, *, progress: Progress = silent
+        self, spec: SandboxSpec, base: Path | None, *, progress: Progress = silent
     ) -> Created:
         return await self._backend.create(spec, base, progress=progress)
 
@@ -143,7 +143,7 @@ class Generous(Sabotaged):
 
     @override
     async def create(
-        self, spec: SandboxSpec, base: Path, *, progress: Progress = silent
+        self, spec: SandboxSpec, base: Path | None, *, progress: Progress = silent
     ) -> Created:
         more: dict[str, Any] = {"memory_mb": 2048, "pids": 1024, "disk_mb": 1024}
         limits = spec.limits.model_copy(update=more)

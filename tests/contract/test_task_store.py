@@ -556,12 +556,6 @@ async def test_an_expired_attempt_is_queued_under_a_raised_fence(
     assert "task.taken_over" in await types(events, task)
 
 
-async def test_a_takeover_waits_for_the_grace(attempts: AttemptStore, submit: Submit) -> None:
-    await claimed(attempts, await submit(), lease_seconds=-1)
-    assert await attempts.take_over(grace_seconds=60, most=3, limit=10) == []
-    assert len(await attempts.take_over(grace_seconds=0, most=3, limit=10)) == 1
-
-
 async def test_relays_at_once_take_each_attempt_once(
     attempts: AttemptStore, submit: Submit
 ) -> None:

@@ -155,9 +155,9 @@ async def test_an_unknown_price_is_refused(wallet: SqlWallet, sandbox: Sandbox) 
 
 
 async def test_an_ended_sandbox_is_refused(
-    wallet: SqlWallet, database: Database, sandbox: Sandbox
+    wallet: SqlWallet, database: Database, hold: Hold, sandbox: Sandbox
 ) -> None:
-    await SqlSandboxes(database=database).end(sandbox.id, "finished")
+    await SqlSandboxes(database=database).end(hold, sandbox.id, "finished")
     assert await ask(wallet, sandbox) == Refusal(code="token_revoked")
 
 
@@ -175,10 +175,10 @@ async def test_a_cancelled_task_is_refused(
 
 
 async def test_what_was_reserved_before_the_end_is_settled_after_it(
-    wallet: SqlWallet, database: Database, sandbox: Sandbox
+    wallet: SqlWallet, database: Database, hold: Hold, sandbox: Sandbox
 ) -> None:
     grant = await granted(wallet, sandbox)
-    await SqlSandboxes(database=database).end(sandbox.id, "finished")
+    await SqlSandboxes(database=database).end(hold, sandbox.id, "finished")
     await wallet.settle(grant, Usage(input_tokens=5, output_tokens=6))
     assert await wallet.usage(sandbox.task_id) == Usage(calls=1, input_tokens=5, output_tokens=6)
 

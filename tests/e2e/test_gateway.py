@@ -99,7 +99,7 @@ async def test_another_token_and_an_ended_sandbox_are_refused(door: Door) -> Non
     other = await door.client.post(
         "/v1/chat/completions", json=CHAT, headers={"Authorization": "Bearer other"}
     )
-    await door.platform.sandboxes.end(door.sandbox_id, "closed")
+    await door.platform.sandboxes.end(door.hold, door.sandbox_id, "closed")
     ended = await door.client.get("/v1/control?wait=0")
     assert [answer.status_code for answer in (other, ended)] == [401, 401]
     assert ended.json()["error"]["code"] == "token_revoked"

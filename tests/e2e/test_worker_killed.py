@@ -59,7 +59,12 @@ async def _nothing_left(fleet: Fleet, worker: Running, task_id: str) -> None:
 
 
 async def test_another_worker_carries_on_and_the_task_ends_once(tmp_path: Path) -> None:
-    settings = SETTINGS | {"CODEXSYS_LEASE_SECONDS": str(LEASE), "CODEXSYS_WORKER_SLOTS": "1"}
+    # Their folders are apart: neither reaches the other's sandboxes, so the relay takes over.
+    settings = SETTINGS | {
+        "CODEXSYS_LEASE_SECONDS": str(LEASE),
+        "CODEXSYS_TAKEOVER_GRACE_SECONDS": "1",
+        "CODEXSYS_WORKER_SLOTS": "1",
+    }
     async with Fleet(folder=tmp_path / "hosts", redis_number=8, settings=settings) as fleet:
         api, first, _, _ = await asyncio.gather(
             *(fleet.start(service, 1) for service in ("api", "worker", "gateway", "relay"))

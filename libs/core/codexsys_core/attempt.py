@@ -52,6 +52,16 @@ class Hold(BaseModel):
         return f"a{self.number}-f{self.fence}"
 
 
+class Living(BaseModel):
+    """An agent's sandbox that outlived its owner."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sandbox_id: str
+    fence: int
+    """Of the owner that made it, not of the one that carries on with it."""
+
+
 class Claim(BaseModel):
     """A claimed attempt with its task."""
 
@@ -61,6 +71,8 @@ class Claim(BaseModel):
     attempt: Attempt
     task: Any
     """The `Task`; typed loosely because the two nouns know each other."""
+    living: Living | None = None
+    """The sandbox to carry on with, when the attempt was adopted."""
 
 
 class Beat(BaseModel):
@@ -122,9 +134,31 @@ class AttemptStore(Protocol):
     async def take_over(self, *, grace_seconds: float, most: int, limit: int) -> list[Hold]:
         """Relay: queue attempts whose lease ran out, with raised fence and takeovers.
 
-        Their sandbox rows end in the same transaction; more than `most` takeovers end the task as
+        Those with a live sandbox of an agent are left to whoever can reach it for the grace. Their
+        sandbox rows end in the same transaction; more than `most` takeovers end the task as
         `poisoned`. Returns the holds that were taken (with the new fence).
         """
 
     async def of_task(self, task_id: str, *, tenant_id: str) -> list[Attempt]:
         """Return all attempts of a task in order."""
+
+
+class Orphans(Protocol):
+    """Attempts whose owner is gone while their agent lives on."""
+
+    async def adopt(
+        self,
+        owner: str,
+        place: str,
+        *,
+        held: Sequence[str],
+        lease_seconds: float,
+        most: int,
+        limit: int,
+    ) -> list[Claim]:
+        """Take those whose lease ran out and whose agent's sandbox lives at this place.
+
+        One transaction each, which raises fence and takeovers, and ends the attempt's other sandbox
+        rows. Attempts in `held` (ids) are the caller's already. What was taken over `most` times is
+        left to the relay, which ends it.
+        """

@@ -1,6 +1,6 @@
 """Streams of text that a task leaves behind, by byte offset."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,6 +34,19 @@ class LogChunk(BaseModel):
         return self.offset + len(self.text)
 
 
+class Piece(NamedTuple):
+    """A stretch of one part of what a sandbox says to a stream.
+
+    Parts are numbered from 0 in the order of the sandbox's life: a phase's output, a note. Offsets
+    are those of the part before anything was taken out of it, so that whoever reads the same
+    output again numbers it in the same way.
+    """
+
+    part: int
+    start: int
+    end: int
+
+
 class LogStore(Protocol):
     """The one way in for log lines. Redacts first; takes offset and row in one transaction."""
 
@@ -45,6 +58,19 @@ class LogStore(Protocol):
         Senders number their chunks from 1 per (sandbox, stream); a number that is there already
         is acknowledged without effect. A sealed stream refuses (`Conflict`).
         """
+
+    async def extend(
+        self, task_id: str, sandbox_id: str, stream: str, piece: Piece, text: bytes
+    ) -> int:
+        """Add what a sandbox said, if it follows what is there; return where to go on from.
+
+        That is `piece.end` when it was added, and when a later part has begun, so that this one
+        is complete; else the offset in this part up to which the text is there already. So several
+        may copy the same output, as a former owner and its heir do: each byte comes once.
+        """
+
+    async def reached(self, task_id: str, sandbox_id: str, stream: str, part: int) -> int | None:
+        """Return up to which offset a part is there; None when it is complete: a later one is there."""
 
     async def read(
         self, task_id: str, stream: str, after: int, *, limit_bytes: int = 1_000_000

@@ -39,10 +39,11 @@ class Sandbox(BaseModel):
     attempt_id: str
     attempt: int
     fence: int
+    """Of the owner that made it; whoever adopts the attempt carries on with it under a higher one."""
     role: SandboxRole
     backend: str
     place: str
-    """Host boot id, daemon id, or cluster and namespace: who can reach it."""
+    """The host since it started and its folder or engine, or cluster and namespace: who can reach it."""
     state: SandboxState = SandboxState.NEW
     token_hash: str | None = None
     deadline: datetime
@@ -61,8 +62,12 @@ class SandboxStore(Protocol):
     async def live(self, sandbox_id: str) -> bool:
         """Move new → live; False when the row has ended meanwhile."""
 
-    async def end(self, sandbox_id: str, reason: str) -> None:
-        """Move to ended, for good; idempotent. Its token is dead from here on."""
+    async def end(self, hold: Hold, sandbox_id: str, reason: str) -> bool:
+        """Fenced: move to ended, for good; its token is dead from here on.
+
+        True when the row has ended, whoever did it: then it may be destroyed. False when the hold
+        is stale and the sandbox is another owner's.
+        """
 
     async def destroyed(self, sandbox_id: str) -> None:
         """Note that nothing is left of it."""
@@ -200,18 +205,19 @@ class SandboxBackend(Protocol):
 
     @property
     def place(self) -> str:
-        """Return who can reach this backend's sandboxes, e.g. the host's boot id."""
+        """Return who can reach this backend's sandboxes, e.g. a folder on a host since it started."""
 
     @property
     def unenforced(self) -> tuple[str, ...]:
         """Return the limits that cannot be held here (fields of `SandboxLimits`); mostly none."""
 
     async def create(
-        self, spec: SandboxSpec, base: Path, *, progress: Progress = silent
+        self, spec: SandboxSpec, base: Path | None, *, progress: Progress = silent
     ) -> Created:
         """Make the sandbox; `base` (a bare git directory) is copied to /app/base.git, read-only.
 
-        /app/code, /app/output and /app/home are writable: empty, or as the layer has them.
+        /app/code, /app/output and /app/home are writable: empty, or as the layer has them. Without
+        a base it is only found again: `sandbox_lost` when it is not there, or nothing keeps it.
         """
 
     async def keep(self, sandbox_id: str, layer: str) -> None:

@@ -19,6 +19,7 @@ from codexsys_adapters.git import FetchLimits, GitFetcher, GitPatchBench
 from codexsys_adapters.memory import MemoryQueue
 from codexsys_adapters.outbound import Outbound
 from codexsys_adapters.redis import RedisHints, RedisReadySet, open_redis
+from codexsys_adapters.sql.adoption import SqlOrphans
 from codexsys_adapters.sql.artifacts import SqlArtifacts
 from codexsys_adapters.sql.attempts import SqlAttempts
 from codexsys_adapters.sql.census import SqlCensus
@@ -41,7 +42,7 @@ from codexsys_adapters.zips import ZipLimits, Zips
 from codexsys_core import source
 from codexsys_core.announcement import Outbox, Queue
 from codexsys_core.artifact import ArtifactStore, ObjectStore, UploadForms
-from codexsys_core.attempt import AttemptStore
+from codexsys_core.attempt import AttemptStore, Orphans
 from codexsys_core.census import CensusStore
 from codexsys_core.checkpoint import CheckpointStore
 from codexsys_core.clock import Clock, SystemClock
@@ -102,6 +103,7 @@ class Platform:
     environments: EnvironmentStore
     tasks: TaskStore
     attempts: AttemptStore
+    orphans: Orphans
     outbox: Outbox
     sandboxes: SandboxStore
     events: EventStore
@@ -190,6 +192,7 @@ async def open_platform(
             environments=SqlEnvironments(database=database),
             tasks=SqlTasks(database=database, max_queued=settings.tenant_max_queued),
             attempts=SqlAttempts(database=database, max_running=settings.tenant_max_running),
+            orphans=SqlOrphans(database=database),
             outbox=SqlOutbox(database=database),
             sandboxes=SqlSandboxes(database=database),
             events=SqlEvents(database=database),

@@ -119,8 +119,8 @@ class Settings(BaseSettings):
     """How long the result of a setup is used for tasks of the same tenant with the very same inputs. 0: never."""
     lease_seconds: float = Field(default=15.0, gt=0)
     """How long a worker owns an attempt without renewing; it renews three times as often."""
-    takeover_grace_seconds: float = Field(default=0.0, ge=0)
-    """How long after its lease an attempt is left alone before the relay takes it over."""
+    takeover_grace_seconds: float = Field(default=5.0, ge=0)
+    """How long after its lease an attempt with a live sandbox is left to workers that can reach it, before the relay restarts it from its checkpoint elsewhere. Longer than a third of the lease."""
     relay_seconds: float = Field(default=2.0, gt=0)
     """Pause between two passes of the relay."""
     retention_code_days: float = Field(default=7, ge=0)

@@ -10,13 +10,13 @@ from codexsys_core.clock import Clock
 from codexsys_core.question import QuestionStore
 from codexsys_core.quota import QuotaStore
 from codexsys_core.ready import ReadySet
+from codexsys_core.vigil import MOST_TAKEOVERS, Vigil
 from codexsys_core.wallet import Wallet
 from codexsys_wiring.metrics import TAKEOVERS
 
 BATCH = 200
 UNPUBLISHED_SECONDS = 1.0
 """A record that its maker has not published by then is the relay's."""
-MOST_TAKEOVERS = 3
 
 
 class Missing:
@@ -73,9 +73,8 @@ class Unanswered:
 class Expired:
     """Queues attempts whose owner has stopped renewing, and settles what their calls had reserved.
 
-    The database may have been away, or this relay asleep: then the owners just had no way to renew.
-    So a relay that starts, or whose last good pass is longer ago than `quiet_seconds`, waits one
-    lease before it takes anything over.
+    A relay that starts, or whose last good pass is longer ago than `quiet_seconds`, waits one lease
+    before it takes anything over, and the grace in which workers that woke up with it may adopt.
     """
 
     def __init__(
@@ -90,21 +89,17 @@ class Expired:
     ) -> None:
         self._attempts = attempts
         self._wallet = wallet
-        self._clock = clock
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
-        self._quiet_seconds = quiet_seconds
-        self._last_good: float | None = None
-        self._not_before = 0.0
+        self._vigil = Vigil(
+            clock=clock, quiet_seconds=quiet_seconds, wait_seconds=lease_seconds + grace_seconds
+        )
 
     async def once(self) -> None:
         """Take over what has expired."""
         await self._wallet.settle_overdue(limit=BATCH)  # tells, too, that the database answers
-        now, last = self._clock.monotonic(), self._last_good
-        if last is None or now - last > self._quiet_seconds:
-            self._not_before = now + self._lease_seconds
-        self._last_good = now
-        if now >= self._not_before:
+        self._vigil.hear()
+        if self._vigil.awake:
             await self._take_over()
 
     async def _take_over(self) -> None:

@@ -71,3 +71,4 @@ class Asking:
         seconds = float(work.spec.answer_within_seconds)
         if await self._questions.suspend(work.hold, question, answer_seconds=seconds) is None:
             raise Lost
+        work.over = True

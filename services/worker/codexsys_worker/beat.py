@@ -9,6 +9,7 @@ import structlog
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.errors import Unavailable
 from codexsys_core.ready import Hints
+from codexsys_core.vigil import Vigil
 from codexsys_wiring.metrics import BEATS_FAILED, LEASES, LEASES_LOST
 from codexsys_worker.caps import Caps
 from codexsys_worker.work import Work
@@ -26,11 +27,13 @@ class Beat:
         attempts: AttemptStore,
         hints: Hints,
         caps: Caps,
+        vigil: Vigil,
         owner: str,
         lease_seconds: float,
     ) -> None:
         self.owner = owner
         self._caps = caps
+        self._vigil = vigil
         self._attempts = attempts
         self._hints = hints
         self._lease_seconds = lease_seconds
@@ -76,7 +79,7 @@ class Beat:
         self._now.set()
 
     async def _beat(self) -> bool:
-        works = self.works()
+        works = [work for work in self.works() if not work.over]
         if not works:
             return True
         try:
@@ -88,6 +91,7 @@ class Beat:
             BEATS_FAILED.inc()
             structlog.get_logger().warning("leases not renewed", held=len(works), error=str(error))
             return False
+        self._vigil.hear()
         for work in works:
             if work.hold.attempt_id in beat.lost:
                 LEASES_LOST.inc()

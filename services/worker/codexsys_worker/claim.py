@@ -2,21 +2,21 @@
 
 import asyncio
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
 
-from codexsys_core.attempt import AttemptStore
+from codexsys_core.attempt import AttemptStore, Claim
 from codexsys_core.errors import Unavailable
 from codexsys_core.quota import AtCapacity
 from codexsys_core.ready import ReadySet
 from codexsys_wiring.folders import Folders
 from codexsys_wiring.metrics import AT_CAPACITY, CLAIMS
+from codexsys_worker.adopt import Adopter
 from codexsys_worker.beat import Beat
 from codexsys_worker.caps import Caps
 from codexsys_worker.life import Life
 from codexsys_worker.work import Work
-
-WAIT_SECONDS = 1.0
 
 
 class Claimer:
@@ -29,6 +29,7 @@ class Claimer:
         ready: ReadySet,
         life: Life,
         beat: Beat,
+        adopter: Adopter,
         caps: Caps,
         folders: Folders,
         slots: int,
@@ -38,6 +39,7 @@ class Claimer:
         self._ready = ready
         self._life = life
         self._beat = beat
+        self._adopter = adopter
         self._caps = caps
         self._folders = folders
         self._lease_seconds = lease_seconds
@@ -51,7 +53,7 @@ class Claimer:
         while not self._stopping.is_set():
             if len(self._running) >= self._slots:
                 await self._slot_or_stop()
-            elif not await self._take_one():
+            elif not (await self._adopt() or await self._take_one()):
                 await self._pause()
         await self._hand_over()
         await asyncio.to_thread(self._folders.close)
@@ -67,7 +69,7 @@ class Claimer:
 
     async def _pause(self) -> None:
         """Wait for news: of the ready set, or that a full tenant's attempt here has ended."""
-        news = asyncio.create_task(self._ready.wait(WAIT_SECONDS))
+        news = asyncio.create_task(self._ready.wait(self._adopter.pause))
         ending = self._running if self._caps.full else set()
         await asyncio.wait([news, *ending], return_when=asyncio.FIRST_COMPLETED)
         news.cancel()
@@ -90,13 +92,24 @@ class Claimer:
             return False
         if claim is not None:
             CLAIMS.inc()
-            task = asyncio.create_task(self._see(Work.of(claim, self._folders.new())))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._begin(claim, self._caps.taken(claim.task.tenant_id))
         return True
 
-    async def _see(self, work: Work) -> None:
-        with self._beat.holding(work), self._caps.taken(work.task.tenant_id):
+    async def _adopt(self) -> bool:
+        """Carry on with what the dead left here; the caps count it already."""
+        claims = await self._adopter.look(self._slots - len(self._running))
+        for claim in claims:
+            self._begin(claim, nullcontext())
+        return bool(claims)
+
+    def _begin(self, claim: Claim, counted: AbstractContextManager[None]) -> None:
+        work = Work.of(claim, self._folders.new())
+        task = asyncio.create_task(self._see(work, counted))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _see(self, work: Work, counted: AbstractContextManager[None]) -> None:
+        with self._beat.holding(work), counted:
             try:
                 await self._life.see_through(work)
             except Exception:

@@ -100,6 +100,7 @@ class Finisher:
         )
         if not await self._attempts.end(work.hold, ending):
             raise Lost
+        work.over = True
         ENDINGS.labels(ending.status.value, ending.outcome.reason.value).inc()
         await self._announce(work.task.id)
 

@@ -21,6 +21,12 @@ from codexsys_worker.work import Prepared, Work
 
 _FORM = 1
 """Raised whenever a sandbox is laid out in another way than before."""
+_SETUP = "setup"
+
+
+def holds_setup(layer: str | None) -> bool:
+    """Say whether a kept layer holds what setup's scripts made, too; under whatever name."""
+    return layer is not None and layer.startswith(f"{_SETUP}-")
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class LayerNames:
             "provision": provision.model_dump(mode="json"),
             "until": int(self._clock.now().timestamp() // (self._hours * 3600)),
         }
-        return Layers(base=base, setup=self._named("setup", ground | seen))
+        return Layers(base=base, setup=self._named(_SETUP, ground | seen))
 
     def _named(self, kind: str, inputs: Mapping[str, Any]) -> str:
         text = json.dumps([kind, inputs], sort_keys=True, separators=(",", ":"))

@@ -1,5 +1,6 @@
 """One attempt's life, as a table of contents: prepare → run → verify → finish."""
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -11,22 +12,23 @@ from codexsys_core.errors import NotFound, PlatformError, SandboxError, Unavaila
 from codexsys_core.event import EventStore, EventType
 from codexsys_core.moves import Phase
 from codexsys_core.outcome import Outcome
-from codexsys_core.patch import Patch, PatchBench, PatchRefused
+from codexsys_core.patch import PatchBench, PatchRefused
 from codexsys_core.sandbox import SandboxRole
 from codexsys_core.source import SourceFailure
 from codexsys_core.verdict import CheckRun, Evidence, Verdict
 from codexsys_worker.admission import Admission
 from codexsys_worker.asking import Asking, Waits
+from codexsys_worker.baselines import Baselines
 from codexsys_worker.finish import Finisher, Result
 from codexsys_worker.keep import Keeper
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.retries import Retries
 from codexsys_worker.room import Room
-from codexsys_worker.run import AgentRun, Round
+from codexsys_worker.run import AgentRun, Round, show
 from codexsys_worker.setup import Setup, Setups
 from codexsys_worker.stages import StageFailed
 from codexsys_worker.verify import Verifier
-from codexsys_worker.work import Cancelled, Lost, Work
+from codexsys_worker.work import Cancelled, Forsaken, Lost, Work
 
 _SANDBOX_ENDS = {
     reason.value: reason
@@ -56,6 +58,7 @@ class Life:
         retries: Retries,
         asking: Asking,
         keeper: Keeper,
+        baselines: Baselines,
     ) -> None:
         self._attempts = attempts
         self._events = events
@@ -67,33 +70,39 @@ class Life:
         self._retries = retries
         self._asking = asking
         self._keeper = keeper
+        self._baselines = baselines
 
     async def see_through(self, work: Work) -> None:
-        """Work until the attempt is over; never raises for the user's or a sandbox's failure."""
+        """Work until the attempt is over; never raises for the user's or a sandbox's failure.
+
+        The agent's sandbox is there until its end is written, so that whoever has to carry on finds
+        all that was done. An adopted attempt goes the same way again, with the same names: what has
+        been done ends at once, what still runs is waited for.
+        """
         log = structlog.get_logger().bind(
             task_id=work.task.id, attempt=work.hold.number, fence=work.hold.fence
         )
         try:
-            result = await self._outcome(work)
-            await self._conclude(work, result)
-        except Waits as waits:
-            await self._suspend(work, waits)
+            async with AsyncExitStack() as rooms:
+                await self._to_its_end(work, rooms)
         except Lost:
             log.info("attempt lost to another owner")
         except PlatformError as error:
             # Nothing was concluded: the lease runs out and somebody carries on from the checkpoint.
             log.warning("attempt left alone", code=error.code, error=error.message)
 
-    async def _suspend(self, work: Work, waits: Waits) -> None:
+    async def _to_its_end(self, work: Work, rooms: AsyncExitStack) -> None:
         try:
+            await self._conclude(work, await self._outcome(work, rooms))
+        except Waits as waits:
             await self._asking.suspend(work, waits.asked)
-        except (Lost, PlatformError) as error:
-            # The question is asked again, by whoever carries on.
-            structlog.get_logger().warning("not suspended", task_id=work.task.id, error=str(error))
+        except Forsaken as error:
+            outcome = Outcome(reason=EndReason.SANDBOX_LOST, detail=str(error))
+            await self._retries.give_back(work, outcome)
 
-    async def _outcome(self, work: Work) -> Result:
+    async def _outcome(self, work: Work, rooms: AsyncExitStack) -> Result:
         try:
-            return await self._work(work)
+            return await self._work(work, rooms)
         except Cancelled:
             return await self._salvaged(work, Outcome(reason=EndReason.CANCELLED))
         except SourceFailure as failure:
@@ -107,7 +116,7 @@ class Life:
         except Unavailable as error:
             outcome = _store_away(work, error)
             return Result(outcome, unsaved=await self._preparer.last_change(work) is not None)
-        except (Lost, Waits):
+        except (Lost, Waits, Forsaken):
             raise
         except Exception:
             if work.lost:  # its folders may be another's to clear already
@@ -130,43 +139,36 @@ class Life:
         except (NotFound, Unavailable):
             return Result(outcome, unsaved=True)
 
-    async def _work(self, work: Work) -> Result:
+    async def _work(self, work: Work, rooms: AsyncExitStack) -> Result:
         if not await self._admission.serves(work.task.tenant_id):
             raise StageFailed(Outcome(reason=EndReason.TENANT_NOT_SERVED))
-        if not await self._attempts.move(work.hold, Phase.CLONING):
-            raise Lost
+        await show(self._attempts, work, Phase.CLONING)
         prepared = await self._preparer.prepare(work)
         work.check()
         await self._asking.recall(work)
         setup = self._setups.of(work, prepared)
+        room = await rooms.enter_async_context(setup.room(SandboxRole.AGENT))
+        run = self._run_in(room, work, setup)
+        await run.settle_in()
         if work.spec.mode == "explain":
-            return await self._explain(work, setup)
-        return await self._modify(work, setup)
-
-    async def _explain(self, work: Work, setup: Setup) -> Result:
-        async with setup.room(SandboxRole.AGENT) as room:
-            run = self._run_in(room, work, setup)
-            await run.settle_in()
             done = await run.go(None, [])
-        return Result(done.outcome, outputs=done.collected.outputs)
+            return Result(done.outcome, outputs=done.collected.outputs)
+        return await self._modify(work, setup, run)
 
-    async def _modify(self, work: Work, setup: Setup) -> Result:
-        verifier = Verifier(work=work, setup=setup)
-        async with setup.room(SandboxRole.AGENT) as room:
-            run = self._run_in(room, work, setup)
-            await run.settle_in()
-            baseline = await verifier.baseline()
-            notes: list[str] = []
-            left = self._rounds(work)
-            while True:
-                done = await run.go(baseline, notes)
-                result = await self._weigh(work, run, verifier, baseline, done)
-                if left == 0 or not _worth_another_round(result):
-                    break
-                left -= 1
-                notes = [*notes, _rejection(result, verifier.tail)]
-            await run.move(Phase.COMMITTING)
-            return result
+    async def _modify(self, work: Work, setup: Setup, run: AgentRun) -> Result:
+        verifier = Verifier(work=work, setup=setup, baselines=self._baselines)
+        baseline = await verifier.baseline()
+        notes: list[str] = []
+        left = self._rounds(work)
+        while True:
+            done = await run.go(baseline, notes)
+            result = await self._weigh(work, run, verifier, baseline, done)
+            if left == 0 or not _worth_another_round(result):
+                break
+            left -= 1
+            notes = [*notes, _rejection(result, verifier.tail)]
+        await run.move(Phase.COMMITTING)
+        return result
 
     def _run_in(self, room: Room, work: Work, setup: Setup) -> AgentRun:
         return AgentRun(
@@ -202,7 +204,9 @@ class Life:
                 outputs=outputs,
             )
         await run.move(Phase.TESTING)
-        evidence = await self._verdict(work, verifier, patch, baseline, run.setup_paths)
+        evidence = await verifier.judge(patch, baseline, run.setup_paths)
+        await run.move(Phase.TESTING)  # or it is not ours to tell any more
+        await self._tell(work, evidence)
         return Result(
             _told(done.outcome, evidence.verdict.end_reason),
             evidence=evidence,
@@ -210,15 +214,7 @@ class Life:
             outputs=outputs,
         )
 
-    async def _verdict(
-        self,
-        work: Work,
-        verifier: Verifier,
-        patch: Patch,
-        baseline: CheckRun | None,
-        setup_paths: frozenset[str],
-    ) -> Evidence:
-        evidence = await verifier.judge(patch, baseline, setup_paths)
+    async def _tell(self, work: Work, evidence: Evidence) -> None:
         data: dict[str, Any] = {
             "verdict": evidence.verdict.value,
             "before": evidence.before,
@@ -227,7 +223,6 @@ class Life:
         await self._events.append(
             work.task.id, EventType.VERIFY_RESULT, data, attempt=work.hold.number
         )
-        return evidence
 
     async def _conclude(self, work: Work, result: Result) -> None:
         if await self._retries.again(work, result.outcome):

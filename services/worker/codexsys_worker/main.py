@@ -3,6 +3,7 @@
 import random
 
 from codexsys_core.sandbox import SandboxBackend
+from codexsys_core.vigil import Vigil
 from codexsys_wiring import service
 from codexsys_wiring.folders import Folders
 from codexsys_wiring.health import Health
@@ -13,7 +14,9 @@ from codexsys_wiring.service import Repeat, Service, serve
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
 from codexsys_worker.admission import EveryTenant, FirstTenant
+from codexsys_worker.adopt import Adopter
 from codexsys_worker.asking import Asking
+from codexsys_worker.baselines import Baselines
 from codexsys_worker.beat import Beat
 from codexsys_worker.caps import Caps
 from codexsys_worker.claim import Claimer
@@ -35,23 +38,35 @@ RECONCILE_SECONDS = 5.0
 def worker_services(platform: Platform, backend: SandboxBackend) -> list[Service]:
     """Build one worker from ports."""
     settings = platform.settings
+    lease = settings.lease_seconds
     caps = Caps(quotas=platform.quotas)
+    # A beat that fails comes again soon: who has heard nothing for half a lease was away himself.
+    vigil = Vigil(clock=platform.clock, quiet_seconds=lease / 2, wait_seconds=lease)
     beat = Beat(
         attempts=platform.attempts,
         hints=platform.hints,
         caps=caps,
+        vigil=vigil,
         owner=platform.ids.new("wrk"),
-        lease_seconds=settings.lease_seconds,
+        lease_seconds=lease,
     )
     claimer = Claimer(
         attempts=platform.attempts,
         ready=platform.ready,
         life=_life(platform, backend),
         beat=beat,
+        adopter=Adopter(
+            orphans=platform.orphans,
+            beat=beat,
+            vigil=vigil,
+            clock=platform.clock,
+            place=backend.place,
+            lease_seconds=lease,
+        ),
         caps=caps,
         folders=Folders(settings.data_dir / "work"),
         slots=settings.worker_slots,
-        lease_seconds=settings.lease_seconds,
+        lease_seconds=lease,
     )
     reconciler = Reconciler(sandboxes=platform.sandboxes, backend=backend)
     return [
@@ -123,6 +138,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
             ids=platform.ids,
         ),
         asking=Asking(questions=platform.questions, ids=platform.ids, redactor=platform.redactor),
+        baselines=Baselines(objects=objects),
     )
 
 

@@ -147,13 +147,17 @@ class Preparer:
         archive.unlink()
 
     async def _carried_on(self, work: Work) -> _Earlier | None:
-        """Find the last checkpoint of this task, else of the one that it carries on, and so on back."""
+        """Find the last checkpoint of this task, else of the one that it carries on, and so on back.
+
+        An agent that lives has taken up what there was before its own.
+        """
         task = work.task
         while (checkpoint := await self._checkpoints.last(task.id)) is None:
             if task.retry_of is None or task.spec.start_from == "source":
                 return None
             task = await self._tasks.get(task.retry_of, tenant_id=task.tenant_id)
-        return _Earlier(task=task, checkpoint=checkpoint)
+        earlier = _Earlier(task=task, checkpoint=checkpoint)
+        return None if work.living and _is_of_its_agent(work, earlier) else earlier
 
     async def _take_up(self, work: Work, earlier: _Earlier | None) -> None:
         """Fetch what the agent, an earlier attempt or the task before had done so far."""
@@ -172,6 +176,12 @@ class Preparer:
                 return await self._objects.until(work.stop).get(artifact.object)
         checkpoint = await self._checkpoints.last(task_id)
         return await self.patch_of(work, checkpoint) if checkpoint else b""
+
+
+def _is_of_its_agent(work: Work, earlier: _Earlier) -> bool:
+    """Say whether this checkpoint is of the attempt's own sandbox."""
+    made = (earlier.task.id, earlier.checkpoint.attempt, earlier.checkpoint.fence)
+    return made == (work.task.id, work.hold.number, work.agent_fence)
 
 
 async def _sha256(file: Path) -> str:

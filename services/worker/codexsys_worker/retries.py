@@ -43,8 +43,18 @@ class Retries:
         )
         if not queued:
             raise Lost
+        work.over = True
         RETRIES.labels(outcome.reason.value).inc()
         return True
+
+    async def give_back(self, work: Work, outcome: Outcome) -> None:
+        """Queue the same attempt, which had not begun to work; raises `Lost`."""
+        queued = await self._attempts.again(
+            work.hold, outcome, new_attempt_id=None, delay_seconds=0
+        )
+        if not queued:
+            raise Lost
+        work.over = True
 
 
 def pause(number: int, first_seconds: float, chance: float) -> float:

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
+from codexsys_core.attempt import Hold, Living
 from codexsys_core.clock import Clock
-from codexsys_core.errors import SandboxError
+from codexsys_core.errors import SandboxError, Unavailable
 from codexsys_core.ids import Ids
 from codexsys_core.log import CHUNK_BYTES, LogStore, Redactor
 from codexsys_core.principal import hash_secret, new_secret
@@ -23,7 +24,8 @@ from codexsys_core.sandbox import (
     SandboxSpec,
     SandboxStore,
 )
-from codexsys_worker.work import Lost, Work
+from codexsys_worker.copying import Copy
+from codexsys_worker.work import Forsaken, Lost, Work
 
 _PAUSE_SECONDS = 0.05
 SPARE_SECONDS = 120.0
@@ -54,9 +56,13 @@ class Rooms:
     async def open(
         self, work: Work, role: SandboxRole, *, layers: tuple[str, ...], redactor: Redactor
     ) -> AsyncIterator["Room"]:
-        """Make a sandbox, and destroy it at the end unless the attempt is lost."""
-        spec, row = self._describe(work, role, layers)
-        if not await self._sandboxes.add(work.hold, row):
+        """Make a sandbox, or find the agent's that lives, and destroy it at the end.
+
+        It is left as it is for whoever carries on where the attempt is lost, or a server is away.
+        """
+        living = work.living if role is SandboxRole.AGENT else None
+        spec, row = self._describe(work, role, layers, living)
+        if living is None and not await self._sandboxes.add(work.hold, row):
             raise Lost
         room = Room(
             work=work,
@@ -64,28 +70,44 @@ class Rooms:
             backend=self._backend,
             logs=self._logs,
             redactor=redactor,
+            found=living is not None,
         )
+        left = False
         try:
-            async with room.telling("setup") as progress:
-                created = await self._backend.create(spec, work.base_dir, progress=progress)
-            room.layer = created.layer
-            if created.image:
-                await room.note("setup", f"== image {created.image}")
-            if not await self._sandboxes.live(spec.id):
-                raise Lost
+            await (self._make(room, spec, work) if living is None else self._find(room, spec))
             yield room
+        except Unavailable:
+            left = True
+            raise
         finally:
-            if not work.lost:
-                await asyncio.shield(self.clear(spec.id, "closed"))
+            if work.over or not (work.lost or left):
+                await asyncio.shield(self._clear(work.hold, spec.id))
 
-    async def clear(self, sandbox_id: str, reason: str) -> None:
-        """End the row, then destroy what it stands for."""
-        await self._sandboxes.end(sandbox_id, reason)
-        await self._backend.destroy(sandbox_id)
-        await self._sandboxes.destroyed(sandbox_id)
+    async def _make(self, room: "Room", spec: SandboxSpec, work: Work) -> None:
+        async with room.telling("setup") as progress:
+            created = await self._backend.create(spec, work.base_dir, progress=progress)
+            if created.image:
+                progress(f"== image {created.image}")
+        room.layer = created.layer
+        if not await self._sandboxes.live(spec.id):
+            raise Lost
+
+    async def _find(self, room: "Room", spec: SandboxSpec) -> None:
+        try:
+            room.layer = (await self._backend.create(spec, None)).layer
+        except SandboxError as error:
+            if error.code != "sandbox_lost":
+                raise
+            raise Forsaken(error.message) from error
+
+    async def _clear(self, hold: Hold, sandbox_id: str) -> None:
+        """End the row, then destroy what it stands for; what is another owner's by now is left alone."""
+        if await self._sandboxes.end(hold, sandbox_id, "closed"):
+            await self._backend.destroy(sandbox_id)
+            await self._sandboxes.destroyed(sandbox_id)
 
     def _describe(
-        self, work: Work, role: SandboxRole, layers: tuple[str, ...]
+        self, work: Work, role: SandboxRole, layers: tuple[str, ...], living: Living | None
     ) -> tuple[SandboxSpec, Sandbox]:
         limits = work.spec.limits
         main = limits.wall_seconds if role is SandboxRole.AGENT else limits.checks_seconds
@@ -93,7 +115,7 @@ class Rooms:
         seconds = limits.setup_seconds * 2 + main * rounds + SPARE_SECONDS
         token = new_secret() if role is SandboxRole.AGENT else None
         spec = SandboxSpec(
-            id=self._ids.new("sbx"),
+            id=living.sandbox_id if living else self._ids.new("sbx"),
             task_id=work.task.id,
             tenant_id=work.task.tenant_id,
             role=role,
@@ -138,6 +160,7 @@ class Room:
         backend: SandboxBackend,
         logs: LogStore,
         redactor: Redactor,
+        found: bool,
     ) -> None:
         self.id = sandbox_id
         self.layer: str | None = None
@@ -146,7 +169,8 @@ class Room:
         self._work = work
         self._backend = backend
         self._logs = logs
-        self._numbers: dict[str, int] = {}
+        self._found = found
+        self._parts: dict[str, int] = {}
 
     async def run(self, phase: PhaseSpec, *, stream: str | None = None) -> PhaseEnd:
         """Run a phase to its end; its output becomes lines of `stream`.
@@ -155,7 +179,7 @@ class Room:
         """
         self._work.check()
         await self._backend.start(self.id, phase)
-        pump = asyncio.create_task(self._pump(phase.name, stream)) if stream else None
+        pump = asyncio.create_task(self._pump(phase.name, self._next(stream))) if stream else None
         ended = asyncio.create_task(self._backend.wait(self.id, phase.name))
         stop = asyncio.create_task(self._work.stop.wait())
         try:
@@ -191,19 +215,23 @@ class Room:
         return end, bytes(data)
 
     async def keep(self, layer: str | None) -> None:
-        """Keep the files as they are now under a name; nothing without one."""
-        if layer is not None:
+        """Keep the files as they are now under a name; nothing without one.
+
+        What was found may have been set up from other inputs than those that are named now.
+        """
+        if layer is not None and not self._found:
             self._work.check()
             await self._backend.keep(self.id, layer)
 
     @asynccontextmanager
     async def telling(self, stream: str) -> AsyncIterator[Progress]:
-        """Give what may be told lines that become notes while something takes long."""
+        """Give what may be told lines, which become the stream's first while something takes long."""
         lines: asyncio.Queue[str | None] = asyncio.Queue()
+        copy = self._copy(stream, part=0)
 
         async def note_all() -> None:
             while (line := await lines.get()) is not None:
-                await self.note(stream, line)
+                await copy.add(line.encode() + b"\n")
 
         noting = asyncio.create_task(note_all())
         try:
@@ -214,43 +242,42 @@ class Room:
 
     async def note(self, stream: str, text: str) -> None:
         """Add a line of the platform's own to a stream."""
-        await self._append(stream, text.encode() + b"\n")
+        copy = self._next(stream)
+        if not self._found or (await copy.resume() and copy.wants == 0):
+            await copy.add(text.encode() + b"\n")
 
-    async def _pump(self, phase: str, stream: str) -> None:
+    async def _pump(self, phase: str, copy: Copy) -> None:
         """Copy output to the log in whole lines; ends once the phase has ended and all was read."""
-        offset, held = 0, b""
+        if self._found and not await copy.resume():
+            return
         ended = asyncio.create_task(self._backend.wait(self.id, phase))
         try:
             while True:
                 over = ended.done()
-                piece = await self._backend.output(self.id, phase, offset, limit=CHUNK_BYTES)
-                offset += len(piece)
-                held = await self._lines(stream, held + piece)
+                piece = await self._backend.output(self.id, phase, copy.wants, limit=CHUNK_BYTES)
+                await copy.add(piece)
                 if over and not piece:
                     break
                 if not piece:  # over already, but its end is still to be read: let that happen
                     await asyncio.wait({ended}, timeout=_PAUSE_SECONDS)
-            if held:
-                await self._append(stream, held + b"\n")
+            await copy.end()
         finally:
             ended.cancel()
 
-    async def _lines(self, stream: str, text: bytes) -> bytes:
-        whole, newline, rest = text.rpartition(b"\n")
-        if newline:
-            await self._append(stream, whole + newline)
-        elif len(rest) >= CHUNK_BYTES:
-            await self._append(stream, rest)
-            return b""
-        return rest
+    def _next(self, stream: str) -> Copy:
+        """Begin the next part of a stream; their order is that of the life, whoever sees it through."""
+        self._parts[stream] = self._parts.get(stream, 0) + 1
+        return self._copy(stream, part=self._parts[stream])
 
-    async def _append(self, stream: str, text: bytes) -> None:
-        text = self._redactor.redact(text)
-        for start in range(0, len(text), CHUNK_BYTES):
-            number = self._numbers[stream] = self._numbers.get(stream, 0) + 1
-            await self._logs.append(
-                self._work.task.id, self.id, stream, number, text[start : start + CHUNK_BYTES]
-            )
+    def _copy(self, stream: str, *, part: int) -> Copy:
+        return Copy(
+            logs=self._logs,
+            redactor=self._redactor,
+            task_id=self._work.task.id,
+            sandbox_id=self.id,
+            stream=stream,
+            part=part,
+        )
 
     async def tail(self, phase: str, *, without: str, most: int = 8000) -> str:
         """Return the end of a phase's output, less the lines that hold a word."""

@@ -115,8 +115,7 @@ class AgentRun:
 
     async def move(self, phase: Phase) -> None:
         """Show the phase; raises `Lost` when the attempt is no longer ours."""
-        if not await self._attempts.move(self._work.hold, phase):
-            raise Lost
+        await show(self._attempts, self._work, phase)
 
     def _brief(self, baseline: CheckRun | None, notes: list[str]) -> dict[str, Any]:
         spec = self._work.spec
@@ -151,6 +150,12 @@ class AgentRun:
             "first_number": 1 + (self._rounds - 1) * NUMBERS_PER_ROUND,
             "made_by_setup": self._skip,
         }
+
+
+async def show(attempts: AttemptStore, work: Work, phase: Phase) -> None:
+    """Show the phase, unless it is behind us; raises `Lost` when the attempt is no longer ours."""
+    if work.is_news(phase) and not await attempts.move(work.hold, phase):
+        raise Lost
 
 
 def _baseline(run: CheckRun | None) -> dict[str, Any] | None:

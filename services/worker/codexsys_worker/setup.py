@@ -11,7 +11,7 @@ from codexsys_core.provision import Provision
 from codexsys_core.redaction import SecretRedactor
 from codexsys_core.sandbox import PhaseSpec, SandboxRole
 from codexsys_core.secret import SecretBox, SecretUnreadable
-from codexsys_worker.layers import LayerNames, Layers
+from codexsys_worker.layers import LayerNames, Layers, holds_setup
 from codexsys_worker.room import Room, Rooms
 from codexsys_worker.stages import APPLY_SECONDS, StageFailed, limit_outcome, must
 from codexsys_worker.work import Prepared, Work
@@ -96,7 +96,7 @@ class Setup:
         A layer is kept here and nowhere else: before anything but the base and setup was in the
         sandbox, when setup's processes are dead, and only if every step ended well.
         """
-        if room.layer is not None and room.layer == self.layers.setup:
+        if holds_setup(room.layer):
             await room.note("setup", "== setup: taken from an earlier task with the same inputs")
             return
         if room.layer is None:

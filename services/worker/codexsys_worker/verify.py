@@ -13,6 +13,7 @@ from codexsys_core.outcome import Outcome
 from codexsys_core.patch import Patch
 from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxRole
 from codexsys_core.verdict import CheckRun, Evidence, TestReport
+from codexsys_worker.baselines import Baselines
 from codexsys_worker.collect import collect
 from codexsys_worker.room import Room
 from codexsys_worker.setup import Setup
@@ -47,6 +48,7 @@ class Verifier:
 
     work: Work
     setup: Setup
+    baselines: Baselines
     tail: str = field(default="", init=False)
     """The end of the last check's output, without the planted test: what a rejected agent is told."""
 
@@ -60,12 +62,16 @@ class Verifier:
         """Run the checks on the base; raises `StageFailed` when they cannot start."""
         if not self.wanted:
             return None
+        known = await self.baselines.recall(self.work)
+        if known is not None:
+            return known
         async with self.setup.room(SandboxRole.BASELINE) as room:
             await room.note("verify", "== checks before the change (one planted test must fail)")
             run = await self._run(room, Patch(tree="", diff=b"", files=[]), frozenset())
         if run.exit_code in _NOT_STARTED:
             detail = f"{self.work.spec.checks.command!r} ended with {run.exit_code}: not found or not executable."
             raise StageFailed(Outcome(reason=EndReason.CHECKS_NOT_STARTED, detail=detail))
+        await self.baselines.keep(self.work, run)
         return run
 
     async def judge(

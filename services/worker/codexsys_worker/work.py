@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from codexsys_core.attempt import Claim, Hold
+from codexsys_core.attempt import Claim, Hold, Living
+from codexsys_core.moves import PROGRESS, Phase
 from codexsys_core.source import Base
 from codexsys_core.task import Task, TaskSpec
 
@@ -15,6 +16,10 @@ Answer = TypeVar("Answer")
 
 class Lost(Exception):
     """The attempt is no longer ours: stop acting, leave its sandboxes alone."""
+
+
+class Forsaken(Exception):
+    """The living sandbox that came with an adopted attempt cannot be reached; nothing was done yet."""
 
 
 class Cancelled(Exception):
@@ -32,21 +37,40 @@ class Work:
     """Set when the work must end at once; `lost` and `cancelled` say why."""
     lost: bool = False
     cancelled: bool = False
+    over: bool = False
+    """Set when its end is written: what is left is to clear away."""
+    living: Living | None = None
+    """The sandbox of a former owner that is carried on with; what it did already is done again in name only."""
     earlier_patch: bytes = b""
     """A checkpoint's or an earlier task's change, applied once the network is closed."""
     engine_state: bytes = b""
     answers: list[dict[str, Any]] = field(default_factory=list)
     """What was asked and answered so far, in order."""
+    _shown: Phase | None = None
 
     @classmethod
     def of(cls, claim: Claim, folder: Path) -> "Work":
         """Start from a claim."""
-        return cls(task=claim.task, hold=claim.hold, folder=folder)
+        work = cls(task=claim.task, hold=claim.hold, folder=folder, living=claim.living)
+        work._shown = claim.task.phase if claim.living else None
+        return work
 
     @property
     def spec(self) -> TaskSpec:
         """Return what was asked for."""
         return self.task.spec
+
+    @property
+    def agent_fence(self) -> int:
+        """Return the fence under which the agent's sandbox was made, which its checkpoints carry."""
+        return self.living.fence if self.living else self.hold.fence
+
+    def is_news(self, phase: Phase) -> bool:
+        """Say whether to show a phase: not while an adopted attempt catches up with what is shown."""
+        if self._shown is not None and PROGRESS[phase] < PROGRESS[self._shown]:
+            return False
+        self._shown = None
+        return True
 
     @property
     def base_dir(self) -> Path:

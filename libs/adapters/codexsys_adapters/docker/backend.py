@@ -2,7 +2,6 @@
 
 import asyncio
 import fnmatch
-import hashlib
 import os
 import time
 from collections.abc import Sequence
@@ -34,13 +33,13 @@ from codexsys_adapters.docker.inside.init import STOP
 from codexsys_adapters.docker.network import Network, NoNetwork
 from codexsys_adapters.docker.parts import Sandbox
 from codexsys_adapters.walls.owner import owner
+from codexsys_adapters.walls.place import here
 from codexsys_core.clock import Clock, SystemClock
 from codexsys_core.errors import SandboxError
 from codexsys_core.sandbox import Created, PhaseEnd, PhaseSpec, Progress, SandboxSpec, silent
 
 _OUTPUT_WAIT_SECONDS = 1.0
 _LAYER_BYTES = 20 << 30
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class DockerBackend:
@@ -79,8 +78,7 @@ class DockerBackend:
         self._clock = clock or SystemClock()
         self._followers: dict[tuple[str, str], Follower] = {}
         self._seen: dict[str, images.Look] = {}
-        here = f"{host} {_BOOT_ID.read_text().strip()}"
-        self._place = f"docker-{hashlib.sha256(here.encode()).hexdigest()[:32]}"
+        self._place = here("docker", host)
 
     @property
     def place(self) -> str:
@@ -94,15 +92,15 @@ class DockerBackend:
         return () if root else ("disk_mb", "inodes")
 
     async def create(
-        self, spec: SandboxSpec, base: Path, *, progress: Progress = silent
+        self, spec: SandboxSpec, base: Path | None, *, progress: Progress = silent
     ) -> Created:
         """Find the image and make the folder; the containers come with the phases."""
-        folder = Folder(self._root / spec.id)
+        folder = await self._found(spec.id) if base is None else Folder(self._root / spec.id)
         async with self._engine.session() as docker:
-            if not folder.exists():
+            if base is not None and not folder.exists():
                 await self._make(docker, folder, spec, base, progress)
             setup = folder.setup
-            if setup["services"]:
+            if base is not None and setup["services"]:
                 await self._start_services(docker, folder, progress)
         return Created(layer=_named(setup["layer"]), image=setup["image"]["digest"])
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from codexsys_adapters.dummy.part import TERMINATED, Part, part
+from codexsys_adapters.walls.place import here
 from codexsys_core.errors import SandboxError
 from codexsys_core.sandbox import (
     Created,
@@ -45,11 +46,11 @@ class DummyBackend:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._place = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self._place = here("dummy", str(root.resolve()))
 
     @property
     def place(self) -> str:
-        """Return the host's boot id."""
+        """Return a name of the folder on this host since it started."""
         return self._place
 
     @property
@@ -60,11 +61,14 @@ class DummyBackend:
     async def create(
         self,
         spec: SandboxSpec,
-        base: Path,
+        base: Path | None,
         *,
         progress: Progress = silent,  # noqa: ARG002 - nothing takes long
     ) -> Created:
         """Make the folder; the base is looked at, not copied."""
+        if base is None:
+            self._folder(spec.id)
+            return Created()
         image = spec.image or ""
         if image.startswith(_REFUSED):
             code = image.removeprefix(_REFUSED)

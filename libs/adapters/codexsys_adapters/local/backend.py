@@ -15,6 +15,7 @@ from codexsys_adapters.local import folder as folders
 from codexsys_adapters.local.folder import Folder
 from codexsys_adapters.local.nursery import Nursery
 from codexsys_adapters.walls.owner import owner
+from codexsys_adapters.walls.place import here
 from codexsys_core.clock import Clock, SystemClock
 from codexsys_core.errors import SandboxError
 from codexsys_core.sandbox import Created, PhaseEnd, PhaseSpec, Progress, SandboxSpec, silent
@@ -46,7 +47,7 @@ class LocalBackend:
         self._root = root
         self._nursery = Nursery()
         self._clock = clock or SystemClock()
-        self._place = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self._place = here("local", str(root.resolve()))
         self._shared = root.parent.resolve()
         self._setup: dict[str, Any] = {
             "root": os.geteuid() == 0,
@@ -64,7 +65,7 @@ class LocalBackend:
 
     @property
     def place(self) -> str:
-        """Return the host's boot id."""
+        """Return a name of the folder on this host since it started."""
         return self._place
 
     @property
@@ -83,7 +84,7 @@ class LocalBackend:
     async def create(
         self,
         spec: SandboxSpec,
-        base: Path,
+        base: Path | None,
         *,
         progress: Progress = silent,  # noqa: ARG002 - nothing takes long
     ) -> Created:
@@ -91,9 +92,11 @@ class LocalBackend:
         _refuse_foreign(spec)
         return await asyncio.to_thread(self._create, spec, base)
 
-    def _create(self, spec: SandboxSpec, base: Path) -> Created:
+    def _create(self, spec: SandboxSpec, base: Path | None) -> Created:
         where = self._at(spec.id)
         if not where.supervised():
+            if base is None:
+                raise SandboxError(f"nothing keeps sandbox {spec.id} here", code="sandbox_lost")
             token = spec.token.get_secret_value() if spec.token else ""
             where.make(self._setup_of(spec), base, token, self._nursery)
         return Created(layer=where.stands_on())
@@ -123,6 +126,8 @@ class LocalBackend:
     async def start(self, sandbox_id: str, phase: PhaseSpec) -> None:
         """Lay the phase's files down and have it started."""
         where = self._found(sandbox_id)
+        if await asyncio.to_thread(where.end_of, phase.name) is not None:
+            return
         told = phase.model_dump(exclude={"files"})
         await asyncio.to_thread(where.lay_down, told, phase.files)
         await where.ask({"do": "start", "phase": phase.name})

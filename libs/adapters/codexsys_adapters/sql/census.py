@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
@@ -11,7 +11,7 @@ from codexsys_adapters.sql.tables import ATTEMPTS, QUESTIONS, SANDBOXES, TASKS
 from codexsys_adapters.sql.times import after_sql, aware, now_sql
 from codexsys_core.census import Census, Stuck, StuckKind
 from codexsys_core.moves import AttemptState, TaskStatus
-from codexsys_core.sandbox import SandboxState
+from codexsys_core.sandbox import SandboxRole, SandboxState
 
 _OPEN = [status.value for status in TaskStatus if not status.terminal]
 _QUEUED = ATTEMPTS.c.state == AttemptState.QUEUED.value
@@ -70,7 +70,9 @@ def _stuck(queued: Any, other: Any) -> dict[StuckKind, Select[Any]]:
     its_own = ATTEMPTS.c.id == SANDBOXES.c.attempt_id
     place = sandboxes.id + literal(" at ") + sandboxes.place
     live = sandboxes.state != SandboxState.ENDED.value
-    astray = or_(~_RUNNING, attempts.fence != sandboxes.fence)
+    # An agent's sandbox may have been adopted: then it goes on under a higher fence than its own.
+    another = and_(attempts.fence != sandboxes.fence, sandboxes.role != SandboxRole.AGENT.value)
+    astray = or_(~_RUNNING, another)
     due = TASKS.c.result_due_at
     return {
         StuckKind.QUEUED: _attempt(attempts.due_at, literal("")).where(

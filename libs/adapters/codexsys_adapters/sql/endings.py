@@ -30,10 +30,12 @@ def ended(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-async def end_sandboxes(connection: AsyncConnection, attempt_id: str, reason: str) -> None:
-    """End all sandbox rows of an attempt: their tokens are dead with this transaction."""
+async def end_sandboxes(
+    connection: AsyncConnection, attempt_id: str, reason: str, *, but: str = ""
+) -> None:
+    """End the sandbox rows of an attempt, all but one: their tokens are dead with this transaction."""
     live = update(SANDBOXES).where(
-        SANDBOXES.c.attempt_id == attempt_id, SANDBOXES.c.state != "ended"
+        SANDBOXES.c.attempt_id == attempt_id, SANDBOXES.c.state != "ended", SANDBOXES.c.id != but
     )
     await connection.execute(live.values(state="ended", ended_at=now_sql(), end_reason=reason))
 
@@ -93,6 +95,10 @@ async def queue_again(
             "queue_until": after_sql(patience + delay_seconds),
         },
     )
-    # An owner that sealed them did not come to its end: the next one writes on.
-    streams = update(LOG_STREAMS).where(LOG_STREAMS.c.task_id == hold.task_id)
+    await open_streams(connection, hold.task_id)
+
+
+async def open_streams(connection: AsyncConnection, task_id: str) -> None:
+    """Open the task's logs: an owner that sealed them did not come to its end, the next one writes on."""
+    streams = update(LOG_STREAMS).where(LOG_STREAMS.c.task_id == task_id)
     await connection.execute(streams.values(sealed_at=None))

@@ -9,8 +9,10 @@ from codexsys_adapters.sql.tables import LOG_CHUNKS, LOG_STREAMS
 from codexsys_adapters.sql.times import now_sql
 from codexsys_core.attempt import Hold
 from codexsys_core.errors import Conflict
-from codexsys_core.log import CHUNK_BYTES, PUBLIC_STREAMS, LogChunk, Redactor
+from codexsys_core.log import CHUNK_BYTES, PUBLIC_STREAMS, LogChunk, Piece, Redactor
 
+_PART = 1 << 40
+"""Numbers of pieces are of one part up to here: no phase says more."""
 _CUT = " … [line cut]\n".encode()
 
 
@@ -29,9 +31,7 @@ class SqlLogs:
         Redaction sees the lines whole. Then, in streams that people follow, a line over 64 KiB
         loses its end.
         """
-        clean = self._redactor.redact(text.decode("utf-8", "replace").encode())
-        if stream in PUBLIC_STREAMS:
-            clean = _cut_lines(clean)
+        clean = self._clean(stream, text)
 
         async def statements(connection: AsyncConnection) -> int:
             size, sealed = await _lock(connection, task_id, stream)
@@ -39,25 +39,42 @@ class SqlLogs:
             if known is not None:
                 return known
             if sealed:
-                raise Conflict("The log is complete; nothing can be added.", code="log_sealed")
-            if not clean:
-                return size
-            await connection.execute(
-                insert(LOG_CHUNKS).values(
-                    task_id=task_id,
-                    stream=stream,
-                    start=size,
-                    sandbox_id=sandbox_id,
-                    number=number,
-                    text=clean,
-                )
-            )
-            await connection.execute(
-                _stream(task_id, stream).values(size=LOG_STREAMS.c.size + len(clean))
-            )
+                raise _sealed()
+            if clean:
+                await _add(connection, task_id, stream, size, sandbox_id, number, clean)
             return size + len(clean)
 
         return await self._database.transact(statements)
+
+    async def extend(
+        self, task_id: str, sandbox_id: str, stream: str, piece: Piece, text: bytes
+    ) -> int:
+        """Add a piece that follows what is there; return where its part goes on."""
+        clean = self._clean(stream, text)
+
+        async def statements(connection: AsyncConnection) -> int:
+            size, sealed = await _lock(connection, task_id, stream)
+            last = await _last(connection, task_id, stream, sandbox_id)
+            reached = _within(last, piece.part)
+            if reached is None:
+                return piece.end
+            if reached != piece.start:
+                return reached
+            if sealed:
+                raise _sealed()
+            number = piece.part * _PART + piece.end
+            await _add(connection, task_id, stream, size, sandbox_id, number, clean)
+            return piece.end
+
+        return await self._database.transact(statements)
+
+    async def reached(self, task_id: str, sandbox_id: str, stream: str, part: int) -> int | None:
+        """Return up to which offset a part is there, None when a later one is."""
+        return await self._database.look(lambda c: _reached(c, task_id, stream, sandbox_id, part))
+
+    def _clean(self, stream: str, text: bytes) -> bytes:
+        clean = self._redactor.redact(text.decode("utf-8", "replace").encode())
+        return _cut_lines(clean) if stream in PUBLIC_STREAMS else clean
 
     async def read(
         self, task_id: str, stream: str, after: int, *, limit_bytes: int = 1_000_000
@@ -133,6 +150,49 @@ async def _lock(connection: AsyncConnection, task_id: str, stream: str) -> tuple
         )
         found = (await connection.execute(statement)).one()
     return found.size, found.sealed_at is not None
+
+
+async def _add(
+    connection: AsyncConnection,
+    task_id: str,
+    stream: str,
+    size: int,
+    sandbox_id: str,
+    number: int,
+    clean: bytes,
+) -> None:
+    chunk = {"task_id": task_id, "stream": stream, "start": size, "text": clean}
+    await connection.execute(
+        insert(LOG_CHUNKS).values(**chunk, sandbox_id=sandbox_id, number=number)
+    )
+    await connection.execute(_stream(task_id, stream).values(size=LOG_STREAMS.c.size + len(clean)))
+
+
+def _sealed() -> Conflict:
+    return Conflict("The log is complete; nothing can be added.", code="log_sealed")
+
+
+async def _last(connection: AsyncConnection, task_id: str, stream: str, sandbox_id: str) -> int:
+    """Return the greatest number of a sandbox's pieces, -1 without any."""
+    chunks = LOG_CHUNKS.c
+    greatest = select(func.max(chunks.number)).where(
+        chunks.task_id == task_id, chunks.stream == stream, chunks.sandbox_id == sandbox_id
+    )
+    last = await connection.scalar(greatest)
+    return -1 if last is None else int(last)
+
+
+async def _reached(
+    connection: AsyncConnection, task_id: str, stream: str, sandbox_id: str, part: int
+) -> int | None:
+    return _within(await _last(connection, task_id, stream, sandbox_id), part)
+
+
+def _within(last: int, part: int) -> int | None:
+    """Return up to where a part is there, None when a later one has begun."""
+    if last >= (part + 1) * _PART:
+        return None
+    return max(last - part * _PART, 0)
 
 
 async def _end_of(

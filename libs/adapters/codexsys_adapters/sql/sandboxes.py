@@ -6,6 +6,7 @@ from sqlalchemy import RowMapping, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.fenced import held
 from codexsys_adapters.sql.guarded import insert_while
 from codexsys_adapters.sql.tables import ATTEMPTS, SANDBOXES
 from codexsys_adapters.sql.times import aware, naive, now_sql
@@ -50,13 +51,20 @@ class SqlSandboxes:
         )
         return await self._matched(statement) == 1
 
-    async def end(self, sandbox_id: str, reason: str) -> None:
-        """Move to ended; the first reason stays."""
-        await self._matched(
-            update(SANDBOXES)
-            .where(SANDBOXES.c.id == sandbox_id, SANDBOXES.c.state != SandboxState.ENDED.value)
-            .values(state=SandboxState.ENDED.value, ended_at=now_sql(), end_reason=reason)
-        )
+    async def end(self, hold: Hold, sandbox_id: str, reason: str) -> bool:
+        """Move to ended while the hold is good; the first reason stays."""
+        ended = {"state": SandboxState.ENDED.value, "ended_at": now_sql(), "end_reason": reason}
+        row = SANDBOXES.c.id == sandbox_id
+
+        async def statements(connection: AsyncConnection) -> bool:
+            if await held(connection, hold):
+                live = update(SANDBOXES).where(row, SANDBOXES.c.state != SandboxState.ENDED.value)
+                await connection.execute(live.values(**ended))
+                return True
+            state = await connection.scalar(select(SANDBOXES.c.state).where(row))
+            return bool(state == SandboxState.ENDED.value)
+
+        return await self._database.transact(statements)
 
     async def destroyed(self, sandbox_id: str) -> None:
         """Note that nothing is left; `Conflict` while the row has not ended."""

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from codexsys_adapters.sql.adoption import LIVING
 from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, ended, queue_again
 from codexsys_adapters.sql.fenced import attempt_row, hold_of
-from codexsys_adapters.sql.tables import ATTEMPTS
+from codexsys_adapters.sql.tables import ATTEMPTS, SANDBOXES
 from codexsys_adapters.sql.times import after_sql, now_sql
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.end_reasons import EndReason
@@ -21,7 +22,7 @@ _POISONED = Ending(status=TaskStatus.FAILED, outcome=Outcome(reason=EndReason.PO
 async def expired(
     connection: AsyncConnection, grace_seconds: float, limit: int
 ) -> list[RowMapping]:
-    """Return running attempts whose lease ran out longer ago than the grace."""
+    """Return running attempts whose lease ran out, and that nobody adopted within the grace."""
     rows = select(ATTEMPTS.c.id, ATTEMPTS.c.fence).where(*_ran_out(grace_seconds))
     return list(
         (await connection.execute(rows.order_by(ATTEMPTS.c.lease_until).limit(limit))).mappings()
@@ -71,7 +72,10 @@ async def _close(connection: AsyncConnection, hold: Hold, ending: Ending) -> Non
 
 
 def _ran_out(grace_seconds: float) -> tuple[Any, ...]:
+    """Only who has a living agent has to wait: somebody may carry on with that."""
+    living = exists().where(SANDBOXES.c.attempt_id == ATTEMPTS.c.id, *LIVING)
     return (
         ATTEMPTS.c.state == AttemptState.RUNNING.value,
-        ATTEMPTS.c.lease_until < after_sql(-grace_seconds),
+        ATTEMPTS.c.lease_until < now_sql(),
+        or_(ATTEMPTS.c.lease_until < after_sql(-grace_seconds), ~living),
     )
