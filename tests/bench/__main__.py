@@ -4,6 +4,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from tests.bench.adoption import Adoption, measure_adoption
 from tests.bench.beats import Beats, measure_beats
 from tests.bench.broker import Broker, measure_broker
 from tests.bench.cancel import Cancel, measure_cancel
@@ -78,11 +79,18 @@ async def beats(place: Place, options: argparse.Namespace) -> Beats:
     return await measure_beats(place)
 
 
+async def adoption(place: Place, options: argparse.Namespace) -> Adoption:
+    """Measure how soon a killed worker's attempts have another owner; nothing else may be queued."""
+    key = await make_key(place, "adoption")
+    return await measure_adoption(place, key, attempts=options.adoption_attempts)
+
+
 PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
     "fair": fair,
     "cancel": cancelled,
     "beats": beats,
     "broker": broker,
+    "adoption": adoption,
 }
 """What can be measured alone, on the servers."""
 
@@ -102,6 +110,8 @@ async def everything(options: argparse.Namespace) -> None:
     """Measure all, and keep the report."""
     local = await sandboxes(options)
     async with opened() as place:
+        adopted = await adoption(place, options)
+    async with opened() as place:
         key = await make_key(place)
         contest = Contest(connections=options.connections, seconds=options.seconds)
         throughput = await contest.run(place, key, options.rounds)
@@ -116,13 +126,14 @@ async def everything(options: argparse.Namespace) -> None:
             cancel=await cancelled(place, options),
             beats=await beats(place, options),
             broker=await broker(place, options),
+            adoption=adopted,
         )
     REPORT.mkdir(parents=True, exist_ok=True)
     (REPORT / "report.json").write_text(report.model_dump_json(indent=1))
     (REPORT / "report.md").write_text(report.text())
     print(report.text())
     print("make bench: measured; the report is in build/bench/report.md and report.json")
-    judge(report.sandboxes, report.fair, report.cancel, report.beats, report.broker)
+    judge(*report.judged)
 
 
 def say(measured: Judged) -> None:
@@ -149,6 +160,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--fair-tasks", type=int, default=50, help="of the light tenant")
     parser.add_argument("--cancels", type=int, default=20, help="of each kind")
     parser.add_argument("--broker-seconds", type=float, default=20.0, help="without Kafka")
+    parser.add_argument("--adoption-attempts", type=int, default=100, help="of the killed worker")
     parser.add_argument("--rate", type=float, default=20.0, help="submits per second for dispatch")
     parser.add_argument("--dispatch-seconds", type=float, default=10.0)
     return parser.parse_args()

@@ -93,10 +93,10 @@ async def plain_api(place: Place) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def our_relay(place: Place) -> AsyncIterator[Server]:
+async def our_relay(place: Place, **settings: str) -> AsyncIterator[Server]:
     """Run our relay."""
     argv = ["-m", "tests.bench.serve", "relay"]
-    environment = our_environment(place, "relay")
+    environment = our_environment(place, "relay") | settings
     async with _running(place, "relay", argv, environment, port=0, pinned=False) as server:
         yield server
 
@@ -112,12 +112,14 @@ async def our_gateway(place: Place) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def our_worker(place: Place, *, slots: int = SLOTS, **settings: str) -> AsyncIterator[Server]:
+async def our_worker(
+    place: Place, *, name: str = "worker", slots: int = SLOTS, **settings: str
+) -> AsyncIterator[Server]:
     """Run our worker."""
     argv = ["-m", "tests.bench.serve", "worker"]
-    environment = our_environment(place, "worker") | {"CODEXSYS_WORKER_SLOTS": str(slots)}
+    environment = our_environment(place, name) | {"CODEXSYS_WORKER_SLOTS": str(slots)}
     environment |= settings
-    async with _running(place, "worker", argv, environment, port=0, pinned=False) as server:
+    async with _running(place, name, argv, environment, port=0, pinned=False) as server:
         yield server
 
 

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Protocol
 
 from pydantic import BaseModel
+from tests.bench.adoption import Adoption
 from tests.bench.beats import Beats
 from tests.bench.broker import Broker
 from tests.bench.cancel import Cancel
@@ -41,12 +42,18 @@ class Report(BaseModel):
     cancel: Cancel
     beats: Beats
     broker: Broker
+    adoption: Adoption
 
     def text(self) -> str:
         """Return the report as Markdown."""
         parts = [_head(self), _rounds(self), _ratios(self.throughput), _honesty(self.throughput)]
-        judged: list[Judged] = [self.sandboxes, self.fair, self.cancel, self.beats, self.broker]
-        return "\n".join([*parts, _dispatch(self.dispatch), *(each.text() for each in judged)])
+        judged = [each.text() for each in self.judged]
+        return "\n".join([*parts, _dispatch(self.dispatch), *judged])
+
+    @property
+    def judged(self) -> list[Judged]:
+        """Return what has to be as it was promised."""
+        return [self.sandboxes, self.fair, self.cancel, self.beats, self.broker, self.adoption]
 
 
 def _head(report: Report) -> str:

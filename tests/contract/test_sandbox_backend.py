@@ -236,6 +236,39 @@ async def test_another_worker_carries_on(kind: Kind, backend: SandboxBackend, sa
     assert (await run(other, sandbox, kind.phase("after"))).exit_code == 0
 
 
+async def test_another_worker_goes_through_the_same_phases_again(
+    kind: Kind, backend: SandboxBackend, sandbox: str
+) -> None:
+    for phase in (kind.phase("setup", lines=3), kind.phase("agent", lines=2, exit_code=7)):
+        await run(backend, sandbox, phase)
+    await backend.start(sandbox, kind.phase("after", lines=1, delay=0.5))
+    other = kind.make()
+    await other.create(spec_of(id=sandbox), None)
+    # Told otherwise, they are what they were.
+    assert await run(other, sandbox, kind.phase("setup", exit_code=1)) == PhaseEnd(exit_code=0)
+    assert await run(other, sandbox, kind.phase("agent")) == PhaseEnd(exit_code=7)
+    assert await run(other, sandbox, kind.phase("after")) == PhaseEnd(exit_code=0)
+    assert await said(other, sandbox, "setup") == b"line 1\nline 2\nline 3\n"
+    assert await said(other, sandbox, "after") == b"line 1\n"
+
+
+async def test_without_a_base_nothing_is_made(kind: Kind, backend: SandboxBackend) -> None:
+    spec = spec_of()
+    with pytest.raises(SandboxError) as error:
+        await backend.create(spec, None)
+    assert error.value.code == "sandbox_lost"
+    assert await backend.list() == []
+
+
+async def test_a_place_is_shared_by_who_reaches_the_same_sandboxes(
+    kind: Kind, backend: SandboxBackend, tmp_path: Path
+) -> None:
+    elsewhere = kind_of(kind.name, tmp_path / "elsewhere").make()
+    assert kind.make().place == backend.place
+    # Containers are found by their labels, wherever a worker's own folder is.
+    assert (elsewhere.place == backend.place) == (kind.name == "docker")
+
+
 async def test_create_and_destroy_are_idempotent(
     kind: Kind, backend: SandboxBackend, base: Path
 ) -> None:

@@ -28,7 +28,9 @@ class Baselines:
         """Keep it, unless a limit ended it: that may go otherwise next time."""
         if run.reason is None:
             data = run.model_dump_json().encode()
-            await self._objects.until(work.stop).put(_name(work), data, content_type="application/json")
+            await self._objects.until(work.stop).put(
+                _name(work), data, content_type="application/json"
+            )
 
 
 def _name(work: Work) -> str:
