@@ -39,7 +39,7 @@ WAVES = {
     "claim": ("attempts.claim:before", "attempts.claim:after", "attempts.move:after"),
     "prepare": ("objects.fetch:after", "attempts.set_base:before", "attempts.set_base:after"),
     "create": ("sandboxes.add:after", "backend.create:after", "sandboxes.live:after"),
-    "collect": ("backend.start:after", "logs.append:after", "bench.apply:after"),
+    "collect": ("backend.start:after", "logs.extend:after", "bench.apply:after"),
     "finish": ("logs.seal:after", "attempts.end:before", "attempts.end:after"),
     "publish": (
         "queue.publish_result:after",

@@ -245,6 +245,21 @@ async def test_a_worker_that_comes_back_carries_on_with_its_own(hosts: Hosts) ->
     await hosts.cleared(task_id)
 
 
+async def test_an_heir_that_dies_at_once_is_followed_by_another(hosts: Hosts) -> None:
+    first = await hosts.worker(1)
+    task_id = await hosts.submit(command=f"{COUNT}; {COUNT}; echo done >> made.txt")
+    await hosts.said(task_id, "agent", "line 4\n")
+    first.kill()
+    doomed = await hosts.worker(2, CODEXSYS_TESTING="1", CODEXSYS_CRASH_AT="orphans.adopt:after")
+    assert await asyncio.to_thread(doomed.process.wait, 60) == -signal.SIGKILL
+    await hosts.worker(3)
+    await hosts.succeeded(task_id, takeovers=2)
+    log = await log_is_whole(hosts.ada, task_id, "agent")
+    lines = [line for line in log.splitlines() if line.startswith("line ")]
+    assert lines == [f"line {n}" for n in range(1, LINES + 1)] * 2
+    await hosts.cleared(task_id)
+
+
 async def test_a_frozen_worker_that_thaws_changes_nothing(hosts: Hosts) -> None:
     first = await hosts.worker(1)
     task_id = await hosts.submit(command=f"{COUNT}; {COUNT}; echo done >> made.txt")

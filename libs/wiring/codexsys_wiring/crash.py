@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _BACKEND = "backend"
 _WHENS = ("before", "after")
-_MAY_MISS = ("claim",)
-"""Calls whose None says that another was first, and that nothing has happened."""
+_MAY_MISS = ("claim", "adopt")
+"""Calls that say by an empty answer that another was first, and that nothing has happened."""
 
 
 def crashing_platform(platform: "Platform") -> "Platform":
@@ -70,11 +70,10 @@ class _Crashing:
         return self._last(found) if name == self._method else found
 
     def _last(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        async def called(*arguments: Any, **named: Any) -> None:
-            if self._when == "after":
-                missed = await call(*arguments, **named) is None
-                if missed and self._method in _MAY_MISS:
-                    return
-            os.kill(os.getpid(), signal.SIGKILL)
+        async def called(*arguments: Any, **named: Any) -> Any:
+            answer = await call(*arguments, **named) if self._when == "after" else True
+            if answer or self._method not in _MAY_MISS:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
 
         return called
