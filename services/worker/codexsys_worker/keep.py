@@ -54,7 +54,9 @@ class Keeper:
         self, work: Work, sandbox_id: str, number: int, change: bytes, last: Checkpoint | None
     ) -> None:
         hold, objects = work.hold, self._objects.until(work.stop)
-        place = f"codexsys-code/checkpoints/{hold.task_id}/{hold.number}-{work.agent_fence}-{number}"
+        place = (
+            f"codexsys-code/checkpoints/{hold.task_id}/{hold.number}-{work.agent_fence}-{number}"
+        )
         state = await objects.get(f"{last.object}/state") if last else b""
         await objects.put(f"{place}/patch", change)
         await objects.put(f"{place}/state", state)
