@@ -96,8 +96,14 @@ class Claimer:
         return True
 
     async def _adopt(self) -> bool:
-        """Carry on with what the dead left here; the caps count it already."""
-        claims = await self._adopter.look(self._slots - len(self._running))
+        """Carry on with what the dead left here; the caps count it already.
+
+        All of it is taken before any is begun, so that none waits for the others' beginnings.
+        """
+        claims: list[Claim] = []
+        free = self._slots - len(self._running)
+        while some := await self._adopter.look(free - len(claims)):
+            claims += some
         for claim in claims:
             self._begin(claim, nullcontext())
         return bool(claims)
