@@ -25,7 +25,14 @@ def connects(host: str, port: int) -> str:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as client:
         client.settimeout(5)
-        return outcome(lambda: client.connect((host, port)))
+        return outcome(lambda: _connect(client, host, port))
+
+
+def _connect(client: socket.socket, host: str, port: int) -> None:
+    client.connect((host, port))
+    # On loopback the kernel may give a client the very port that it connects to: it meets itself.
+    if client.getsockname() == client.getpeername():
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody but ourselves")
 
 
 def _each(addresses: tuple[str, ...] | list[str]) -> str:
