@@ -181,6 +181,7 @@ class Fleet:
                 f"http://127.0.0.1:{port}" for port in self._gateway_ports
             ),
             "CODEXSYS_LOG_FORMAT": "json",
+            "CODEXSYS_DRAIN_SECONDS": "0",  # nobody spreads requests, unless a test says so
             **self.servers.environment(),
             **self._settings,
         }

@@ -1,27 +1,14 @@
 """Health and metrics of services that have no HTTP of their own."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from typing_extensions import override
 
+from codexsys_wiring.http_server import QuietServer
 from codexsys_wiring.platform import Platform
-
-
-class QuietServer(uvicorn.Server):
-    """An HTTP server in our own loop: signals are `serve`'s business."""
-
-    @contextmanager
-    @override
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signal handlers alone."""
-        yield
 
 
 class Health:

@@ -30,7 +30,11 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     return uvloop.run(main)
 
 
-async def serve(*services: Service, started: Callable[[], Awaitable[None]] | None = None) -> None:
+async def serve(
+    *services: Service,
+    started: Callable[[], Awaitable[None]] | None = None,
+    grace_seconds: float = GRACE_SECONDS,
+) -> None:
     """Run all services; end all when one ends, fails, or on SIGTERM or SIGINT.
 
     A second signal ends the process at once. Whoever does not return within the grace is cancelled.
@@ -58,7 +62,7 @@ async def serve(*services: Service, started: Callable[[], Awaitable[None]] | Non
     waiter.cancel()
     for service in services:
         service.stop()
-    done, late = await asyncio.wait(running, timeout=GRACE_SECONDS)
+    done, late = await asyncio.wait(running, timeout=grace_seconds)
     for task in late:
         structlog.get_logger().warning("service did not stop in time", service=task.get_name())
         task.cancel()

@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     """Address on which worker and relay answer /healthz, /readyz and /metrics."""
     health_port: int = Field(default=0, ge=0, le=65_535)
     """Port for them. 0: any free one."""
+    drain_seconds: float = Field(default=5.0, ge=0, le=300)
+    """How long API and gateway go on serving once they are asked to stop, while /readyz fails and answers end their connections, so that whoever spreads requests goes elsewhere. `codexsys up` does without."""
+    gateway_grace_seconds: float = Field(default=120.0, ge=1, le=3600)
+    """How long after that model calls under way may take; what is cut off is paid for. `codexsys up` gives 10."""
     secret_key: SecretStr = SecretStr("")
     """Signs cookies and local links. Empty: made on first start and kept in the data folder (0600)."""
     allow_networks: Annotated[list[str], NoDecode] = Field(default_factory=list)
@@ -215,6 +219,20 @@ class Settings(BaseSettings):
         """Return where doors reach the gateways."""
         named = [url.strip().rstrip("/") for url in self.gateway_url.split(",") if url.strip()]
         return named or [f"http://{self.gateway_host}:{self.gateway_port}"]
+
+    @property
+    def drain(self) -> float:
+        """Return how long to go on once asked to stop: in one process nobody can go elsewhere."""
+        return 0.0 if self.one_process else self.drain_seconds
+
+    @property
+    def gateway_grace(self) -> float:
+        """Return how long model calls under way may take after that."""
+        return (
+            min(10.0, self.gateway_grace_seconds)
+            if self.one_process
+            else self.gateway_grace_seconds
+        )
 
     @property
     def one_process(self) -> bool:

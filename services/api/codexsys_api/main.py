@@ -2,13 +2,12 @@
 
 import asyncio
 
-import uvicorn
 from fastapi import FastAPI
 
 from codexsys_api.app import create_app
 from codexsys_wiring import service
 from codexsys_wiring.folders import Folders
-from codexsys_wiring.health import QuietServer
+from codexsys_wiring.http_server import HttpServer
 from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.service import serve
 from codexsys_wiring.settings import Settings, load_settings
@@ -25,17 +24,14 @@ class Api:
     def __init__(self, platform: Platform) -> None:
         self._settings = platform.settings
         self.app: FastAPI = create_app(platform)
-        config = uvicorn.Config(
+        self._server = HttpServer(
             self.app,
             host=self._settings.api_host,
             port=self._settings.api_port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            drain_seconds=self._settings.drain,
+            grace_seconds=GRACE_SECONDS,
+            leaving=self.app.state.streams.close,
         )
-        self._server = QuietServer(config)
         self._serving = asyncio.Event()
 
     @property
@@ -57,9 +53,8 @@ class Api:
             await asyncio.to_thread(folders.close)
 
     def stop(self) -> None:
-        """End streams and take no more requests."""
-        self.app.state.streams.close()
-        self._server.should_exit = True
+        """Drain, then take no more requests and end streams."""
+        self._server.stop()
 
     async def serving(self) -> None:
         """Return when requests are answered."""
@@ -78,7 +73,7 @@ async def run(settings: Settings) -> None:
     """Serve the API alone."""
     settings.refuse_memory("api")
     async with open_platform(settings, database_seconds=DATABASE_SECONDS) as platform:
-        await serve(Api(platform))
+        await serve(Api(platform), grace_seconds=settings.drain + GRACE_SECONDS + 5)
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 
 from codexsys_core.wallet import Prices
@@ -14,7 +13,8 @@ from codexsys_gateway.control import Control
 from codexsys_gateway.reports import Reports
 from codexsys_gateway.tokens import Tokens
 from codexsys_wiring import service
-from codexsys_wiring.health import QuietServer, health_routes
+from codexsys_wiring.health import health_routes
+from codexsys_wiring.http_server import HttpServer
 from codexsys_wiring.platform import Platform, open_models, open_platform
 from codexsys_wiring.sandbox import with_sandbox
 from codexsys_wiring.service import serve
@@ -27,12 +27,13 @@ class Gateway:
 
     def __init__(self, platform: Platform) -> None:
         settings = platform.settings
+        self._settings = settings
         self._routes = _routes(platform)
         app = create_app(self._routes, health_routes(platform))
-        self._servers = [_server(app, host=settings.gateway_host, port=settings.gateway_port)]
+        self._servers = [self._server(app, host=settings.gateway_host, port=settings.gateway_port)]
         self._socket = sockets.new(settings.sockets) if settings.sockets else None
         if self._socket:
-            self._servers.append(_server(app, uds=str(self._socket)))
+            self._servers.append(self._server(app, uds=str(self._socket)))
 
     async def run(self) -> None:
         """Serve; whichever of the listeners ends takes the other along."""
@@ -48,17 +49,18 @@ class Gateway:
                 self._socket.unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """Stop serving; doors hold their requests and try the next gateway."""
-        self._routes.close()
+        """Drain, then let model calls finish; doors hold their requests and try the next gateway."""
         for server in self._servers:
-            server.should_exit = True
+            server.stop()
 
-
-def _server(app: Starlette, **where: Any) -> QuietServer:
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=10, **where
-    )
-    return QuietServer(config)
+    def _server(self, app: Starlette, **where: Any) -> HttpServer:
+        return HttpServer(
+            app,
+            drain_seconds=self._settings.drain,
+            grace_seconds=self._settings.gateway_grace,
+            leaving=self._routes.close,
+            **where,
+        )
 
 
 def _routes(platform: Platform) -> Routes:
@@ -102,7 +104,7 @@ async def run(settings: Settings) -> None:
     settings.refuse_memory("gateway")
     settings = with_sandbox(settings)  # tells whether doors come by unix sockets
     async with open_platform(settings) as platform:
-        await serve(Gateway(platform))
+        await serve(Gateway(platform), grace_seconds=settings.drain + settings.gateway_grace + 5)
 
 
 def main() -> None:
