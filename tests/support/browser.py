@@ -94,13 +94,15 @@ class Profile:
 
 
 @asynccontextmanager
-async def fresh_profile(base_url: str) -> AsyncIterator[Profile]:
+async def fresh_profile(base_url: str, *, script: bool = True) -> AsyncIterator[Profile]:
     """Start a browser that has never been anywhere; its console must stay clean."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
         try:
             context = await browser.new_context(
-                viewport={"width": 1280, "height": 800}, reduced_motion="reduce"
+                viewport={"width": 1280, "height": 800},
+                reduced_motion="reduce",
+                java_script_enabled=script,
             )
             context.set_default_timeout(20_000)
             page = await context.new_page()

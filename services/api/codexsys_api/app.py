@@ -26,9 +26,11 @@ from codexsys_api.routes import (
     pages,
     shares,
     sign_in,
+    static,
     tasks,
     workspace,
 )
+from codexsys_api.routes.changes import Changes
 from codexsys_api.routes.params import BODIES
 from codexsys_api.submit import Submitter
 from codexsys_api.workspaces import Workspaces
@@ -51,6 +53,7 @@ _ROUTERS = tuple(
         objects,
         docs,
         sign_in,
+        static,
         pages,
     )
 )
@@ -97,6 +100,7 @@ def create_app(platform: Platform) -> FastAPI:
         folders=app.state.folders,
         most_bytes=2 * (platform.settings.max_source_mb << 20),
     )
+    app.state.changes = Changes(platform.objects)
     app.state.submitter = Submitter(platform)
     app.state.sessions = Sessions(platform)
     app.state.pages = Pages(clock=platform.clock, version=app.version)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from codexsys_api.pages import PageContext, Pages, shareable, stream_of, tab_of
+from codexsys_api.pages import PageContext, Pages, diff, shareable, stream_of, tab_of
 from codexsys_api.pages.views import STATUSES, TERMINAL, VERDICTS
 
 HOSTILE = '<script>alert("x")</script>\x1b[31m\u202e</textarea>'
@@ -61,6 +61,7 @@ class Page(HTMLParser):
 
     @override
     def handle_data(self, data: str) -> None:
+        assert self.open[-1:] != ["script"], "a script in the page itself"
         self.words.append(data)
 
     @property
@@ -142,7 +143,7 @@ def running(**changes: Any) -> dict[str, Any]:
 
 def parsed(html: str) -> Page:
     page = Page(html)
-    assert not page.all("script")
+    assert all(str(each.get("src")).startswith("/static/") for each in page.all("script"))
     assert all("style" not in attributes for _, attributes in page.tags)
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     for form in page.all("form"):
@@ -270,9 +271,10 @@ def test_hostile_text_stays_text(pages: Pages, ctx: PageContext) -> None:
         "data": {HOSTILE: HOSTILE},
     }
     patch = f"diff --git a/{HOSTILE} b/{HOSTILE}\n@@ -1 +1 @@ {HOSTILE}\n-{HOSTILE}\n+{HOSTILE}2\n".encode()
+    change = diff.read(patch)
     for tab in ALL_TABS:
         html = pages.task(
-            task, tab, ctx, artifacts=[artifact], events=[event], patch=patch,
+            task, tab, ctx, artifacts=[artifact], events=[event], change=change,
             log_text=HOSTILE, verify_log=HOSTILE, answer=HOSTILE, new_share_url=HOSTILE, error=HOSTILE,
         )  # fmt: skip
         parsed(html)
@@ -280,7 +282,12 @@ def test_hostile_text_stays_text(pages: Pages, ctx: PageContext) -> None:
     everything = ["status", "diff", "logs", "report", "prompt", "conversation"]
     parsed(
         pages.share(
-            task, everything, log_text=HOSTILE, patch=patch, report_md=HOSTILE, conversation=HOSTILE
+            task,
+            everything,
+            log_text=HOSTILE,
+            change=change,
+            report_md=HOSTILE,
+            conversation=HOSTILE,
         )
     )
     parsed(pages.tasks([task], HOSTILE, {"label": HOSTILE}, ctx))
@@ -296,9 +303,7 @@ def test_a_shared_page_has_no_cost_and_no_prompt(pages: Pages) -> None:
         {"name": name, "size": 1, "sha256": "0", "url": f"/s/t/{name}"}
         for name in ("prompt.txt", "diff.patch")
     ]
-    html = pages.share(
-        a_task(), parts, log_text="x", patch=b"", report_md="# Report", artifacts=files
-    )
+    html = pages.share(a_task(), parts, log_text="x", report_md="# Report", artifacts=files)
     said = parsed(html).text
     for hidden in ("Retry-After", "0.41", "$", "142,310", "prompt.txt", "<form"):
         assert hidden not in html
@@ -427,9 +432,43 @@ def test_an_open_question_is_shown(pages: Pages, ctx: PageContext) -> None:
     )
 
 
-def test_five_thousand_changed_lines_are_all_on_the_page(pages: Pages, ctx: PageContext) -> None:
-    lines = b"".join(b"+<b>line %d</b>\n" % number for number in range(5000))
-    patch = b"diff --git a/big.txt b/big.txt\nnew file mode 100644\n@@ -0,0 +1,5000 @@\n" + lines
-    page = parsed(pages.task(a_task(), "diff", ctx, patch=patch))
-    assert "<b>line 4999</b>" in page.words
-    assert len([row for row in page.all("tr") if str(row.get("id")).startswith("f1R")]) == 5000
+def a_large_change(lines: int) -> diff.Diff:
+    added = b"".join(b"+<b>line %d</b>\n" % number for number in range(1, lines + 1))
+    head = b"diff --git a/big.txt b/big.txt\nnew file mode 100644\n@@ -0,0 +1,%d @@\n" % lines
+    return diff.read(head + added)
+
+
+def rows_of(page: Page) -> list[str]:
+    return [str(row.get("id")) for row in page.all("tr") if str(row.get("id")).startswith("f1R")]
+
+
+def test_a_large_file_is_folded_and_every_line_has_a_way_to_it(
+    pages: Pages, ctx: PageContext
+) -> None:
+    change = a_large_change(5000)
+    page = parsed(pages.task(a_task(), "diff", ctx, change=change))
+    assert not rows_of(page)
+    seen: list[str] = []
+    for part in page.all("div"):
+        if address := str(part.get("data-more") or ""):
+            assert address.startswith(f"/tasks/{a_task()['id']}/diff?file=1&chunk=")
+            chunk = int(address.partition("chunk=")[2].partition("&")[0])
+            seen += rows_of(parsed(pages.diff_part(change, 1, chunk, "unified")))
+    assert seen == [f"f1R{number}" for number in range(1, 5001)]
+    assert "<b>line 4999</b>" in parsed(pages.diff_part(change, 1, 12, "split")).words
+    assert not pages.diff_part(change, 1, 13, "unified")
+    assert not pages.diff_part(change, 2, 0, "unified")
+    without_script = parsed(pages.task(a_task(), "diff", ctx, change=change, at=(1, 10)))
+    assert "f1R4999" in rows_of(without_script)
+
+
+def test_side_by_side_has_what_was_removed_beside_what_came_instead(
+    pages: Pages, ctx: PageContext
+) -> None:
+    patch = b"diff --git a/a.py b/a.py\n@@ -1,2 +1,3 @@\n same\n-old = 1\n+new = 1\n+more = 2\n"
+    html = pages.task(a_task(), "diff", ctx, change=diff.read(patch), view="split")
+    assert '<td class="del"><del>old</del> = ' in html
+    assert '<td class="add"><ins>new</ins> = ' in html
+    assert html.count('class="n void"') == 1
+    assert 'id="f1R3"' in html
+    assert "view=unified" in html

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codexsys_api.pages import diff, forms, log, text
+from codexsys_api.pages import diff, forms, log, sides, syntax, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,17 +77,41 @@ def test_a_patch_is_read_file_by_file() -> None:
 
 def test_lines_of_a_hunk_that_look_like_headers_are_lines() -> None:
     rows = diff.read(NEW_AND_CHANGED).files[1].rows
-    assert [row.text[0] for row in rows[1:]] == ["--- a/not/a/header", "diff --git a/x b/x"]
+    assert [row.text for row in rows[1:]] == ["--- a/not/a/header", "diff --git a/x b/x"]
     assert [row.new for row in rows[1:]] == [1, 2]
 
 
 def test_the_changed_part_of_a_pair_is_marked() -> None:
-    rows = diff.read(NEW_AND_CHANGED).files[0].rows
-    assert [(row.old, row.new, row.text) for row in rows if row.kind in {"add", "del"}] == [
-        (2, None, ("the ", "old", " word")),
-        (None, 2, ("the ", "new", " word")),
+    file = diff.read(NEW_AND_CHANGED).files[0]
+    lines = sides.unified(file.rows, file.path)
+    assert [(line.old, line.new, str(line.code)) for line in lines if line.sign] == [
+        (2, None, "the <del>old</del> word"),
+        (None, 2, "the <ins>new</ins> word"),
     ]
-    assert rows[-1].kind == "note"
+    assert lines[-1].kind == "note"
+
+
+def test_code_is_coloured_and_still_the_same_text() -> None:
+    python = syntax.language_of("a/b.py")
+    first, inside = syntax.paint('    """Opens here', python)
+    assert first == [("", "    "), ("s2", '"""Opens here')]
+    second, inside = syntax.paint('and closes""" and return f(1, "x") # <b>', python, inside)
+    assert second[0] == ("s2", 'and closes"""')
+    assert ("k", "return") in second
+    assert ("nf", "f") in second
+    assert second[-1] == ("c", "# <b>")
+    assert inside == ""
+    assert "".join(text for _, text in second) == 'and closes""" and return f(1, "x") # <b>'
+
+
+@pytest.mark.parametrize("ending", ["py", "ts", "go", "rs", "c", "sh", "sql", "rb", "html", "json"])
+@pytest.mark.parametrize(
+    "piece", ['"', "'", '"\\', "/*", '"""', "a.", "1.", "@", "`", "<!--", "(", "\\", "é", " "]
+)
+def test_colouring_takes_time_by_length_only(ending: str, piece: str) -> None:
+    text = piece * (syntax.MOST // len(piece))
+    tokens, _ = syntax.paint(text, syntax.language_of(f"x.{ending}"))
+    assert "".join(part for _, part in tokens) == text
 
 
 def test_the_tree_groups_by_folder() -> None:
@@ -104,7 +128,7 @@ def test_five_thousand_lines_are_all_there() -> None:
     read = diff.read(b"diff --git a/big b/big\nnew file mode 100644\n@@ -0,0 +1,5000 @@\n" + lines)
     assert read.insertions == 5000
     assert read.files[0].folded
-    assert sum(len(chunk) for chunk in read.files[0].chunks) == 5001
+    assert sum(len(read.files[0].chunk(at)) for at in range(len(read.files[0].starts))) == 5001
 
 
 def test_what_is_too_much_is_counted_not_shown() -> None:
@@ -113,7 +137,7 @@ def test_what_is_too_much_is_counted_not_shown() -> None:
     assert read.files[0].cut == 11
     assert diff.read(b"x" * (diff.MAX_BYTES + 1)).truncated
     long = diff.read(b"diff --git a/a b/a\n@@ -0,0 +1 @@\n+" + b"y" * 10_000)
-    assert len(long.files[0].rows[1].text[0]) < 5000
+    assert len(long.files[0].rows[1].text) < 5000
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ Routes and what the pages link to and post (every POST carries `csrf`):
   else `submit(form, errors)` with 422. `options`: `engines`, `models` (lists, first = default),
   `limits` (defaults by name), `max_zip` (words), all optional.
 - `GET /tasks/{id}?tab=&stream=&live=` → `task`. `tab_of(task, tab)` and `stream_of(task, stream)`
-  say what will be shown, so that only this is loaded: `diff` needs `patch`, `answer` needs `answer`
+  say what will be shown, so that only this is loaded: `diff` needs `change`, `answer` needs `answer`
   (answer.md), `log` needs `log_text` of that stream, `checks` needs `verify_log`, `details` needs
   `events`, `share` needs `shares`; `artifacts` for every tab. `live=0` → `live=False`.
 - `POST /tasks/{id}/cancel` → 303 `/tasks/{id}`; `POST /tasks/{id}/retry` → 303 to the new task
@@ -28,7 +28,8 @@ Routes and what the pages link to and post (every POST carries `csrf`):
   `task(tab="share", new_share_url=…)`, because the link is shown once
 - `POST /shares/{id}/revoke` field `task` → 303 `/tasks/{task}?tab=share`
 - `GET /s/{token}` → `share`; its artifacts' `url`s are addresses below `/s/{token}`
-- `GET /static/app.css` → `STYLESHEET`, `text/css`
+- `GET /tasks/{id}/diff?file=&chunk=&view=` → `diff_part`: lines that the page has only a link to
+- `GET /static/{name}` → what is in `STATIC`
 
 Rendering a large diff takes some hundred milliseconds: call it off the event loop.
 """
@@ -38,8 +39,8 @@ from pathlib import Path
 from codexsys_api.pages.render import PageContext, Pages, shareable, stream_of, tab_of
 
 CSP = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": CSP,
@@ -48,12 +49,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-STYLESHEET = Path(__file__).with_name("static") / "app.css"
+STATIC = Path(__file__).with_name("static")
 
 __all__ = [
     "CSP",
     "HEADERS",
-    "STYLESHEET",
+    "STATIC",
     "PageContext",
     "Pages",
     "shareable",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from functools import cached_property
+from itertools import groupby
+from typing import NamedTuple
 
-MAX_ROWS = 30_000
+MAX_ROWS = 200_000
+MAX_FILES = 2000
 FOLD_ROWS = 600
 CHUNK = 200
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 MAX_LINE = 4000
 
 _HUNK = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@ ?(.*)")
@@ -18,17 +21,16 @@ _ESCAPED = re.compile(r"\\([0-7]{3}|.)")
 _LETTERS = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11}
 
 
-@dataclass(slots=True)
-class Row:
-    """One line of a diff; `text` is cut in before, changed and after where a pair of lines differs."""
+class Row(NamedTuple):
+    """One line of a diff; a tuple, since there are many."""
 
     kind: str  # hunk, add, del, same, note
     old: int | None
     new: int | None
-    text: tuple[str, str, str]
+    text: str
 
 
-@dataclass(slots=True)
+@dataclass
 class File:
     """One changed file."""
 
@@ -47,10 +49,22 @@ class File:
         """Say whether the file is closed at first."""
         return len(self.rows) > FOLD_ROWS
 
-    @property
-    def chunks(self) -> list[list[Row]]:
-        """Give the rows in parts that a browser lays out on its own."""
-        return [self.rows[at : at + CHUNK] for at in range(0, len(self.rows), CHUNK)]
+    @cached_property
+    def starts(self) -> Sequence[int]:
+        """Say where the chunks begin, which are laid out and loaded one by one; a change is not cut."""
+        found = [0]
+        for at, row in enumerate(self.rows):
+            full = at - found[-1]
+            if full >= 2 * CHUNK or (full >= CHUNK and row.kind not in {"add", "del"}):
+                found.append(at)
+        return found
+
+    def chunk(self, number: int) -> list[Row]:
+        """Give the rows of one chunk; none where there is no such chunk."""
+        if not 0 <= number < len(self.starts):
+            return []
+        end = self.starts[number + 1] if number + 1 < len(self.starts) else len(self.rows)
+        return self.rows[self.starts[number] : end]
 
     @property
     def letter(self) -> str:
@@ -73,6 +87,8 @@ class Diff:
 
     files: tuple[File, ...]
     truncated: bool = False
+    hidden: int = 0
+    """So many files more than a page can show."""
 
     @property
     def insertions(self) -> int:
@@ -174,7 +190,7 @@ class _Reader:
             elif self.files and (hunk := _HUNK.match(line)):
                 self._hunk(self.files[-1], hunk)
             elif self.files and line.startswith("\\"):
-                self._add(self.files[-1], Row("note", None, None, (line[2:], "", "")))
+                self._add(self.files[-1], Row("note", None, None, line[2:]))
             elif self.files:
                 _header(self.files[-1], line)
 
@@ -187,51 +203,43 @@ class _Reader:
 
     def _hunk(self, file: File, hunk: re.Match[str]) -> None:
         file.kind = "changed" if file.kind == "mode" else file.kind
-        old, new = int(hunk[1]), int(hunk[3])
-        old_end, new_end = old + int(hunk[2] or 1), new + int(hunk[4] or 1)
-        self._add(file, Row("hunk", None, None, (hunk[0], "", "")))
-        while old < old_end or new < new_end:
-            line = next(self._lines, None)
-            if line is None:
-                return
-            text = (line[1:], "", "")
-            if line.startswith("+"):
-                self._add(file, Row("add", None, new, text))
-                file.insertions, new = file.insertions + 1, new + 1
-            elif line.startswith("-"):
-                self._add(file, Row("del", old, None, text))
-                file.deletions, old = file.deletions + 1, old + 1
-            elif line.startswith("\\"):
-                self._add(file, Row("note", None, None, (text[0].strip(), "", "")))
-            else:
-                self._add(file, Row("same", old, new, text))
-                old, new = old + 1, new + 1
+        self._add(file, Row("hunk", None, None, hunk[0]))
+        rows = list(_hunk_rows(self._lines, hunk))
+        file.insertions += sum(row.kind == "add" for row in rows)
+        file.deletions += sum(row.kind == "del" for row in rows)
+        shown = rows[: self._left]
+        self._left -= len(shown)
+        file.rows += shown
+        file.cut += len(rows) - len(shown)
+
+
+def _hunk_rows(lines: Iterator[str], hunk: re.Match[str]) -> Iterator[Row]:
+    """Yield the rows of a hunk, as many as its header says."""
+    old, new = int(hunk[1]), int(hunk[3])
+    old_end, new_end = old + int(hunk[2] or 1), new + int(hunk[4] or 1)
+    while old < old_end or new < new_end:
+        line = next(lines, None)
+        if line is None:
+            return
+        sign, text = line[:1], line[1:]
+        if sign == "+":
+            yield Row("add", None, new, text)
+            new += 1
+        elif sign == "-":
+            yield Row("del", old, None, text)
+            old += 1
+        elif sign == "\\":
+            yield Row("note", None, None, text.strip())
+        else:
+            yield Row("same", old, new, text)
+            old, new = old + 1, new + 1
 
 
 def _shorten(line: str) -> str:
+    if len(line) <= MAX_LINE:
+        return line
     left = len(line) - MAX_LINE
-    return f"{line[:MAX_LINE]} … ({left:,} characters more)" if left > 0 else line
-
-
-def _mark(before: Row, after: Row) -> None:
-    """Mark the part of two lines that differs, where the lines have something in common."""
-    a, b = before.text[0], after.text[0]
-    most = min(len(a), len(b))
-    head = next((at for at in range(most) if a[at] != b[at]), most)
-    tail = next((at for at in range(most - head) if a[-1 - at] != b[-1 - at]), most - head)
-    if not (a[:head].strip() or a[len(a) - tail :].strip()):
-        return
-    before.text = (a[:head], a[head : len(a) - tail], a[len(a) - tail :])
-    after.text = (b[:head], b[head : len(b) - tail], b[len(b) - tail :])
-
-
-def _mark_pairs(rows: list[Row]) -> None:
-    """Pair removed lines with as many added ones right after them."""
-    runs = [(kind, list(run)) for kind, run in groupby(rows, key=lambda row: row.kind)]
-    for (kind, removed), (next_kind, added) in pairwise(runs):
-        if kind == "del" and next_kind == "add" and len(removed) == len(added):
-            for before, after in zip(removed, added, strict=True):
-                _mark(before, after)
+    return f"{line[:MAX_LINE]} … ({left:,} characters more)"
 
 
 def read(patch: bytes) -> Diff:
@@ -239,6 +247,8 @@ def read(patch: bytes) -> Diff:
     shown = patch[:MAX_BYTES].decode("utf-8", "replace").removesuffix("\n")
     reader = _Reader(map(_shorten, shown.split("\n")))
     reader.run()
-    for file in reader.files:
-        _mark_pairs(file.rows)
-    return Diff(tuple(reader.files), truncated=len(patch) > MAX_BYTES)
+    return Diff(
+        tuple(reader.files[:MAX_FILES]),
+        truncated=len(patch) > MAX_BYTES,
+        hidden=max(0, len(reader.files) - MAX_FILES),
+    )

@@ -9,7 +9,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from codexsys_api.pages import diff, forms, log, text, views
+from codexsys_api.pages import forms, log, text, views
+from codexsys_api.pages.diff import Diff
+from codexsys_api.pages.review import Place, Review
 from codexsys_core.clock import Clock
 
 Json = Mapping[str, Any]
@@ -82,6 +84,11 @@ def shareable(name: str, parts: Collection[str]) -> bool:
     return _SHARED_FILES.get(name) in parts
 
 
+def _review(task: Json, change: Diff, view: str, at: tuple[int, int]) -> Review:
+    here = f"/tasks/{task['id']}"
+    return Review(change, Place(f"{here}?tab=diff", f"{here}/diff"), view, *at)
+
+
 class Pages:
     """All pages as functions of data to HTML."""
 
@@ -144,7 +151,9 @@ class Pages:
         shares: Sequence[Json] = (),
         log_text: str = "",
         log_stream: str | None = None,
-        patch: bytes = b"",
+        change: Diff | None = None,
+        view: str = "",
+        at: tuple[int, int] = (0, 0),
         events: Sequence[Json] = (),
         verify_log: str = "",
         new_share_url: str | None = None,
@@ -165,7 +174,7 @@ class Pages:
             log=log.read(log_text, LIVE_LINES if moving and live else log.MAX_LINES),
             log_stream=stream_of(task, log_stream),
             streams=STREAMS,
-            diff=diff.read(patch) if chosen == "diff" else None,
+            review=_review(task, change or Diff(()), view, at) if chosen == "diff" else None,
             events=events,
             verify_log=log.read(verify_log) if chosen == "checks" else None,
             new_share_url=new_share_url,
@@ -183,7 +192,10 @@ class Pages:
         parts: Sequence[str],
         *,
         log_text: str | None = None,
-        patch: bytes | None = None,
+        change: Diff | None = None,
+        view: str = "",
+        at: tuple[int, int] = (0, 0),
+        below: str = "",
         report_md: str | None = None,
         artifacts: Sequence[Json] = (),
         conversation: str | None = None,
@@ -196,7 +208,9 @@ class Pages:
             task=task,
             parts=frozenset(parts),
             log=log.read(log_text) if log_text and "logs" in parts else None,
-            diff=diff.read(patch) if patch and "diff" in parts else None,
+            review=Review(change, Place(below, f"{below}/diff"), view, *at)
+            if change and "diff" in parts
+            else None,
             report=report_md if "report" in parts else None,
             conversation=conversation if "conversation" in parts else None,
             artifacts=[each for each in artifacts if shareable(each["name"], parts)],
@@ -204,6 +218,16 @@ class Pages:
             moving=not views.is_terminal(task),
             refresh_seconds=REFRESH_SECONDS,
         )
+
+    def diff_part(self, change: Diff, number: int, chunk: int, view: str) -> str:
+        """Show one chunk of one file by itself; nothing where there is none."""
+        if not 0 < number <= len(change.files):
+            return ""
+        file = change.files[number - 1]
+        if not 0 <= chunk < len(file.starts):
+            return ""
+        found = Review(change, Place("", ""), view).one(number, file, chunk)
+        return self._render("diff_part.html", None, chunk=found, number=number, path=file.path)
 
     def error(self, problem: Json, ctx: PageContext | None = None) -> str:
         """Show a problem document."""

@@ -2,25 +2,27 @@
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from codexsys_api.bodies import CreateShare, CreateTask, RetryTask, read
 from codexsys_api.context import Address, Desk, Opened, Workbench
-from codexsys_api.pages import shareable
+from codexsys_api.pages import Pages, shareable
 from codexsys_api.pages.forms import LIMITS, errors_by_field, to_create_body
 from codexsys_api.problems import of_error
 from codexsys_api.routes.artifacts import artifact_named, link_to
 from codexsys_api.routes.browser import Signed, Visitor, go, html, text
+from codexsys_api.routes.changes import Changes
 from codexsys_api.routes.objects import attachment
 from codexsys_api.routes.params import TaskId, known_form
 from codexsys_api.routes.shares import new_share, share_of_token
-from codexsys_api.routes.shown import live_shares, shared_data, tab_data
+from codexsys_api.routes.shown import change_in, live_shares, shared_data, tab_data
 from codexsys_api.routes.tasks import cancelled, page, query_of, shown
 from codexsys_api.submit import Submitter, received
+from codexsys_api.workspaces import Workspaces
 from codexsys_core.errors import Invalid, NotFound, PlatformError
 from codexsys_core.limits import Limits
 from codexsys_core.task import Task
@@ -28,6 +30,7 @@ from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
 router = APIRouter(include_in_schema=False)
+Number = Annotated[int, Query(ge=0, lt=2**31)]
 
 
 @router.get("/tasks")
@@ -111,6 +114,7 @@ async def _made(
 
 @router.get("/tasks/{task_id}")
 async def task(
+    request: Request,
     task_id: TaskId,
     visitor: Signed,
     platform: Opened,
@@ -119,11 +123,15 @@ async def task(
     tab: str | None = None,
     stream: str | None = None,
     live: str = "1",
+    view: str = "",
+    file: Number = 0,
+    chunk: Number = 0,
 ) -> Response:
     """Show one task."""
     found = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
     body = (await shown(found, platform, base)).model_dump(mode="json")
-    data = await tab_data(platform, workspaces, found, body, tab, stream)
+    changes: Changes = request.app.state.changes
+    data = await tab_data(platform, workspaces, found, body, tab, stream, changes)
     render = partial(
         visitor.pages.task,
         body,
@@ -131,9 +139,38 @@ async def task(
         visitor.context,
         log_stream=stream,
         live=live != "0",
+        view=view,
+        at=(file, chunk),
         **data,
     )
     return html(await asyncio.to_thread(render))
+
+
+@router.get("/tasks/{task_id}/diff")
+async def diff_part(
+    request: Request,
+    task_id: TaskId,
+    visitor: Signed,
+    platform: Opened,
+    workspaces: Workbench,
+    file: Number = 0,
+    chunk: Number = 0,
+    view: str = "",
+) -> Response:
+    """Show lines of a change that the page has only a link to."""
+    found = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
+    return await _part(request, workspaces, found, file, chunk, view)
+
+
+async def _part(
+    request: Request, workspaces: Workspaces, task: Task, file: int, chunk: int, view: str
+) -> Response:
+    change = await change_in(await workspaces.files(task), request.app.state.changes)
+    pages: Pages = request.app.state.pages
+    part = await asyncio.to_thread(pages.diff_part, change, file, chunk, view) if change else ""
+    if not part:
+        raise NotFound("The change has no such lines any more.", code="not_found")
+    return html(part)
 
 
 @router.get("/tasks/{task_id}/artifacts/{name}")
@@ -196,7 +233,14 @@ async def revoke(request: Request, share_id: str, visitor: Signed, platform: Ope
 
 @router.get("/s/{token}")
 async def shared(
-    request: Request, token: str, platform: Opened, workspaces: Workbench, base: Address
+    request: Request,
+    token: str,
+    platform: Opened,
+    workspaces: Workbench,
+    base: Address,
+    view: str = "",
+    file: Number = 0,
+    chunk: Number = 0,
 ) -> Response:
     """Show what a link shows, to whoever has it."""
     link = await share_of_token(platform, token)
@@ -204,9 +248,32 @@ async def shared(
     body = (await shown(found, platform, base)).model_dump(mode="json")
     if "prompt" not in link.parts:
         body["prompt"] = ""
-    data = await shared_data(platform, workspaces, link, found, body, below=f"/s/{token}")
-    render = partial(request.app.state.pages.share, body, link.parts, **data)
+    changes: Changes = request.app.state.changes
+    data = await shared_data(
+        platform, workspaces, link, found, body, below=f"/s/{token}", changes=changes
+    )
+    render = partial(
+        request.app.state.pages.share, body, link.parts, view=view, at=(file, chunk), **data
+    )
     return html(await asyncio.to_thread(render))
+
+
+@router.get("/s/{token}/diff")
+async def shared_diff_part(
+    request: Request,
+    token: str,
+    platform: Opened,
+    workspaces: Workbench,
+    file: Number = 0,
+    chunk: Number = 0,
+    view: str = "",
+) -> Response:
+    """Show lines of a shared change that the page has only a link to."""
+    link = await share_of_token(platform, token)
+    if "diff" not in link.parts:
+        raise NotFound("This link does not show that.", code="not_found")
+    found = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
+    return await _part(request, workspaces, found, file, chunk, view)
 
 
 @router.get("/s/{token}/artifacts/{name}")

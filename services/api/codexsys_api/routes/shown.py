@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from codexsys_api.pages import stream_of, tab_of
+from codexsys_api.pages.diff import Diff
+from codexsys_api.routes.changes import Changes
 from codexsys_api.serialize import artifact_body, event_body, share_body
 from codexsys_api.stream import read_log
-from codexsys_api.workspaces import Workspaces
+from codexsys_api.workspaces import DIFF, Workspaces
 from codexsys_core.artifact import Artifact
 from codexsys_core.share import Share
 from codexsys_core.task import Task
@@ -23,6 +25,7 @@ async def tab_data(
     body: dict[str, Any],
     tab: str | None,
     stream: str | None,
+    changes: Changes,
 ) -> dict[str, Any]:
     """Return the keyword arguments of the task's page."""
     chosen = tab_of(body, tab)
@@ -35,7 +38,7 @@ async def tab_data(
         ]
     }
     if chosen == "diff":
-        found["patch"] = await content(platform, stored, "diff.patch")
+        found["change"] = await change_in(stored, changes)
     elif chosen == "answer":
         found["answer"] = (await content(platform, stored, "answer.md")).decode(errors="replace")
     elif chosen == "log":
@@ -66,6 +69,7 @@ async def shared_data(
     body: dict[str, Any],
     *,
     below: str,
+    changes: Changes,
 ) -> dict[str, Any]:
     """Return the keyword arguments of the shared page: nothing that is not among its parts."""
     wanted = "diff" in share.parts
@@ -73,9 +77,10 @@ async def shared_data(
     found: dict[str, Any] = {
         "artifacts": [artifact_body(each, f"{below}/artifacts/{each.name}") for each in stored],
         "expires_at": share.expires_at.isoformat(),
+        "below": below,
     }
     if "diff" in share.parts:
-        found["patch"] = await content(platform, stored, "diff.patch")
+        found["change"] = await change_in(stored, changes)
     if "logs" in share.parts:
         found["log_text"] = await tail(platform, share.task_id, stream_of(body, None))
     if "report" in share.parts:
@@ -85,6 +90,12 @@ async def shared_data(
         said = await content(platform, stored, "llm_response.txt")
         found["conversation"] = said.decode(errors="replace")
     return found
+
+
+async def change_in(stored: Sequence[Artifact], changes: Changes) -> Diff | None:
+    """Return the change that is among a task's files."""
+    artifact = next((each for each in stored if each.name == DIFF), None)
+    return await changes.of(artifact) if artifact else None
 
 
 async def content(platform: Platform, stored: Sequence[Artifact], name: str) -> bytes:

@@ -1,12 +1,11 @@
-"""Sign-in by key or by a link, sign-out, and the stylesheet."""
+"""Sign-in by key or by a link, and sign-out."""
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from codexsys_api.auth import COOKIE, Sessions, principal_of_key
 from codexsys_api.bodies import JSON_BYTES, read_form
 from codexsys_api.context import Opened
-from codexsys_api.pages import STYLESHEET
 from codexsys_api.routes.browser import Signed, go, html, signed_in, text
 from codexsys_core.errors import Forbidden, Unauthorized
 
@@ -18,12 +17,6 @@ async def root(visitor: Signed) -> Response:
     """Go to the tasks, or to the sign-in page."""
     del visitor
     return go("/tasks")
-
-
-@router.get("/static/app.css")
-async def stylesheet() -> Response:
-    """Send the stylesheet."""
-    return FileResponse(STYLESHEET, media_type="text/css", headers={"Cache-Control": "max-age=300"})
 
 
 @router.get("/sign-in")

@@ -1,0 +1,146 @@
+"""What a task left behind, read in Chromium: a large change, a long log, hostile names and colours."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+from tests.support.browser import Profile, fresh_profile
+from tests.support.up_process import Up, running_up
+from tests.support.users import User, zipped
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+SETTINGS = {"CODEXSYS_SANDBOX": "local"}
+LINES = 100_000
+BEFORE = '''"""Fetches."""
+RETRYABLE = {429, 503}
+
+
+def get(url: str, attempts: int = 4) -> bytes:
+    """GET a page."""
+    return client.get(url)
+'''
+AFTER = BEFORE.replace("attempts: int = 4", "attempts: int = 5")
+FILES = {"src/fetch.py": BEFORE, "run.sh": "#!/bin/sh\n", "gone.txt": "bye\n"}
+EVIL = "<img src=x onerror=alert(1)>"
+SCRIPT = f"""
+printf '\\033[1;31mFAILED\\033[0m \\033]0;title\\007{EVIL} \\342\\200\\256rtl\\n'
+cat > src/fetch.py <<'END'
+{AFTER}END
+printf 'a\\0b' > picture.bin; chmod +x run.sh; rm gone.txt
+printf '%s\\n' '{EVIL}' > '<b>bold.js'
+seq 1 {LINES} > rows.json
+echo the end of the log
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One task that is over, and a browser that is signed in."""
+
+    person: Profile
+    task_id: str
+
+    @property
+    def path(self) -> str:
+        return f"/tasks/{self.task_id}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
+    async with running_up(tmp_path_factory.mktemp("up"), SETTINGS) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def task_id(up: Up) -> str:
+    headers = {"Authorization": f"Bearer {up.key}"}
+    async with httpx2.AsyncClient(base_url=up.url, headers=headers, trust_env=False) as client:
+        user = User(client, "default")
+        body = {"prompt": f"Try {EVIL}", "engine": "command", "command": SCRIPT}
+        made = await user.submit(body | {"checks": {"strategy": "skip"}}, archive=zipped(FILES))
+        task = await user.finished(made, seconds=120)
+    assert task["diff"]["insertions"] > LINES, task["end_reason"]
+    return made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def seen(up: Up, task_id: str) -> AsyncIterator[Seen]:
+    async with fresh_profile(up.url) as person:
+        await sign_in(person, up)
+        yield Seen(person, task_id)
+
+
+async def sign_in(person: Profile, up: Up) -> None:
+    await person.open("/sign-in")
+    await person.page.get_by_label("API key").fill(up.key)
+    assert await person.press("Sign in") == 200
+
+
+async def test_a_change_of_100_000_lines_is_read_where_one_looks(seen: Seen) -> None:
+    page = seen.person.page
+    await seen.person.open(f"{seen.path}?tab=diff")
+    rows = page.locator("tr[id]")
+    assert await rows.count() < 100
+    large = page.locator(".file", has=page.locator(".path", has_text=re.compile("^rows.json$")))
+    await expect(large).not_to_have_attribute("open", "")
+    await page.locator(".tree a", has_text="rows.json").click()
+    await expect(large.locator("td.add", has_text=re.compile("^1$")).last).to_be_visible()
+    number = (await large.get_attribute("id") or "").removeprefix("f")
+    await seen.person.open("/tasks")
+    await seen.person.open(f"{seen.path}?tab=diff#f{number}R70000")
+    line = page.locator(f"#f{number}R70000")
+    await expect(line).to_be_in_viewport()
+    await expect(line.locator("td").last).to_have_text("70000")
+    for _ in range(30):
+        await page.mouse.wheel(0, 20_000)
+    await expect(page.locator(".file .path").last).to_be_in_viewport()
+    await expect(page.locator(".chunk[data-there=loading]")).to_have_count(0)
+    assert await rows.count() < 20_000
+
+
+async def test_the_change_in_two_columns_and_in_one_by_keys(seen: Seen) -> None:
+    page = seen.person.page
+    await seen.person.open(f"{seen.path}?tab=diff")
+    await page.keyboard.press("s")
+    await expect(page.locator(".diff.split del")).to_have_text(["4"])
+    await expect(page.locator(".diff.split ins")).to_have_text(["5"])
+    await expect(page.locator(".diff.split .k", has_text="return").first).to_be_visible()
+    await seen.person.picture("diff-split")
+    await page.keyboard.press("u")
+    await expect(page.locator(".diff:not(.split) del")).to_have_text(["4"])
+    for said in ("Binary content, not shown.", "100644 → 100755", "deleted"):
+        await expect(page.get_by_text(said).first).to_be_visible()
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.locator("summary", has_text="Apply").click()
+    await page.get_by_role("button", name="Copy the command").click()
+    copied = await page.evaluate("navigator.clipboard.readText()")
+    assert copied == f"codexsys diff {seen.task_id} | git apply --index"
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Next hunk")
+
+
+async def test_what_is_hostile_is_shown_as_what_it_is(seen: Seen) -> None:
+    page = seen.person.page
+    await seen.person.open(f"{seen.path}?tab=diff")
+    await expect(page.locator(".file .path", has_text="<b>bold.js")).to_be_visible()
+    await expect(page.locator("td.add", has_text=EVIL).first).to_be_visible()
+    assert await page.locator("img").count() == 0
+
+
+async def test_without_a_script_every_line_has_an_address(up: Up, task_id: str) -> None:
+    async with fresh_profile(up.url, script=False) as reader:
+        await sign_in(reader, up)
+        await reader.open(f"/tasks/{task_id}?tab=diff")
+        page = reader.page
+        await page.locator(".file summary", has_text="rows.json").click()
+        await page.get_by_role("link", name=re.compile("^Lines 4[0-9],")).first.click()
+        await expect(page.locator(".chunk:target td.add").first).to_be_in_viewport()
+        assert await page.locator("tr[id]").count() > 1000
+        await expect(
+            page.get_by_role("button", name="Change between light and dark")
+        ).to_be_hidden()
