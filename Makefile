@@ -81,9 +81,11 @@ schema: setup  ## write schema.sql anew from the tables
 	mv schema.sql.new schema.sql
 	echo 'make schema: schema.sql is written'
 
-docs: setup  ## write what of docs/ is made from code: settings, end reasons, the attempts in security
+docs: setup  ## write what is made from code: openapi.json; of docs/ settings, end reasons, the attempts in security
 	$(PYTHON) -m codexsys_wiring.reference docs
 	$(PYTHON) -m tests.probe.page
+	$(PYTHON) -m codexsys_api.described > openapi.json.new
+	mv openapi.json.new openapi.json
 	echo 'make docs: the generated pages are written'
 
 clean:  ## remove .venv and caches of tools

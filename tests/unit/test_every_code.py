@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from codexsys_api.described.refusals import REFUSALS
 from codexsys_core.end_reasons import EndReason
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +158,17 @@ DEFAULTS = {
 """Codes that no answer of the API has today, and why."""
 
 
+PAGES_ONLY = {
+    "csrf",
+    "bad_link",
+    "link_expired",
+    "object_not_found",
+    "not_found",
+    "method_not_allowed",
+}
+"""Codes of addresses that are no operation of the API."""
+
+
 def _codes() -> Iterator[str]:
     """Yield the literal codes in the API and in the errors of the core."""
     files = [*(ROOT / "services/api/codexsys_api").rglob("*.py")]
@@ -180,6 +192,11 @@ def _literal(value: ast.expr | None) -> Iterator[str]:
 def test_every_end_reason_is_produced() -> None:
     shown = set().union(*REASONS.values())
     assert set(EndReason) - shown == set(LATER_REASONS)
+
+
+def test_every_problem_code_is_described() -> None:
+    ours = {code for code in _codes() if code not in PAGES_ONLY}
+    assert ours - set(REFUSALS) - set(DEFAULTS) == set()
 
 
 def test_every_problem_code_is_produced() -> None:

@@ -4,12 +4,13 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from typing_extensions import override
 
 from codexsys_api import problems
-from codexsys_api.auth import Sessions
+from codexsys_api.auth import Sessions, bearer
 from codexsys_api.context import Streams
+from codexsys_api.described.description import describe
+from codexsys_api.described.page import page
 from codexsys_api.observe import Observe
 from codexsys_api.pages import Pages
 from codexsys_api.routes import (
@@ -37,7 +38,7 @@ from codexsys_api.workspaces import Workspaces
 from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
-_ROUTERS = tuple(
+ROUTERS = tuple(
     each.router
     for each in (
         health,
@@ -59,23 +60,26 @@ _ROUTERS = tuple(
 )
 
 
+def description() -> dict[str, Any]:
+    """Describe the API as OpenAPI 3.1."""
+    return describe(version=version("codexsys"), routers=ROUTERS, bodies=BODIES, key=bearer)
+
+
 class Described(FastAPI):
-    """An application whose description has the bodies that we read ourselves."""
+    """An application that describes itself once, when it is first asked."""
+
+    _reference = ""
 
     @override
     def openapi(self) -> dict[str, Any]:
-        """Describe the API as OpenAPI 3.1."""
-        if self.openapi_schema is None:
-            found = get_openapi(title=self.title, version=self.version, routes=self.routes)
-            schemas = found.setdefault("components", {}).setdefault("schemas", {})
-            for model in BODIES:
-                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-                schemas.update(schema.pop("$defs", {}))
-                schemas[model.__name__] = schema
-            found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-            found["security"] = [{"key": []}]
-            self.openapi_schema = found
+        """Return the description."""
+        self.openapi_schema = self.openapi_schema or description()
         return self.openapi_schema
+
+    def reference(self) -> str:
+        """Return the description as a page."""
+        self._reference = self._reference or page(self.openapi())
+        return self._reference
 
 
 def create_app(platform: Platform) -> FastAPI:
@@ -107,6 +111,6 @@ def create_app(platform: Platform) -> FastAPI:
     problems.install(app)
     browser.install(app)
     app.add_middleware(Observe, ids=platform.ids)
-    for router in _ROUTERS:
+    for router in ROUTERS:
         app.include_router(router)
     return app

@@ -31,14 +31,14 @@ async def principal_of_key(platform: Platform, text: str) -> Principal:
     return Principal(tenant_id=key.tenant_id, key_id=key.id, name=key.name)
 
 
-async def _bearer(request: Request, platform: Opened) -> Principal:
+async def bearer(request: Request, platform: Opened) -> Principal:
     kind, _, text = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not text.strip():
         raise Unauthorized("Send your key as: Authorization: Bearer cdx_…", code="key_missing")
     return await principal_of_key(platform, text.strip())
 
 
-Caller = Annotated[Principal, Depends(_bearer)]
+Caller = Annotated[Principal, Depends(bearer)]
 
 
 class Sessions:

@@ -7,7 +7,8 @@ from typing import Any, cast
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
@@ -38,6 +39,26 @@ _STATUSES: dict[type[PlatformError], int] = {
 }
 _BY_CODE = {"bad_json": 400, "bad_multipart": 400, "media_type": 415}
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+
+
+class Fault(BaseModel):
+    """A field at fault, by JSON pointer into the body (or the name of a parameter)."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """A refusal or a failure (RFC 9457); `code` is stable, `detail` is for a person."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: list[Fault] | SkipJsonSchema[None] = None
 
 
 def status_of(error: PlatformError) -> int:

@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from codexsys_api.sources import SourceShown, shown_source
 from codexsys_core.artifact import Artifact, Link
 from codexsys_core.attempt import Attempt
 from codexsys_core.end_reasons import Category, EndReason
-from codexsys_core.event import Event
+from codexsys_core.event import Event, EventType
 from codexsys_core.limits import Limits
 from codexsys_core.moves import PROGRESS, AttemptState, Phase, TaskStatus
 from codexsys_core.outcome import Outcome
@@ -17,7 +18,6 @@ from codexsys_core.principal import ApiKey
 from codexsys_core.question import Question
 from codexsys_core.sandbox import Sandbox, SandboxRole, SandboxState
 from codexsys_core.share import Share
-from codexsys_core.source import GitSource, Source, ZipSource
 from codexsys_core.task import DiffStat, Task
 from codexsys_core.verdict import Evidence, Verdict
 
@@ -86,7 +86,7 @@ class TaskBody(BaseModel):
     verdict: Verdict | None
     prompt: str
     mode: str
-    source: dict[str, Any]
+    source: SourceShown
     engine: str
     model: str | None
     labels: dict[str, str]
@@ -119,10 +119,17 @@ class EventBody(BaseModel):
     """Something that happened to a task."""
 
     id: int
-    type: str
+    type: EventType
     at: datetime
     attempt: int
     data: dict[str, Any]
+
+
+class EventPage(BaseModel):
+    """Events in order; `next` is what to give as `after` for those that follow."""
+
+    items: list[EventBody]
+    next: int
 
 
 class SandboxBody(BaseModel):
@@ -169,6 +176,13 @@ class ArtifactBody(BaseModel):
     expires_at: datetime | None
 
 
+class ArtifactList(BaseModel):
+    """All files of a task, by name."""
+
+    items: list[ArtifactBody]
+    next_cursor: None
+
+
 class ShareBody(BaseModel):
     """A share link; `url` is said once, when it is made."""
 
@@ -180,6 +194,13 @@ class ShareBody(BaseModel):
     revoked_at: datetime | None
 
 
+class ShareList(BaseModel):
+    """All links of a task, newest first."""
+
+    items: list[ShareBody]
+    next_cursor: None
+
+
 class KeyBody(BaseModel):
     """A key; `key` is said once, when it is made."""
 
@@ -188,6 +209,13 @@ class KeyBody(BaseModel):
     key: str | None = None
     created_at: datetime
     revoked_at: datetime | None
+
+
+class KeyList(BaseModel):
+    """All keys of the tenant, newest first."""
+
+    items: list[KeyBody]
+    next_cursor: None
 
 
 def task_body(
@@ -208,7 +236,7 @@ def task_body(
         verdict=task.verdict,
         prompt=spec.prompt,
         mode=spec.mode,
-        source=_source(spec.source),
+        source=shown_source(spec.source),
         engine=spec.engine,
         model=spec.model,
         labels=spec.labels,
@@ -251,14 +279,6 @@ def _progress(task: Task) -> int:
     return PROGRESS[task.phase] if task.phase else 0
 
 
-def _source(source: Source) -> dict[str, Any]:
-    if isinstance(source, GitSource):
-        return {"git": source.model_dump(exclude={"kind"})}
-    if isinstance(source, ZipSource):
-        return {"zip": source.model_dump(include={"filename", "size", "sha256"})}
-    return {"task": source.task_id}
-
-
 def _checks(task: Task) -> ChecksBody:
     checks, evidence = task.spec.checks, task.evidence
     return ChecksBody(
@@ -287,7 +307,7 @@ def _end(outcome: Outcome | None) -> EndReasonBody | None:
 def event_body(event: Event) -> dict[str, Any]:
     """Return an event."""
     return EventBody(
-        id=event.id, type=event.type.value, at=event.at, attempt=event.attempt, data=event.data
+        id=event.id, type=event.type, at=event.at, attempt=event.attempt, data=event.data
     ).model_dump(mode="json")
 
 

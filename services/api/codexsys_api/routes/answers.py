@@ -6,6 +6,7 @@ from starlette.responses import Response
 from codexsys_api.auth import Caller
 from codexsys_api.bodies import GiveAnswer, read_json
 from codexsys_api.context import Address, Opened
+from codexsys_api.described.refusals import refuses
 from codexsys_api.routes.params import TaskId, known_form, takes
 from codexsys_api.routes.tasks import respond
 from codexsys_api.serialize import TaskBody
@@ -17,7 +18,8 @@ router = APIRouter(prefix="/api/v1/tasks/{task_id}/answers", tags=["tasks"])
     "",
     operation_id="answerQuestion",
     response_model=TaskBody,
-    openapi_extra=takes(GiveAnswer),
+    openapi_extra=takes(GiveAnswer)
+    | refuses("question_not_found", "already_answered", "task_over"),
 )
 async def answer(
     request: Request, task_id: TaskId, caller: Caller, platform: Opened, base: Address

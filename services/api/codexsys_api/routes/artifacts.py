@@ -5,8 +5,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from codexsys_api.auth import Caller
 from codexsys_api.context import Opened, Workbench
+from codexsys_api.described.refusals import headers, refuses
 from codexsys_api.routes.params import TaskId
-from codexsys_api.serialize import artifact_body
+from codexsys_api.serialize import ArtifactList, artifact_body
 from codexsys_api.workspaces import Workspaces
 from codexsys_core.artifact import Artifact, Link
 from codexsys_core.errors import NotFound
@@ -19,7 +20,12 @@ MOVING_SECONDS = 60
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/artifacts", tags=["artifacts"])
 
 
-@router.get("", operation_id="listArtifacts")
+@router.get(
+    "",
+    operation_id="listArtifacts",
+    response_model=ArtifactList,
+    openapi_extra=refuses("store_unavailable", "workspaces_busy", "too_large"),
+)
 async def find(
     task_id: TaskId, caller: Caller, platform: Opened, workspaces: Workbench
 ) -> Response:
@@ -30,7 +36,16 @@ async def find(
     return JSONResponse({"items": items, "next_cursor": None})
 
 
-@router.get("/{name}", operation_id="getArtifact", status_code=302)
+@router.get(
+    "/{name}",
+    operation_id="getArtifact",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses={302: {"description": "The link", "headers": headers("Location")}},
+    openapi_extra=refuses(
+        "artifact_not_found", "store_unavailable", "workspaces_busy", "too_large"
+    ),
+)
 async def follow(
     task_id: TaskId, name: str, caller: Caller, platform: Opened, workspaces: Workbench
 ) -> Response:

@@ -1,11 +1,11 @@
-"""A plain page of all addresses, made from the description; nothing is loaded from elsewhere."""
+"""The reference of the API as a page; nothing is loaded from elsewhere."""
 
-from html import escape
-from typing import Any
+import asyncio
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
+from codexsys_api.described.page import STYLESHEET
 from codexsys_api.routes.browser import html
 
 router = APIRouter(include_in_schema=False)
@@ -14,19 +14,11 @@ router = APIRouter(include_in_schema=False)
 @router.get("/docs")
 @router.get("/api/v1/docs")
 async def docs(request: Request) -> Response:
-    """List the addresses."""
-    described: dict[str, Any] = request.app.openapi()
-    rows = "".join(
-        f"<tr><td><code>{escape(method.upper())}</code></td><td><code>{escape(path)}</code></td>"
-        f"<td>{escape(operation.get('description', ''))}</td></tr>"
-        for path, methods in described["paths"].items()
-        for method, operation in methods.items()
-    )
-    return html(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>API · codexsys</title>'
-        '<link rel="icon" href="data:,"><link rel="stylesheet" href="/static/app.css"></head>'
-        '<body><main id="main"><h1>API</h1><p>Send <code>Authorization: Bearer cdx_…</code>. '
-        'The whole description: <a href="/api/v1/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>'
-        "<table><thead><tr><th>Method</th><th>Address</th><th>Does</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></main></body></html>"
-    )
+    """Show every operation, with examples and refusals."""
+    return html(await asyncio.to_thread(request.app.reference))
+
+
+@router.get("/docs/reference.css")
+async def stylesheet() -> Response:
+    """Send the page's own rules."""
+    return FileResponse(STYLESHEET, media_type="text/css", headers={"Cache-Control": "max-age=300"})

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from codexsys_api.auth import Caller
 from codexsys_api.bodies import CreateEnvironment, read_json, read_object
 from codexsys_api.context import Opened
+from codexsys_api.described.refusals import headers, refuses
 from codexsys_api.environments import (
     EnvironmentBody,
     EnvironmentList,
@@ -26,7 +27,9 @@ router = APIRouter(prefix="/api/v1/environments", tags=["environments"])
     operation_id="createEnvironment",
     status_code=201,
     response_model=EnvironmentBody,
-    openapi_extra=takes(CreateEnvironment),
+    responses={201: {"headers": headers("Location")}},
+    openapi_extra=takes(CreateEnvironment)
+    | refuses("environment_exists", "idempotency_key", "idempotency_mismatch"),
 )
 async def create(
     request: Request,
@@ -76,7 +79,8 @@ async def show(environment_id: str, caller: Caller, platform: Opened) -> Respons
     "/{environment_id}",
     operation_id="updateEnvironment",
     response_model=EnvironmentBody,
-    openapi_extra=takes(CreateEnvironment, optional=True),
+    openapi_extra=takes(CreateEnvironment, optional=True)
+    | refuses("environment_exists", "environment_busy"),
 )
 async def change(
     request: Request, environment_id: str, caller: Caller, platform: Opened

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from codexsys_api.auth import Caller
 from codexsys_api.context import Open, Opened
 from codexsys_api.routes.params import TaskId
-from codexsys_api.serialize import Stream, event_body
+from codexsys_api.serialize import EventPage, Stream, event_body
 from codexsys_api.stream import follow_events, follow_log, read_log, sse
 
 router = APIRouter(prefix="/api/v1/tasks/{task_id}", tags=["tasks"])
@@ -16,7 +16,12 @@ _EVENT_STREAM = "text/event-stream"
 _PAGE = 500
 
 
-@router.get("/events", operation_id="followEvents")
+@router.get(
+    "/events",
+    operation_id="followEvents",
+    response_model=EventPage,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 async def events(
     task_id: TaskId,
     caller: Caller,
@@ -35,7 +40,12 @@ async def events(
     return JSONResponse({"items": [event_body(event) for event in found], "next": last})
 
 
-@router.get("/logs", operation_id="followLogs")
+@router.get(
+    "/logs",
+    operation_id="followLogs",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 async def logs(
     task_id: TaskId,
     caller: Caller,

@@ -7,13 +7,13 @@ from codexsys_api.auth import Caller
 from codexsys_api.bodies import CreateKey, read_json
 from codexsys_api.context import Opened
 from codexsys_api.routes.params import known_form, takes
-from codexsys_api.serialize import KeyBody, key_body
+from codexsys_api.serialize import KeyBody, KeyList, key_body
 from codexsys_core.principal import ApiKey, hash_secret, key_text, new_secret
 
 router = APIRouter(prefix="/api/v1/keys", tags=["keys"])
 
 
-@router.get("", operation_id="listKeys")
+@router.get("", operation_id="listKeys", response_model=KeyList)
 async def find(caller: Caller, platform: Opened) -> Response:
     """List keys, revoked ones too; secrets are never shown again."""
     found = await platform.keys.keys(caller.tenant_id)

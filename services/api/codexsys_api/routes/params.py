@@ -41,6 +41,14 @@ async def _task_id(task_id: Annotated[str, Path()]) -> str:
 TaskId = Annotated[str, Depends(_task_id)]
 
 
+def _merged(field: dict[str, Any]) -> dict[str, Any]:
+    """Describe a field of a merge patch: null clears it, or one of its entries."""
+    entry = field.get("additionalProperties")
+    if isinstance(entry, dict):
+        field = {**field, "additionalProperties": {"anyOf": [entry, {"type": "null"}]}}
+    return {"anyOf": [field, {"type": "null"}]}
+
+
 def takes(
     model: type[BaseModel], *, multipart: bool = False, optional: bool = False
 ) -> dict[str, Any]:
@@ -51,9 +59,7 @@ def takes(
         schema = {
             "type": "object",
             "additionalProperties": False,
-            "properties": {
-                name: {"anyOf": [field, {"type": "null"}]} for name, field in fields.items()
-            },
+            "properties": {name: _merged(field) for name, field in fields.items()},
         }
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if multipart:

@@ -9,7 +9,7 @@ from codexsys_api.auth import Caller
 from codexsys_api.bodies import CreateShare, read_json
 from codexsys_api.context import Address, Opened
 from codexsys_api.routes.params import TaskId, known_form, takes
-from codexsys_api.serialize import ShareBody, share_body
+from codexsys_api.serialize import ShareBody, ShareList, share_body
 from codexsys_core.errors import NotFound
 from codexsys_core.principal import Principal, hash_secret, new_secret
 from codexsys_core.share import Share
@@ -61,7 +61,7 @@ async def share_of_token(platform: Platform, token: str) -> Share:
     return share
 
 
-@router.get("/tasks/{task_id}/shares", operation_id="listShares")
+@router.get("/tasks/{task_id}/shares", operation_id="listShares", response_model=ShareList)
 async def find(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
     """List a task's links, newest first."""
     await platform.tasks.get(task_id, tenant_id=caller.tenant_id)

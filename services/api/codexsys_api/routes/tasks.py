@@ -21,9 +21,11 @@ from codexsys_api.bodies import (
     read_json,
 )
 from codexsys_api.context import Address, Desk, Open, Opened
+from codexsys_api.described.refusals import SOURCE_REASONS, headers, refuses
 from codexsys_api.routes.cursor import before, cursor_after, next_link, wrong_query
 from codexsys_api.routes.params import TaskId, takes
 from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body, task_body
+from codexsys_api.sources import Checked
 from codexsys_api.stream import listening
 from codexsys_api.submit import Submitter, Upload, received
 from codexsys_core.errors import FieldError, Invalid
@@ -44,7 +46,26 @@ RETRY_AFTER = "2"
     operation_id="createTask",
     status_code=202,
     response_model=TaskBody,
-    openapi_extra=takes(CreateTask, multipart=True),
+    responses={
+        200: {"model": Checked, "description": "The source can be used; nothing was made"},
+        202: {"headers": headers("Location", "Retry-After")},
+    },
+    openapi_extra=takes(CreateTask, multipart=True)
+    | refuses(
+        "address_denied",
+        "url_refused",
+        "forge_not_configured",
+        "not_available_yet",
+        "source_task_not_found",
+        "source_task_not_over",
+        "source_task_deleted",
+        "idempotency_key",
+        "idempotency_mismatch",
+        "queue_full",
+        *SOURCE_REASONS,
+        environment_not_found=422,
+        secret_unreadable=422,
+    ),
 )
 async def create(
     request: Request,
@@ -183,7 +204,15 @@ def _aware(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
-@router.get("/{task_id}", operation_id="getTask", response_model=TaskBody)
+@router.get(
+    "/{task_id}",
+    operation_id="getTask",
+    response_model=TaskBody,
+    responses={
+        200: {"headers": headers("ETag")},
+        304: {"description": "It is as it was", "headers": headers("ETag")},
+    },
+)
 async def show(
     task_id: TaskId,
     caller: Caller,
@@ -235,7 +264,12 @@ def _same(tags: str | None, body: bytes) -> bool:
     return "*" in given or etag(body) in given
 
 
-@router.delete("/{task_id}", operation_id="deleteTask", status_code=204)
+@router.delete(
+    "/{task_id}",
+    operation_id="deleteTask",
+    status_code=204,
+    openapi_extra=refuses("task_not_over", "task_in_use", "store_unavailable"),
+)
 async def delete(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
     """Remove a terminal task's code, prompts, artifacts, logs and checkpoints; its row stays."""
     task = await platform.tasks.delete(task_id, tenant_id=caller.tenant_id)
@@ -269,7 +303,9 @@ async def cancelled(task_id: str, principal: Principal, platform: Platform) -> T
     operation_id="retryTask",
     status_code=202,
     response_model=TaskBody,
-    openapi_extra=takes(RetryTask),
+    responses={202: {"headers": headers("Location", "Retry-After")}},
+    openapi_extra=takes(RetryTask)
+    | refuses("task_not_over", "task_deleted", "secret_unreadable", "queue_full"),
 )
 async def retry(
     request: Request, task_id: TaskId, caller: Caller, platform: Opened, base: Address

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from codexsys_api.auth import Caller
 from codexsys_api.context import Opened, Workbench
+from codexsys_api.described.refusals import refuses
 from codexsys_api.routes.objects import attachment
 from codexsys_api.routes.params import TaskId
 from codexsys_api.workspaces import Workspaces
@@ -30,7 +31,25 @@ class _Bounded(StreamingResponse):
                 await super().__call__(scope, receive, send)
 
 
-@router.get("", operation_id="getWorkspace")
+@router.get(
+    "",
+    operation_id="getWorkspace",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The tree",
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+    openapi_extra=refuses(
+        "workspace_not_found",
+        "workspace_not_ready",
+        "change_refused",
+        "workspaces_busy",
+        "store_unavailable",
+        "too_large",
+    ),
+)
 async def show(
     task_id: TaskId, caller: Caller, platform: Opened, workspaces: Workbench
 ) -> Response:
