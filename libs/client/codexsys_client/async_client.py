@@ -148,17 +148,13 @@ class AsyncClient:
     async def download(self, task_id: str, name: str, into: Path) -> None:
         """Write a file of a task to a path."""
         link = await self._link(task_id, name)
-        with await asyncio.to_thread(into.open, "wb") as file:
-            async with self._transport.download(link) as pieces:
-                async for piece in pieces:
-                    await asyncio.to_thread(file.write, piece)
+        async with self._transport.download(link) as pieces:
+            await _write(pieces, into)
 
     async def workspace(self, task_id: str, into: Path) -> None:
         """Write the tree with the task's change as it is by now to a path, as a zip; also while it runs."""
         async with self._transport.pieces(calls.workspace(task_id)) as pieces:
-            with await asyncio.to_thread(into.open, "wb") as file:
-                async for piece in pieces:
-                    await asyncio.to_thread(file.write, piece)
+            await _write(pieces, into)
 
     async def share(
         self, task_id: str, *, expires_in: int | None = None, parts: Sequence[str] = ()
@@ -205,3 +201,9 @@ class AsyncClient:
 
     async def _link(self, task_id: str, name: str) -> str:
         return str((await self._transport.call(calls.artifact(task_id, name))).headers["location"])
+
+
+async def _write(pieces: AsyncIterator[bytes], into: Path) -> None:
+    with await asyncio.to_thread(into.open, "wb") as file:
+        async for piece in pieces:
+            await asyncio.to_thread(file.write, piece)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -43,21 +44,14 @@ class AsyncTransport:
     @asynccontextmanager
     async def download(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
         """Read a presigned link, in pieces."""
-        with self._platform.failures():
-            async with self._http.stream("GET", url) as response:
-                if response.is_error:
-                    await response.aread()
-                yield checked(response).aiter_bytes()
+        async with self._answer(method="GET", url=url) as response:
+            yield response.aiter_bytes()
 
     @asynccontextmanager
     async def pieces(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
         """Send a request and read its answer in pieces."""
-        request = self._platform.request(call)
-        with self._platform.failures():
-            async with self._http.stream(**request) as response:
-                if response.is_error:
-                    await response.aread()
-                yield checked(response).aiter_bytes()
+        async with self._answer(**self._platform.request(call)) as response:
+            yield response.aiter_bytes()
 
     async def follow(self, call: Call, *, after: int) -> AsyncIterator[httpx2.ServerSentEvent]:
         """Yield server-sent events until `done`; a stream that breaks is taken up where it was."""
@@ -75,10 +69,14 @@ class AsyncTransport:
             await asyncio.sleep(place.pause(broken))
 
     async def _stream(self, call: Call, after: int) -> AsyncIterator[httpx2.ServerSentEvent]:
-        request = self._platform.stream(call, after)
+        async with self._answer(**self._platform.stream(call, after)) as response:
+            async for message in httpx2.EventSource(response):
+                yield message
+
+    @asynccontextmanager
+    async def _answer(self, **request: Any) -> AsyncIterator[httpx2.Response]:
         with self._platform.failures():
             async with self._http.stream(**request) as response:
                 if response.is_error:
                     await response.aread()
-                async for message in httpx2.EventSource(checked(response)):
-                    yield message
+                yield checked(response)

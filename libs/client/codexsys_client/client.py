@@ -147,18 +147,13 @@ class Client:
 
     def download(self, task_id: str, name: str, into: Path) -> None:
         """Write a file of a task to a path."""
-        with self._transport.download(self._link(task_id, name)) as pieces, into.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
+        with self._transport.download(self._link(task_id, name)) as pieces:
+            _write(pieces, into)
 
     def workspace(self, task_id: str, into: Path) -> None:
         """Write the tree with the task's change as it is by now to a path, as a zip; also while it runs."""
-        with (
-            self._transport.pieces(calls.workspace(task_id)) as pieces,
-            into.open("wb") as file,
-        ):
-            for piece in pieces:
-                file.write(piece)
+        with self._transport.pieces(calls.workspace(task_id)) as pieces:
+            _write(pieces, into)
 
     def share(
         self, task_id: str, *, expires_in: int | None = None, parts: Sequence[str] = ()
@@ -205,3 +200,8 @@ class Client:
 
     def _link(self, task_id: str, name: str) -> str:
         return str(self._transport.call(calls.artifact(task_id, name)).headers["location"])
+
+
+def _write(pieces: Iterator[bytes], into: Path) -> None:
+    with into.open("wb") as file:
+        file.writelines(pieces)

@@ -46,19 +46,14 @@ class Transport:
     @contextmanager
     def download(self, url: str) -> Iterator[Iterator[bytes]]:
         """Read a presigned link, in pieces."""
-        with self._platform.failures(), self._http.stream("GET", url) as response:
-            if response.is_error:
-                response.read()
-            yield checked(response).iter_bytes()
+        with self._answer(method="GET", url=url) as response:
+            yield response.iter_bytes()
 
     @contextmanager
     def pieces(self, call: Call) -> Iterator[Iterator[bytes]]:
         """Send a request and read its answer in pieces."""
-        request = self._platform.request(call)
-        with self._platform.failures(), self._http.stream(**request) as response:
-            if response.is_error:
-                response.read()
-            yield checked(response).iter_bytes()
+        with self._answer(**self._platform.request(call)) as response:
+            yield response.iter_bytes()
 
     def follow(self, call: Call, *, after: int) -> Iterator[httpx2.ServerSentEvent]:
         """Yield server-sent events until `done`; a stream that breaks is taken up where it was."""
@@ -76,11 +71,15 @@ class Transport:
             time.sleep(place.pause(broken))
 
     def _stream(self, call: Call, after: int) -> Iterator[httpx2.ServerSentEvent]:
-        request = self._platform.stream(call, after)
+        with self._answer(**self._platform.stream(call, after)) as response:
+            yield from httpx2.EventSource(response)
+
+    @contextmanager
+    def _answer(self, **request: Any) -> Iterator[httpx2.Response]:
         with self._platform.failures(), self._http.stream(**request) as response:
             if response.is_error:
                 response.read()
-            yield from httpx2.EventSource(checked(response))
+            yield checked(response)
 
 
 class Platform:
