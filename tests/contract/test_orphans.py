@@ -97,7 +97,7 @@ async def test_the_former_owner_is_refused(
 ) -> None:
     await adopted(orphans)
     beat = await attempts.beat("own_a", [hold], lease_seconds=60)
-    assert beat.lost == {hold.attempt_id}
+    assert beat.lost == {hold}
     assert not await attempts.move(hold, Phase.CODING)
     assert not await attempts.end(hold, DONE)
     assert not await sandboxes.add(hold, make_sandbox(hold))
@@ -197,7 +197,7 @@ async def test_a_cancel_is_heard_in_the_heirs_first_beat(
     await SqlTasks(database=database).cancel(hold.task_id, tenant_id=hold.tenant_id)
     (claim,) = await adopted(orphans)
     beat = await attempts.beat("own_b", [claim.hold], lease_seconds=60)
-    assert beat.cancelled == {hold.attempt_id}
+    assert beat.cancelled == {claim.hold}
 
 
 async def test_workers_and_relays_at_once_take_it_once(

@@ -261,12 +261,24 @@ async def test_a_beat_renews_and_tells_what_is_lost(attempts: AttemptStore, subm
     assert other is not None
     stale = mine.hold.model_copy(update={"attempt_id": "att_gone"})
     beat = await attempts.beat("own_a", [mine.hold, other.hold, stale], lease_seconds=900)
-    assert beat.lost == {other.hold.attempt_id, "att_gone"}
+    assert beat.lost == {other.hold, stale}
     assert beat.cancelled == frozenset()
     (renewed,) = await attempts.of_task(mine.hold.task_id, tenant_id="ten_a")
     assert mine.attempt.lease_until is not None
     assert renewed.lease_until is not None
     assert renewed.lease_until > mine.attempt.lease_until + timedelta(seconds=500)
+
+
+async def test_what_was_lost_and_claimed_again_is_lost_under_the_former_fence_only(
+    attempts: AttemptStore, submit: Submit
+) -> None:
+    task = await submit()
+    former = (await claimed(attempts, task, lease_seconds=-1)).hold
+    assert await attempts.take_over(grace_seconds=0, most=3, limit=10)
+    now = (await claimed(attempts, task)).hold
+    beat = await attempts.beat("own_a", [former, now], lease_seconds=60)
+    assert beat.lost == {former}
+    assert beat.cancelled == frozenset()
 
 
 async def test_a_beat_without_holds_says_nothing(attempts: AttemptStore) -> None:
@@ -375,7 +387,7 @@ async def test_a_stale_fence_changes_nothing(
     assert not await attempts.end(stale, DONE)
     assert not await attempts.again(stale, LOST, new_attempt_id=None, delay_seconds=0)
     assert not await attempts.again(stale, LOST, new_attempt_id="att_new", delay_seconds=0)
-    assert (await attempts.beat("own_a", [stale], lease_seconds=9)).lost == {stale.attempt_id}
+    assert (await attempts.beat("own_a", [stale], lease_seconds=9)).lost == {stale}
     assert await tasks.get(task.id, tenant_id="ten_a") == before
     assert await attempts.move(fresh, Phase.CODING)
 
@@ -453,7 +465,7 @@ async def test_cancel_of_a_running_task_asks_its_owner(
         assert (await tasks.cancel(task.id, tenant_id="ten_a")).status is TaskStatus.RUNNING
     beat = await attempts.beat("own_a", [claim.hold], lease_seconds=60)
     assert not beat.lost
-    assert beat.cancelled == {claim.hold.attempt_id}
+    assert beat.cancelled == {claim.hold}
     ending = Ending(status=TaskStatus.CANCELLED, outcome=Outcome(reason=EndReason.CANCELLED))
     assert await attempts.end(claim.hold, ending)
     assert (await types(events, task))[2:] == ["task.cancelling", "task.cancelled"]
@@ -508,7 +520,7 @@ async def test_cancel_against_claim_has_one_outcome(
             assert cancelled.status is TaskStatus.CANCELLED
         else:
             beat = await attempts.beat("own_a", [claim.hold], lease_seconds=60)
-            assert beat.cancelled == {claim.hold.attempt_id}
+            assert beat.cancelled == {claim.hold}
 
 
 # --- takeover

@@ -80,10 +80,10 @@ class Beat(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    lost: frozenset[str] = frozenset()
-    """Attempt ids that are no longer its own."""
-    cancelled: frozenset[str] = frozenset()
-    """Attempt ids that somebody wants to be cancelled."""
+    lost: frozenset[Hold] = frozenset()
+    """What is no longer its own. It may have got the same attempt back, under another fence."""
+    cancelled: frozenset[Hold] = frozenset()
+    """What somebody wants to be cancelled."""
 
 
 class Ending(BaseModel):

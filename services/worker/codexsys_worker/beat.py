@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 
-from codexsys_core.attempt import AttemptStore
+from codexsys_core.attempt import AttemptStore, Hold
 from codexsys_core.errors import Unavailable
 from codexsys_core.ready import Hints
 from codexsys_core.vigil import Vigil
@@ -37,20 +37,23 @@ class Beat:
         self._attempts = attempts
         self._hints = hints
         self._lease_seconds = lease_seconds
-        self._works: dict[str, Work] = {}
+        self._works: dict[Hold, Work] = {}
         self._now = asyncio.Event()
         self._stopping = False
         self._listener: asyncio.Task[None] | None = None
 
     @contextmanager
     def holding(self, work: Work) -> Iterator[None]:
-        """Renew this attempt's lease as long as the block runs."""
-        self._works[work.hold.attempt_id] = work
+        """Renew this attempt's lease as long as the block runs.
+
+        One that was lost and got back is here twice for a while: the former work still has to end.
+        """
+        self._works[work.hold] = work
         LEASES.inc()
         try:
             yield
         finally:
-            del self._works[work.hold.attempt_id]
+            del self._works[work.hold]
             LEASES.dec()
             if self._stopping:
                 self._now.set()
@@ -93,10 +96,10 @@ class Beat:
             return False
         self._vigil.hear()
         for work in works:
-            if work.hold.attempt_id in beat.lost:
+            if work.hold in beat.lost:
                 LEASES_LOST.inc()
                 work.tell_lost()
-            elif work.hold.attempt_id in beat.cancelled:
+            elif work.hold in beat.cancelled:
                 work.tell_cancelled()
         return True
 

@@ -94,6 +94,7 @@ class Hub:
         asked = False
         while True:
             message = await pubsub.get_message(timeout=SILENCE_SECONDS)
+            _heed_cancel()
             if message is not None:
                 asked = False
                 self._take(message["type"], message["channel"], message["data"])
@@ -121,3 +122,10 @@ class Hub:
         for joined in self._joined.values():
             joined.clear()
         return was
+
+
+def _heed_cancel() -> None:
+    """Raise for a cancel that came in the same moment as a message: `asyncio.wait_for` loses it before Python 3.12."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

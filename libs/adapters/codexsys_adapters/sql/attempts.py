@@ -60,16 +60,17 @@ class SqlAttempts:
 
     async def beat(self, owner: str, held: Sequence[Hold], *, lease_seconds: float) -> Beat:
         """Renew exactly these holds, and tell which of them are gone or unwanted."""
-        lost: set[str] = set()
-        cancelled: set[str] = set()
+        lost: set[Hold] = set()
+        cancelled: set[Hold] = set()
         for start in range(0, len(held), _BEAT_ROWS):
             some = held[start : start + _BEAT_ROWS]
             found = await self._database.transact(
                 partial(renew, owner=owner, holds=some, lease_seconds=lease_seconds)
             )
-            lost |= {hold.attempt_id for hold in some if (hold.attempt_id, hold.fence) not in found}
-            cancelled |= {key[0] for key, unwanted in found.items() if unwanted}
-        return Beat(lost=frozenset(lost), cancelled=frozenset(cancelled - lost))
+            told = {hold: found.get((hold.attempt_id, hold.fence)) for hold in some}
+            lost |= {hold for hold, unwanted in told.items() if unwanted is None}
+            cancelled |= {hold for hold, unwanted in told.items() if unwanted}
+        return Beat(lost=frozenset(lost), cancelled=frozenset(cancelled))
 
     async def move(self, hold: Hold, phase: Phase) -> bool:
         """Set the phase, with an event when it is another one."""
