@@ -1,5 +1,6 @@
 """The invariants, judged from outside: nothing here knows the product's code, only its promises."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,9 +52,28 @@ def broken(evidence: Evidence, history: History) -> list[Broken]:
     for judge in (_accepted, _keys, _answers, _final, _seen_logs, _seen_events):
         found += judge(evidence, history)
     for row in evidence.rows["tasks"]:
-        for judge_task in (_one_end, _fenced, _events, _logs, _sandboxes, _artifacts):
+        for judge_task in JUDGES:
             found += [Broken(*each) for each in judge_task(evidence, row)]
     return found
+
+
+def adoptions(evidence: Evidence, task_id: str) -> list[Row]:
+    """Return the events by which somebody carried on with an agent that lived."""
+    return [row for row in _taken_over(evidence, task_id) if _said(row)["status"] == "running"]
+
+
+def restarts(evidence: Evidence, task_id: str) -> list[Row]:
+    """Return the events by which an attempt was queued again, to go on from its last checkpoint."""
+    return [row for row in _taken_over(evidence, task_id) if _said(row)["status"] != "running"]
+
+
+def _taken_over(evidence: Evidence, task_id: str) -> Iterator[Row]:
+    yield from (row for row in evidence.of("events", task_id) if row["type"] == "task.taken_over")
+
+
+def _said(event: Row) -> Row:
+    said: Row = json.loads(event["data"])
+    return said
 
 
 def _over(row: Row) -> bool:
@@ -99,8 +119,8 @@ def _answers(_evidence: Evidence, history: History) -> Iterator[Broken]:
     for entry in history.entries:
         if entry.result == UNKNOWN or (isinstance(entry.result, int) and entry.result < 400):
             continue
-        if entry.result == 409 and entry.operation == "submit":
-            continue  # the first of two with the same key is still uploading
+        if entry.result == 409 and entry.operation in ("submit", "answer"):
+            continue  # the first of two with the same key is still uploading; it was answered before
         whom = f"{entry.operation} of {entry.op} at {entry.sent:.1f} s"
         if entry.result != 503:
             said = entry.data.get("said")
@@ -111,7 +131,7 @@ def _answers(_evidence: Evidence, history: History) -> Iterator[Broken]:
 
 def _final(evidence: Evidence, history: History) -> Iterator[Broken]:
     now = {row["id"]: row["status"] for row in evidence.rows["tasks"]}
-    for entry in history.of("poll"):
+    for entry in history.entries:
         told = entry.data.get("status")
         if told in TERMINAL and now.get(entry.data["id"]) != told:
             detail = f"was {told} at {entry.answered:.1f} s and is {now.get(entry.data['id'])}"
@@ -128,6 +148,39 @@ def _one_end(evidence: Evidence, task: Row) -> Iterator[tuple[str, str, str]]:
     open_ = [row for row in evidence.of("attempts", task_id) if row["state"] != "ended"]
     if _over(task) and open_:
         yield name, task_id, f"the task is over, an attempt is {open_[0]['state']}"
+
+
+def _as_asked(evidence: Evidence, task: Row) -> Iterator[tuple[str, str, str]]:
+    """A task ends as its client wanted, or as one that was to be cancelled."""
+    wants = evidence.label(task["id"], "wants")
+    cancelled = any(row["cancel_at"] for row in evidence.of("attempts", task["id"]))
+    if wants is None or task["end_reason"] == wants:
+        return
+    if task["status"] != "cancelled" or not cancelled:
+        detail = f"wanted {wants}, ended {task['end_reason']}: {task['end_detail']}"
+        yield "a task ends as it was asked to", task["id"], detail
+
+
+def _adopted(evidence: Evidence, task: Row) -> Iterator[tuple[str, str, str]]:
+    """Who carries on with an agent finds it in its sandbox, and starts no other one."""
+    name, task_id = "an adopted agent goes on where it was", task["id"]
+    agents = [row for row in evidence.of("sandboxes", task_id) if row["role"] == "agent"]
+    for event in adoptions(evidence, task_id):
+        there = [
+            row
+            for row in agents
+            if row["attempt"] == event["attempt"]
+            and row["created_at"] <= event["at"]
+            and (row["ended_at"] is None or row["ended_at"] >= event["at"])
+        ]
+        if len(there) != 1:
+            yield name, task_id, f"at event {event['seq']} there were {len(there)} of {agents}"
+    events = evidence.of("events", task_id)
+    for number in {row["attempt"] for row in agents}:
+        made = sum(row["attempt"] == number for row in agents)
+        claims = sum(row["type"] == "task.running" and row["attempt"] == number for row in events)
+        if made > claims:
+            yield name, task_id, f"attempt {number} was claimed {claims} times, made {made} agents"
 
 
 def _fenced(evidence: Evidence, task: Row) -> Iterator[tuple[str, str, str]]:
@@ -195,21 +248,26 @@ def _logs(evidence: Evidence, task: Row) -> Iterator[tuple[str, str, str]]:
             )
             if each != whole:
                 yield name, task_id, f"{stream}: {sandbox_id} sent {each}"
-    for chunk in _torn(text_of(evidence, task_id, "agent")):
-        yield name, task_id, f"agent: {chunk}"
+    yield from _torn(evidence, task)
 
 
-def _torn(text: bytes) -> Iterator[str]:
-    """Look for lines of a chatty task that are missing or doubled: each run counts up from 1."""
-    expected = 1
-    for line in text.decode().splitlines():
-        word, _, number = line.partition(" ")
-        if word != "line" or not number.isdecimal():
-            continue
-        if int(number) not in (expected, 1):
-            yield f"after line {expected - 1} came {line!r}"
-            return
-        expected = int(number) + 1
+def _torn(evidence: Evidence, task: Row) -> Iterator[tuple[str, str, str]]:
+    """Look for numbered lines that are missing or doubled: each sandbox's count up from 1, whoever owned it."""
+    name, task_id = "log lines have no seam", task["id"]
+    texts: dict[str, list[bytes]] = defaultdict(list)
+    for row in _streams(evidence, task_id)["agent"]:
+        texts[row["sandbox_id"].removeprefix("door_")].append(bytes(row["text"]))
+    counts = {}
+    for sandbox, pieces in texts.items():
+        words = (line.split(" ") for line in b"".join(pieces).decode().splitlines())
+        numbers = [int(word[1]) for word in words if word[0] == "line" and len(word) == 2]
+        counts[sandbox] = len(numbers)
+        if numbers != list(range(1, len(numbers) + 1)):
+            last = next(last for last, number in enumerate(numbers) if number != last + 1)
+            yield name, task_id, f"{sandbox}: after line {last} came line {numbers[last]}"
+    wanted = int(evidence.label(task_id, "lines") or 0)
+    if task["status"] == "succeeded" and wanted and wanted not in counts.values():
+        yield name, task_id, f"{wanted} lines were printed, the log has {counts}"
 
 
 def _sandboxes(evidence: Evidence, task: Row) -> Iterator[tuple[str, str, str]]:
@@ -294,6 +352,18 @@ def wrong_results(evidence: Evidence, *, wiped_at: Any) -> list[Broken]:
         ):
             found.append(Broken("a result says what the row says", task["id"], str(records[0])))
     return found
+
+
+JUDGES: tuple[Callable[[Evidence, Row], Iterator[tuple[str, str, str]]], ...] = (
+    _one_end,
+    _as_asked,
+    _fenced,
+    _events,
+    _logs,
+    _sandboxes,
+    _adopted,
+    _artifacts,
+)
 
 
 def ends_of(evidence: Evidence) -> Counter[str]:

@@ -3,16 +3,17 @@
 import asyncio
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 from tests.chaos.history import UNKNOWN, Entry, History
-from tests.chaos.wishes import Wish, wish
+from tests.chaos.wishes import ANY_TIME, AT_ONCE, OVER, Wish, wish
 
 TERMINAL = {"succeeded", "failed", "cancelled", "timed_out"}
 ANSWER_SECONDS = 10.0
-_PAUSE = 0.5
+_PAUSE, _MOST_PAUSE, _EAGER = 0.5, 4.0, 0.3
+_UNLIMITED = httpx2.Limits(max_connections=None, max_keepalive_connections=200)
 
 
 @dataclass
@@ -22,18 +23,32 @@ class Life:
     wish: Wish
     task_id: str | None = None
     status: str | None = None
+    phase: str | None = None
+    question: str | None = None
     log_at: int = 0
     event_at: int = 0
-    seen: list[str] = field(default_factory=list)
+    cancelled: bool = False
 
     @property
     def over(self) -> bool:
         """Say whether the client has seen the end."""
         return self.status in TERMINAL
 
+    @property
+    def point(self) -> str | None:
+        """Return where the task was seen last."""
+        return self.phase if self.status == "running" else self.status
+
+    def to_be_cancelled(self, age: float) -> bool:
+        """Say whether now is the time; a point that was missed is made up for at the end."""
+        if self.cancelled or self.wish.cancel is None:
+            return False
+        due = {AT_ONCE: True, ANY_TIME: age >= self.wish.cancel_after, OVER: self.over}
+        return due.get(self.wish.cancel, self.point == self.wish.cancel) or self.over
+
 
 class Clients:
-    """Submits at a steady rate to whichever API answers."""
+    """Submit to whichever API answers."""
 
     def __init__(
         self,
@@ -43,40 +58,51 @@ class Clients:
         key: str,
         archive: bytes,
         git_url: str,
-        rng: random.Random,
+        seed: int,
+        sandbox: str,
     ) -> None:
-        self.lives: list[Life] = []
         self._history = history
         self._urls = urls
         self._archive = archive
         self._git_url = git_url
-        self._rng = rng
+        self._seed = seed
+        self._sandbox = sandbox
+        self._rng = random.Random(f"clients {seed}")
         self._loop = asyncio.get_running_loop()
         self._start = self._loop.time()
         self._running: set[asyncio.Task[None]] = set()
         headers = {"Authorization": f"Bearer {key}"}
-        self._client = httpx2.AsyncClient(headers=headers, timeout=ANSWER_SECONDS, trust_env=False)
+        self._client = httpx2.AsyncClient(
+            headers=headers, timeout=ANSWER_SECONDS, limits=_UNLIMITED, trust_env=False
+        )
 
     def now(self) -> float:
         """Return the seconds since the run began."""
         return round(self._loop.time() - self._start, 3)
 
-    async def run(self, *, seconds: float, rate: float) -> None:
-        """Submit for so long; what was begun goes on behind."""
-        number = 0
-        while (due := number / rate) < seconds:
-            await asyncio.sleep(max(0.0, due - self.now()))
-            life = Life(wish(number, self._rng, self._git_url))
-            self.lives.append(life)
-            task = asyncio.create_task(self._live(life))
+    async def saturate(self, *, at_once: int, seconds: float) -> None:
+        """Keep so many tasks under way for so long, then wait for their ends."""
+        until, numbers = self.now() + seconds, iter(range(1_000_000))
+
+        async def one_after_another() -> None:
+            while self.now() < until:
+                await self._live(Life(self._wish("before", next(numbers))))
+
+        await asyncio.gather(*(one_after_another() for _ in range(at_once)))
+
+    async def run(self, *, tasks: int, rate: float) -> None:
+        """Submit so many at a steady rate; what was begun goes on behind."""
+        begun = self.now()
+        for number in range(tasks):
+            await asyncio.sleep(max(0.0, begun + number / rate - self.now()))
+            task = asyncio.create_task(self._live(Life(self._wish("op", number))))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-            number += 1
 
-    async def settle(self, seconds: float) -> None:
-        """Wait until every client has seen the end of its wish, or the time is up."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=seconds)
+    @property
+    def busy(self) -> bool:
+        """Say whether any client still waits for the end of its wish."""
+        return bool(self._running)
 
     async def close(self) -> None:
         """Give up what is still waited for."""
@@ -89,18 +115,25 @@ class Clients:
             if isinstance(end, Exception):
                 raise end
 
+    def _wish(self, name: str, number: int) -> Wish:
+        return wish(name, number, seed=self._seed, sandbox=self._sandbox, git_url=self._git_url)
+
     async def _live(self, life: Life) -> None:
         await self._submit(life)
         begun = self.now()
         while not life.over:
-            after = life.wish.cancel_after
-            if after is not None and self.now() - begun >= after:
+            age = self.now() - begun
+            if life.to_be_cancelled(age):
                 await self._cancel(life)
             await self._poll(life)
+            if life.status == "suspended" and life.wish.cancel is None:
+                await self._answer(life)
             if life.wish.follow:
                 await self._follow(life)
-            patience = min(3.0, _PAUSE + (self.now() - begun) / 20)
-            await asyncio.sleep(patience * (1 + self._rng.random()))
+            patience = min(_MOST_PAUSE, _PAUSE + age / 20) * (1 + self._rng.random())
+            await asyncio.sleep(_EAGER if life.wish.cancel and age < 20 else patience)
+        if life.to_be_cancelled(0):
+            await self._cancel(life)
         if life.wish.follow:
             await self._follow(life)
 
@@ -119,17 +152,25 @@ class Clients:
             if answer is not None and answer.status_code == 202:
                 life.task_id = answer.json()["id"]
             else:
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_PAUSE * (1 + self._rng.random()))
         if self._rng.random() < 0.1:  # a client that did not hear the answer asks again
             await self._ask(life, "submit", "POST", "/tasks", **options)
 
     async def _poll(self, life: Life) -> None:
         answer = await self._ask(life, "poll", "GET", f"/tasks/{life.task_id}")
         if answer is not None and answer.status_code == 200:
-            life.status = answer.json()["status"]
+            task = answer.json()
+            life.status, life.phase = task["status"], task["phase"]
+            open_ = [each["id"] for each in task["questions"] if each["answer"] is None]
+            life.question = open_[0] if open_ else None
 
     async def _cancel(self, life: Life) -> None:
-        await self._ask(life, "cancel", "POST", f"/tasks/{life.task_id}/cancel")
+        answer = await self._ask(life, "cancel", "POST", f"/tasks/{life.task_id}/cancel")
+        life.cancelled = answer is not None and answer.status_code == 200
+
+    async def _answer(self, life: Life) -> None:
+        body = {"question": life.question, "answer": "This one."}
+        await self._ask(life, "answer", "POST", f"/tasks/{life.task_id}/answers", json=body)
 
     async def _follow(self, life: Life) -> None:
         path = f"/tasks/{life.task_id}"
@@ -151,6 +192,8 @@ class Clients:
         answer: httpx2.Response | None = None
         result: int | str = UNKNOWN
         data: dict[str, Any] = {"task": life.task_id, "params": options.get("params")}
+        if operation == "cancel":
+            data["point"] = life.point or "unseen"
         if operation == "events":
             options["headers"] = {"Accept": "application/json"}
         try:

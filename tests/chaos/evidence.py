@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from asyncmy.cursors import DictCursor
 from minio import Minio
+from tests.chaos.leftovers import left, left_of
 
 Row = dict[str, Any]
 TABLES = (
@@ -29,6 +32,10 @@ TABLES = (
     "reservations",
 )
 RESULTS = "codex-results"
+_MOVING = {
+    "task": "SELECT id, status AS state FROM tasks WHERE finished_at IS NULL OR result_due_at IS NOT NULL",
+    "sandbox": "SELECT id, state FROM sandboxes WHERE state <> 'ended' OR destroyed_at IS NULL",
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,11 @@ class Evidence:
         """Return a task's rows."""
         return self._by_task(table).get(task_id, [])
 
+    def label(self, task_id: str, name: str) -> str | None:
+        """Return what a client wrote on its task."""
+        labels = {row["name"]: str(row["value"]) for row in self.of("task_labels", task_id)}
+        return labels.get(name)
+
     def _by_task(self, table: str) -> dict[str, list[Row]]:
         index: dict[str, dict[str, list[Row]]] = self.__dict__.setdefault("_index", {})
         if table not in index:
@@ -69,7 +81,26 @@ class Evidence:
 
 
 async def rows(where: Where) -> dict[str, list[Row]]:
-    """Read every table whole, in one snapshot."""
+    """Read every table whole."""
+    return await selected(where, {table: f"SELECT * FROM {table}" for table in TABLES})
+
+
+async def moving(where: Where) -> list[str]:
+    """Return what is not at rest, by the rows and on this host; cheap, however many tasks there were."""
+    found = await selected(where, _MOVING)
+    told = [f"{kind} {row['id']} {row['state']}" for kind in _MOVING for row in found[kind]]
+    return told or await asyncio.to_thread(left, where.hosts)
+
+
+async def finished_between(where: Where, begun: datetime, ended: datetime) -> int:
+    """Count the ends of tasks in a span of time."""
+    span = f"finished_at BETWEEN '{begun:%F %T.%f}' AND '{ended:%F %T.%f}'"
+    found = await selected(where, {"ends": f"SELECT count(*) AS ends FROM tasks WHERE {span}"})
+    return int(found["ends"][0]["ends"])
+
+
+async def selected(where: Where, statements: Mapping[str, str]) -> dict[str, list[Row]]:
+    """Read in one snapshot."""
     url = urlsplit(where.mysql)
     connection = await asyncmy.connect(
         host=url.hostname,
@@ -82,9 +113,9 @@ async def rows(where: Where) -> dict[str, list[Row]]:
         async with connection.cursor(DictCursor) as cursor:
             await cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
             found = {}
-            for table in TABLES:
-                await cursor.execute(f"SELECT * FROM {table}")
-                found[table] = list(await cursor.fetchall())
+            for name, statement in statements.items():
+                await cursor.execute(statement)
+                found[name] = list(await cursor.fetchall())
             await cursor.execute("ROLLBACK")
         return found
     finally:
@@ -155,25 +186,11 @@ async def some_results(where: Where, seconds: float) -> list[Row]:
         return []
 
 
-def left(hosts: Path) -> list[str]:
-    """List folders of sandboxes and works, and processes that name one of them."""
-    found = [str(path) for path in hosts.glob("*/sandboxes/sbx_*")]
-    found += [str(path) for path in hosts.glob("*/work/*/work-*")]
-    found += [
-        str(path) for kind in ("upload", "workspace") for path in hosts.glob(f"*/tmp/*/{kind}-*")
-    ]
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            folder = str((process / "cwd").readlink())
-        except (OSError, UnicodeDecodeError):
-            continue  # it has ended meanwhile, or is a kernel thread
-        if "sbx_" in command + folder and f"{hosts}/" in command + folder:
-            found.append(f"pid {process.name} in {folder}: {command}")
-    return found
-
-
 async def gathered(where: Where) -> Evidence:
     """Look at everything but the results."""
-    found, names = await asyncio.gather(rows(where), asyncio.to_thread(objects, where))
-    return Evidence(rows=found, objects=names, left=left(where.hosts))
+    found, names, still = await asyncio.gather(
+        rows(where), asyncio.to_thread(objects, where), asyncio.to_thread(left, where.hosts)
+    )
+    ours = {row["id"] for row in found["sandboxes"]}
+    still += await asyncio.to_thread(left_of, ours)
+    return Evidence(rows=found, objects=names, left=still)

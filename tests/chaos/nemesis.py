@@ -42,6 +42,8 @@ class Nemesis:
         longest: float,
     ) -> None:
         self.faults: list[Fault] = []
+        self.wrong: list[str] = []
+        """What services did that nobody told them to."""
         self._fleet = fleet
         self._servers = servers
         self._rng = rng
@@ -63,19 +65,35 @@ class Nemesis:
             ("wipe", "kafka", self._wipe),
         ]
 
-    async def run(self, *, seconds: float, most: int | None = None) -> None:
-        """Do harm until the time is up or so many faults are done; all is mended when it returns."""
-        until = self._now() + seconds
-        order: list[int] = []
-        while self._now() < until and (most is None or len(self.faults) < most):
+    async def run(self, *, seconds: float, faults: int | None = None) -> None:
+        """Do harm until the time is up, or so many harms spread over it; all is mended when it returns."""
+        begun, order = self._now(), list[int]()
+        while self._now() < begun + seconds if faults is None else len(self.faults) < faults:
             if not order:  # each harm once before any comes again
                 order = self._rng.sample(range(len(self._harms)), len(self._harms))
-            what, whom, harm = self._harms[order.pop()]
-            await asyncio.sleep(self._rng.uniform(0.5, 2.0))
-            begun = self._now()
-            print(f"{begun:7.1f} s  {what} {whom}", flush=True)
-            await harm(whom, self._rng.uniform(1.0, self._longest))
-            self.faults.append(Fault(what, whom, begun, self._now()))
+            pause, length = self._rng.uniform(0.5, 2.0), self._rng.uniform(1.0, self._longest)
+            if faults is not None:
+                pause = begun + len(self.faults) * seconds / faults - self._now() + pause / 2
+            await asyncio.sleep(max(0.2, pause))
+            await self._harm(*self._harms[order.pop()], length)
+        self.look_after()
+
+    async def _harm(
+        self, what: str, whom: str, harm: Callable[[str, float], Awaitable[None]], seconds: float
+    ) -> None:
+        self.look_after()
+        begun = self._now()
+        print(f"{begun:7.1f} s  {what} {whom}", flush=True)
+        await harm(whom, seconds)
+        self.faults.append(Fault(what, whom, begun, self._now()))
+
+    def look_after(self) -> None:
+        """Note services that ended by themselves, and start them again."""
+        for name in SERVICES:
+            code = self._process(name).process.poll()
+            if code is not None:
+                self.wrong.append(f"{name} ended by itself ({code}) before {self._now():.1f} s")
+                self._fleet.again(name)
 
     def _process(self, name: str) -> Running:
         return next(each for each in reversed(self._fleet.running) if each.name == name)
@@ -86,7 +104,10 @@ class Nemesis:
         self._fleet.again(name)
 
     async def _restart(self, name: str, _seconds: float) -> None:
-        await self._process(name).stop()
+        try:
+            await self._process(name).stop()
+        except AssertionError as error:
+            self.wrong.append(str(error))
         self._fleet.again(name)
 
     async def _freeze(self, name: str, seconds: float) -> None:

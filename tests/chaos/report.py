@@ -2,17 +2,17 @@
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from tests.chaos.checker import ends_of
+from tests.chaos.checker import adoptions, ends_of, restarts
 from tests.chaos.history import UNKNOWN, Entry
 from tests.chaos.run import SETTLE_SECONDS, Outcome
 
 MOST_SHOWN = 50
 ANSWER_503_SECONDS = 1.5
-OUR_FAULT = {"sandbox_lost", "sandbox_failed", "poisoned", "internal", "store_unavailable"}
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:
@@ -23,17 +23,24 @@ def figures(outcome: Outcome) -> dict[str, Any]:
     statuses = Counter(row["status"] for row in rows["tasks"])
     refused = [entry.seconds for entry in outcome.history.entries if entry.result == 503]
     return {
+        "sustained_without_faults": outcome.sustained,
+        "rate": round(outcome.rate, 2),
         "accepted": len(accepted),
         "tasks": len(rows["tasks"]),
         "statuses": dict(statuses),
         "end_reasons": dict(ends_of(outcome.evidence)),
-        "ended_by_our_fault": sum(row["end_reason"] in OUR_FAULT for row in rows["tasks"]),
         "operations": len(outcome.history.entries),
         "unknown_answers": sum(entry.result == UNKNOWN for entry in outcome.history.entries),
         "refused_503": len(refused),
         "slowest_503_seconds": round(max(refused, default=0.0), 3),
         "submit_p99_seconds": _p99(submits),
+        "cancels_by_point": _cancels(outcome),
+        "answered_questions": sum(e.result == 200 for e in outcome.history.of("answer")),
         "takeovers": sum(row["takeovers"] for row in rows["attempts"]),
+        "adopted": sum(len(adoptions(outcome.evidence, row["id"])) for row in rows["tasks"]),
+        "restarted_from_checkpoint": sum(
+            len(restarts(outcome.evidence, row["id"])) for row in rows["tasks"]
+        ),
         "attempts": len(rows["attempts"]),
         "sandboxes": len(rows["sandboxes"]),
         "settled_after_seconds": outcome.settled_after and round(outcome.settled_after, 1),
@@ -42,13 +49,10 @@ def figures(outcome: Outcome) -> dict[str, Any]:
 
 def missed(outcome: Outcome) -> list[str]:
     """Say which promises and figures were missed."""
-    told = [f"{name} ended by itself" for name in outcome.ended_by_themselves]
-    told += [str(each) for each in outcome.broken]
+    told = outcome.wrong + [str(each) for each in outcome.broken]
     if outcome.settled_after is None or outcome.settled_after > SETTLE_SECONDS:
         told.append(f"no rest within {SETTLE_SECONDS:g} s of the last fault")
     found = figures(outcome)
-    if found["ended_by_our_fault"]:
-        told.append(f"{found['ended_by_our_fault']} tasks ended by the platform's fault")
     if found["slowest_503_seconds"] > ANSWER_503_SECONDS:
         told.append(f"a 503 took longer than {ANSWER_503_SECONDS:g} s")
     return told
@@ -58,12 +62,13 @@ def write(outcome: Outcome, folder: Path) -> str:
     """Write report.json and report.md; return the latter."""
     found, wrong = figures(outcome), missed(outcome)
     faults = [fault.told() for fault in outcome.faults]
-    whole = {"seed": outcome.plan.seed, "figures": found, "missed": wrong, "faults": faults}
+    whole = {"plan": asdict(outcome.plan), "figures": found, "missed": wrong, "faults": faults}
     (folder / "report.json").write_text(json.dumps(whole, indent=1, default=str))
+    plan, places = outcome.plan, "apart" if outcome.plan.apart else "of one place"
     lines = [
-        f"# Chaos, seed {outcome.plan.seed}",
+        f"# Chaos, seed {plan.seed}",
         "",
-        f"{outcome.plan.seconds:g} s at {outcome.plan.rate:g} tasks/s, {len(faults)} faults.",
+        f"{plan.tasks} `{plan.sandbox}` tasks at {outcome.rate:.2f}/s, {len(faults)} faults, workers {places}.",
         "",
         "| figure | |",
         "|---|---|",
@@ -82,6 +87,12 @@ def write(outcome: Outcome, folder: Path) -> str:
     text = "\n".join(lines) + "\n"
     (folder / "report.md").write_text(text)
     return text
+
+
+def _cancels(outcome: Outcome) -> dict[str, int]:
+    """Count cancels that were taken, by where their tasks had been seen last."""
+    taken = (each for each in outcome.history.of("cancel") if each.result == 200)
+    return dict(Counter(str(each.data["point"]) for each in taken))
 
 
 def _p99(entries: list[Entry]) -> float:

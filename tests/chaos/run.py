@@ -25,24 +25,34 @@ FILES = {"README.md": "# A shop\n\nSells things.\n"}
 SETTLE_SECONDS = 60.0
 LEASE_SECONDS = 5.0
 SETTINGS = {
-    "CODEXSYS_SANDBOX": "dummy",
     "CODEXSYS_ALLOW_NETWORKS": "127.0.0.0/8",
     "CODEXSYS_ALLOW_HTTP_GIT": "1",
-    "CODEXSYS_WORKER_SLOTS": "6",
     "CODEXSYS_LEASE_SECONDS": f"{LEASE_SECONDS:g}",
     "CODEXSYS_RELAY_SECONDS": "1",
 }
+SLOTS = {"dummy": 40, "local": 6}
+"""Of each worker: so many that those who only wait keep nobody from work."""
+CLIENTS_SECONDS = 20.0
+"""Later than that every client has seen the end of its task, too."""
+SATURATED_SECONDS, WARM_SECONDS = 30.0, 10.0
+SHARE, MOST_RATE = 0.8, 20.0
+"""Of the rate that is sustained without faults."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do. The same seed gives the same wishes and the same faults."""
+    """What to do. The same seed gives the same wishes and the same faults in the same order."""
 
     seed: int
-    seconds: float = 60.0
-    rate: float = 1.5
-    most_faults: int | None = None
+    tasks: int = 90
+    rate: float | None = 1.5
+    """Tasks a second; None: as many as `SHARE` of what is sustained without faults, which is measured."""
+    faults: int | None = None
+    """Spread evenly over the run; None: one after another."""
     longest_fault: float = 6.0
+    sandbox: str = "dummy"
+    apart: bool = False
+    """Whether workers cannot reach each other's sandboxes, so that a dead one's tasks go on from checkpoints."""
 
 
 @dataclass
@@ -50,13 +60,17 @@ class Outcome:
     """What came of it."""
 
     plan: Plan
+    sustained: float | None
+    """Tasks a second without faults, if that was measured."""
+    rate: float
     faults: list[Fault]
     broken: list[Broken]
     settled_after: float | None
     """Seconds from the last fault to rest; None when there was no rest in time."""
     evidence: Evidence
     history: History
-    ended_by_themselves: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    """What services did that nobody told them to."""
 
 
 @dataclass
@@ -89,7 +103,7 @@ async def _opened(stack: AsyncExitStack, plan: Plan, report: Path) -> Chaos:
     make_repository(home / "git" / "shop", FILES)
     git = stack.enter_context(GitHttpServer(home / "git"))
     servers = await stack.enter_async_context(OwnServers())
-    settings = dict(SETTINGS)
+    settings = _settings(plan, home / "hosts")
     fleet = Fleet(folder=home / "hosts", redis_number=1, settings=settings, where=servers.direct)
     settings |= servers.settings(fleet.servers.name, 1)
     await stack.enter_async_context(fleet)
@@ -102,7 +116,8 @@ async def _opened(stack: AsyncExitStack, plan: Plan, report: Path) -> Chaos:
         key=await make_key(fleet.servers, "chaos"),
         archive=zipped(FILES),
         git_url=git.url("shop"),
-        rng=random.Random(f"clients {plan.seed}"),
+        seed=plan.seed,
+        sandbox=plan.sandbox,
     )
     stack.push_async_callback(clients.close)
     direct = servers.direct
@@ -118,7 +133,20 @@ async def _opened(stack: AsyncExitStack, plan: Plan, report: Path) -> Chaos:
     return Chaos(servers, fleet, clients, history, where, datetime.now(UTC))
 
 
+def _settings(plan: Plan, hosts: Path) -> dict[str, str]:
+    settings = SETTINGS | {
+        "CODEXSYS_SANDBOX": plan.sandbox,
+        "CODEXSYS_WORKER_SLOTS": str(SLOTS[plan.sandbox]),
+    }
+    if plan.apart:
+        return settings | {"CODEXSYS_TAKEOVER_GRACE_SECONDS": "2"}
+    return settings | {"CODEXSYS_DATA_DIR": str(hosts / "one")}
+
+
 async def _done(chaos: Chaos, plan: Plan) -> Outcome:
+    sustained = None if plan.rate is not None else await _sustained(chaos, plan)
+    rate = plan.rate or min(MOST_RATE, SHARE * (sustained or 0.0))
+    print(f"{plan.tasks} tasks at {rate:.2f}/s; sustained without faults: {sustained}", flush=True)
     nemesis = Nemesis(
         fleet=chaos.fleet,
         servers=chaos.servers,
@@ -126,40 +154,52 @@ async def _done(chaos: Chaos, plan: Plan) -> Outcome:
         now=chaos.clients.now,
         longest=plan.longest_fault,
     )
-    submitting = asyncio.create_task(chaos.clients.run(seconds=plan.seconds, rate=plan.rate))
-    await nemesis.run(seconds=plan.seconds, most=plan.most_faults)
+    submitting = asyncio.create_task(chaos.clients.run(tasks=plan.tasks, rate=rate))
+    await nemesis.run(seconds=plan.tasks / rate, faults=plan.faults)
     await submitting
-    rested = chaos.clients.now()
-    found, settled = await _settled(chaos)
-    last = nemesis.faults[-1].mended if nemesis.faults else rested
-    broken = checker.broken(found, chaos.history)
+    last = nemesis.faults[-1].mended if nemesis.faults else chaos.clients.now()
+    settled = await _settled(chaos, last + SETTLE_SECONDS)
+    nemesis.look_after()
+    found = await evidence.gathered(chaos.where)
+    broken = await asyncio.to_thread(checker.broken, found, chaos.history)
     broken += await _read_everything(chaos, found, nemesis)
-    alive = {each.name for each in chaos.fleet.running if each.process.poll() is None}
     return Outcome(
         plan=plan,
+        sustained=sustained,
+        rate=rate,
         faults=nemesis.faults,
         broken=broken,
         settled_after=None if settled is None else settled - last,
         evidence=found,
         history=chaos.history,
-        ended_by_themselves=sorted(set(SERVICES) - alive),
+        wrong=nemesis.wrong,
     )
 
 
-async def _settled(chaos: Chaos) -> tuple[Evidence, float | None]:
-    """Wait for rest, as clients and as rows see it."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + SETTLE_SECONDS
-    while True:
-        found = await evidence.gathered(chaos.where)
-        moving = checker.unsettled(found)
-        if not moving:
-            now = chaos.clients.now()
-            await chaos.clients.settle(max(5.0, deadline - loop.time()))
-            return await evidence.gathered(chaos.where), now
-        if loop.time() > deadline:
-            return found, None
-        await asyncio.sleep(1)
+async def _sustained(chaos: Chaos, plan: Plan) -> float:
+    """Measure how many tasks a second end while there is always one more that waits for a slot."""
+    at_once = 2 * SLOTS[plan.sandbox]
+    begun = datetime.now(UTC)
+    await chaos.clients.saturate(at_once=at_once, seconds=SATURATED_SECONDS)
+    span = (
+        begun + timedelta(seconds=WARM_SECONDS),
+        begun + timedelta(seconds=SATURATED_SECONDS),
+    )
+    return await evidence.finished_between(chaos.where, *span) / (SATURATED_SECONDS - WARM_SECONDS)
+
+
+async def _settled(chaos: Chaos, until: float) -> float | None:
+    """Wait for rest, also of the clients; say since when it was there, None if it was not in time."""
+    since: float | None = None
+    while since is None or chaos.clients.busy:
+        moving = await evidence.moving(chaos.where)
+        now = chaos.clients.now()
+        since = None if moving else since or now
+        if now > until and (moving or now > until + CLIENTS_SECONDS):
+            print(f"no rest: {len(moving)} still move: {moving[:5]}", flush=True)
+            return None
+        await asyncio.sleep(0.5)
+    return since
 
 
 async def _read_everything(chaos: Chaos, found: Evidence, nemesis: Nemesis) -> list[Broken]:

@@ -11,9 +11,9 @@ SEED = 2
 
 
 def test_every_promise_is_kept_through_a_minute_of_chaos(tmp_path: Path) -> None:
-    outcome = asyncio.run(run(Plan(seed=SEED, seconds=60, rate=1), tmp_path / "report"))
+    outcome = asyncio.run(run(Plan(seed=SEED, tasks=60, rate=1), tmp_path / "report"))
     assert outcome.faults
     assert not outcome.broken, "\n".join(map(str, outcome.broken[:20]))
-    assert not outcome.ended_by_themselves
+    assert not outcome.wrong
     accepted = {entry.data["id"] for entry in outcome.history.of("submit") if entry.result == 202}
     assert len(accepted) == len(outcome.evidence.rows["tasks"])

@@ -1,19 +1,23 @@
-"""The shapes of tasks that clients ask for, and how each must end when nobody cancels it."""
+"""What clients wish for: tasks of many shapes, from a zip or from Git, some to be cancelled at some point."""
 
 import random
 from dataclasses import dataclass
 from typing import Any
 
-_PATCH = """diff --git a/made-{op}.txt b/made-{op}.txt
-new file mode 100644
-index 0000000..257cc56
---- /dev/null
-+++ b/made-{op}.txt
-@@ -0,0 +1 @@
-+foo
-"""
-SHAPES = ("quick", "patch", "slow", "chatter", "fails")
-_WEIGHTS = (3, 3, 2, 2, 1)
+from tests.chaos.shapes import SHAPES
+
+CANCELLED = 0.15
+AT_ONCE, ANY_TIME, OVER = "at once", "any time", "over"
+_POINTS = {
+    "quick": (AT_ONCE, OVER),
+    "slow": ("analyzing", ANY_TIME),
+    "sleeps": ("analyzing", ANY_TIME),
+    "set_up": ("setup",),
+    "checked": ("testing",),
+    "asks": ("suspended",),
+    "unstartable": ("queued", ANY_TIME),
+}
+"""Where a task of a shape stays long enough to be met there by a cancel."""
 
 
 @dataclass(frozen=True)
@@ -21,43 +25,36 @@ class Wish:
     """One task that a client wants."""
 
     op: str
-    shape: str
     body: dict[str, Any]
     zip: bool
-    end: str
-    """The end reason that it asks for."""
-    cancel_after: float | None
+    cancel: str | None
+    """At what point: a status or phase that was shown, or one of the words above."""
+    cancel_after: float
+    """Seconds, for any time."""
     follow: bool
 
 
-def wish(number: int, rng: random.Random, git_url: str) -> Wish:
+def wish(name: str, number: int, *, seed: int, sandbox: str, git_url: str) -> Wish:
     """Return the wish with this number; the same seed gives the same ones."""
-    op, shape = f"op-{number}", rng.choices(SHAPES, _WEIGHTS)[0]
-    variables = {"DUMMY_AGENT_DELAY": f"{rng.uniform(0.0, 1.0):.2f}"}
-    end, mode = "finished", "modify"
-    if shape in ("patch", "slow", "chatter"):
-        variables["DUMMY_PATCH"] = _PATCH.format(op=op)
-    if shape == "quick":
-        mode = "explain"
-    if shape == "slow":
-        variables["DUMMY_AGENT_DELAY"] = f"{rng.uniform(4.0, 12.0):.1f}"
-    if shape == "chatter":
-        variables["DUMMY_AGENT_CHATTER"] = str(rng.randint(200, 20_000))
-    if shape == "fails":
-        variables["DUMMY_AGENT_EXIT"] = "8"
-        end = "command_failed"
-    zip_ = rng.random() < 0.5
+    rng = random.Random(f"{seed} {name} {number}")
+    op, shapes = f"{name}-{number}", SHAPES[sandbox]
+    shape = rng.choices(list(shapes), [weight for weight, _ in shapes.values()])[0]
+    drawn = shapes[shape][1](op, rng)
+    environment = {"variables": drawn.variables} | drawn.environment
+    labels = {"op": op, "shape": shape, "wants": drawn.wants, "lines": str(drawn.lines)}
     body: dict[str, Any] = {
         "prompt": f"The wish {op}, of the shape {shape}",
         "engine": "command",
         "command": "true",
-        "mode": mode,
         "checks": {"strategy": "skip"},
-        "environment": {"variables": variables},
-        "labels": {"op": op},
+        "environment": environment,
+        "labels": labels,
         "limits": {"attempts": 3, "wall_seconds": 120},
     }
+    body = {name: value for name, value in (body | drawn.body).items() if value is not None}
+    zip_ = rng.random() < 0.5
     if not zip_:
         body["source"] = {"git": {"url": git_url}}
-    cancel = rng.uniform(0.0, 6.0) if rng.random() < 0.12 else None
-    return Wish(op, shape, body, zip_, end, cancel, rng.random() < 0.4)
+    points = _POINTS.get(shape, (AT_ONCE, ANY_TIME, OVER))
+    cancel = rng.choice(points) if rng.random() < CANCELLED else None
+    return Wish(op, body, zip_, cancel, rng.uniform(0.0, 6.0), rng.random() < 0.4)
