@@ -174,6 +174,7 @@ CREATE TABLE sandboxes (
 	`role` VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	backend VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	place VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	life INTEGER NOT NULL DEFAULT '1',
 	state VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	token_hash VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin,
 	deadline DATETIME(6) NOT NULL,

@@ -13,7 +13,7 @@ from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.logs import SqlLogs
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.tasks import SqlTasks
-from codexsys_core.attempt import Claim, Ending, Hold, Living
+from codexsys_core.attempt import Attempt, Claim, Ending, Heir, Hold, Living
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.moves import AttemptState, Phase, TaskStatus
 from codexsys_core.outcome import Outcome
@@ -53,11 +53,31 @@ async def orphan(attempts: SqlAttempts, hold: Hold, living: Sandbox) -> Sandbox:
     return living
 
 
+@pytest.fixture
+async def released(orphans: SqlOrphans, hold: Hold, living: Sandbox) -> Sandbox:
+    """The same, but its owner, whose lease was good, has let go of it."""
+    assert await orphans.release("own_a", [hold]) == [hold]
+    return living
+
+
 async def adopted(
-    orphans: SqlOrphans, *, owner: str = "own_b", place: str = "here", **more: object
+    orphans: SqlOrphans,
+    *,
+    owner: str = "own_b",
+    place: str = "here",
+    life: int = 1,
+    lease_seconds: float = 60.0,
+    **more: object,
 ) -> list[Claim]:
-    given = {"held": [], "lease_seconds": 60.0, "most": 3, "limit": 10, **more}
-    return await orphans.adopt(owner, place, **given)  # type: ignore[arg-type]
+    heir = Heir(owner=owner, place=place, life=life, lease_seconds=lease_seconds)
+    given = {"held": [], "most": 3, "limit": 10, **more}
+    return await orphans.adopt(heir, **given)  # type: ignore[arg-type]
+
+
+async def one(attempts: SqlAttempts, hold: Hold) -> Attempt:
+    """Return the row of the held attempt."""
+    (row,) = await attempts.of_task(hold.task_id, tenant_id=hold.tenant_id)
+    return row
 
 
 async def test_the_heir_owns_the_attempt_and_its_living_sandbox(
@@ -137,7 +157,16 @@ async def test_logs_that_the_former_owner_sealed_are_open_again(
 
 
 @pytest.mark.parametrize(
-    "change", [{"place": "elsewhere"}, {"most": 0}, {"limit": 0}], ids=["place", "most", "limit"]
+    "change",
+    [
+        {"place": "elsewhere"},
+        {"life": 2},
+        {"most": 0},
+        {"limit": 0},
+        {"waited_seconds": 60},
+        {"released": True},
+    ],
+    ids=lambda change: next(iter(change)),
 )
 async def test_what_is_not_for_this_worker_is_left_alone(
     orphans: SqlOrphans, orphan: Sandbox, change: dict[str, Any]
@@ -236,3 +265,98 @@ async def test_a_relay_does_not_wait_where_nothing_lives(
 ) -> None:
     await attempts.beat("own_a", [hold], lease_seconds=-1)
     assert len(await attempts.take_over(grace_seconds=60, most=3, limit=10)) == 1
+
+
+async def test_what_was_released_is_adopted_at_once_and_counts_no_death(
+    orphans: SqlOrphans, attempts: SqlAttempts, hold: Hold, released: Sandbox
+) -> None:
+    row = await one(attempts, hold)
+    assert (row.state, row.owner, row.fence, row.takeovers) == (AttemptState.RUNNING, None, 2, 0)
+    (claim,) = await adopted(orphans, released=True)
+    assert (claim.hold.fence, claim.attempt.takeovers) == (3, 0)
+    assert claim.living == Living(sandbox_id=released.id, fence=1, released=True)
+    for fence in range(4, 14, 2):  # as often as workers are restarted
+        assert await orphans.release("own_b", [claim.hold]) == [claim.hold]
+        (claim,) = await adopted(orphans)
+        assert (claim.hold.fence, claim.attempt.takeovers) == (fence + 1, 0)
+
+
+async def test_who_let_go_of_an_attempt_is_refused(
+    orphans: SqlOrphans,
+    attempts: SqlAttempts,
+    sandboxes: SqlSandboxes,
+    make_sandbox: MakeSandbox,
+    hold: Hold,
+    released: Sandbox,
+) -> None:
+    assert (await attempts.beat("own_a", [hold], lease_seconds=60)).lost == {hold}
+    assert not await attempts.move(hold, Phase.CODING)
+    assert not await attempts.end(hold, DONE)
+    assert not await sandboxes.add(hold, make_sandbox(hold))
+    assert not await sandboxes.end(hold, released.id, "closed")
+    assert await orphans.release("own_a", [hold]) == []
+
+
+async def test_only_its_owner_lets_go_of_an_attempt(
+    orphans: SqlOrphans, attempts: SqlAttempts, hold: Hold, orphan: Sandbox
+) -> None:
+    assert await orphans.release("own_b", [hold]) == []
+    (claim,) = await adopted(orphans)
+    assert await orphans.release("own_a", [hold]) == []
+    assert (await one(attempts, hold)).owner == "own_b"
+    assert await attempts.end(claim.hold, DONE)
+    assert await orphans.release("own_b", [claim.hold]) == []
+
+
+async def test_what_has_no_living_agent_is_queued_when_it_is_released(
+    orphans: SqlOrphans,
+    attempts: SqlAttempts,
+    sandboxes: SqlSandboxes,
+    database: Database,
+    hold: Hold,
+    sandbox: Sandbox,
+) -> None:
+    assert await orphans.release("own_a", [hold]) == [hold]
+    row = await one(attempts, hold)
+    assert (row.state, row.owner, row.fence, row.takeovers) == (AttemptState.QUEUED, None, 2, 0)
+    (ended,) = await sandboxes.of_task(hold.task_id)
+    assert (ended.state, ended.end_reason) == (SandboxState.ENDED, "released")
+    task = await SqlTasks(database=database).get(hold.task_id, tenant_id=hold.tenant_id)
+    assert task.status is TaskStatus.QUEUED
+    claim = await attempts.claim(hold.task_id, owner="own_b", lease_seconds=60)
+    assert claim is not None
+    assert claim.hold.fence == 3
+
+
+async def test_what_is_to_be_cancelled_ends_when_it_is_released_with_nothing_made(
+    orphans: SqlOrphans, database: Database, hold: Hold
+) -> None:
+    tasks = SqlTasks(database=database)
+    await tasks.cancel(hold.task_id, tenant_id=hold.tenant_id)
+    assert await orphans.release("own_a", [hold]) == [hold]
+    task = await tasks.get(hold.task_id, tenant_id=hold.tenant_id)
+    assert task.status is TaskStatus.CANCELLED
+
+
+async def test_a_relay_leaves_what_was_released_to_its_place_for_a_restart(
+    orphans: SqlOrphans, attempts: SqlAttempts, hold: Hold, released: Sandbox
+) -> None:
+    limits = {"most": 3, "limit": 10}
+    assert not await attempts.take_over(grace_seconds=0, restart_seconds=60, **limits)
+    (taken,) = await attempts.take_over(grace_seconds=0, restart_seconds=0, **limits)
+    assert taken.fence == 3
+    row = await one(attempts, hold)
+    assert (row.state, row.takeovers) == (AttemptState.QUEUED, 0)
+
+
+async def test_deaths_are_counted_between_releases(
+    orphans: SqlOrphans, attempts: SqlAttempts, hold: Hold, orphan: Sandbox
+) -> None:
+    for deaths in (1, 2, 3):
+        (claim,) = await adopted(orphans)
+        assert claim.attempt.takeovers == deaths
+        await orphans.release("own_b", [claim.hold])
+        (claim,) = await adopted(orphans)  # nobody died, even after the third
+        assert claim.attempt.takeovers == deaths
+        await attempts.beat("own_b", [claim.hold], lease_seconds=-1)
+    assert await adopted(orphans) == []

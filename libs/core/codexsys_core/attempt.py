@@ -60,6 +60,20 @@ class Living(BaseModel):
     sandbox_id: str
     fence: int
     """Of the owner that made it, not of the one that carries on with it."""
+    released: bool = False
+    """Whether its owner handed it over; else it is gone."""
+
+
+class Heir(BaseModel):
+    """A worker that carries on with what others of its place leave."""
+
+    model_config = ConfigDict(frozen=True)
+
+    owner: str
+    place: str
+    life: int
+    """The life that it knows how to go through again (`Sandbox.life`)."""
+    lease_seconds: float
 
 
 class Claim(BaseModel):
@@ -131,12 +145,15 @@ class AttemptStore(Protocol):
     ) -> bool:
         """Fenced: end this attempt and queue the next one (new id), or give the same back (None)."""
 
-    async def take_over(self, *, grace_seconds: float, most: int, limit: int) -> list[Hold]:
+    async def take_over(
+        self, *, grace_seconds: float, most: int, limit: int, restart_seconds: float = 0
+    ) -> list[Hold]:
         """Relay: queue attempts whose lease ran out, with raised fence and takeovers.
 
-        Those with a live sandbox of an agent are left to whoever can reach it for the grace. Their
-        sandbox rows end in the same transaction; more than `most` takeovers end the task as
-        `poisoned`. Returns the holds that were taken (with the new fence).
+        Those with a live sandbox of an agent are left to whoever can reach it for the grace; what
+        was released, for `restart_seconds` more, and that raises no takeovers. Their sandbox rows
+        end in the same transaction; more than `most` takeovers end the task as `poisoned`. Returns
+        the holds that were taken (with the new fence).
         """
 
     async def of_task(self, task_id: str, *, tenant_id: str) -> list[Attempt]:
@@ -144,21 +161,29 @@ class AttemptStore(Protocol):
 
 
 class Orphans(Protocol):
-    """Attempts whose owner is gone while their agent lives on."""
+    """Attempts without an owner while their agent lives on: their owner died, or let go of them."""
 
     async def adopt(
         self,
-        owner: str,
-        place: str,
+        heir: Heir,
         *,
         held: Sequence[str],
-        lease_seconds: float,
         most: int,
         limit: int,
+        waited_seconds: float = 0,
+        released: bool = False,
     ) -> list[Claim]:
-        """Take those whose lease ran out and whose agent's sandbox lives at this place.
+        """Take those whose agent's sandbox lives at the heir's place, in a life that it knows.
 
-        One transaction each, which raises fence and takeovers, and ends the attempt's other sandbox
-        rows. Attempts in `held` (ids) are the caller's already. What was taken over `most` times is
-        left to the relay, which ends it.
+        Their lease ran out so long ago at least, or, where only `released` ones are wanted, their
+        owner let go of them. One transaction each, which raises the fence, and the takeovers when
+        the owner died, and ends the attempt's other sandbox rows. Attempts in `held` (ids) are the
+        caller's already. What was taken over `most` times is left to the relay, which ends it.
+        """
+
+    async def release(self, owner: str, held: Sequence[Hold]) -> list[Hold]:
+        """Fenced: let go of attempts, so that nobody has to wait for their leases to run out.
+
+        One with a living agent waits for an heir, without an owner; any other is queued at once.
+        Returns those that were the owner's to let go of.
         """

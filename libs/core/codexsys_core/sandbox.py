@@ -44,6 +44,8 @@ class Sandbox(BaseModel):
     backend: str
     place: str
     """The host since it started and its folder or engine, or cluster and namespace: who can reach it."""
+    life: int = 1
+    """Which order of steps and names its phases and logs follow: who knows another one leaves it alone."""
     state: SandboxState = SandboxState.NEW
     token_hash: str | None = None
     deadline: datetime

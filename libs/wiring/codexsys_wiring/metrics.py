@@ -21,8 +21,11 @@ LEASES = Gauge("codexsys_leases", "Attempts that this worker holds.")
 BEATS_FAILED = Counter("codexsys_beats_failed", "Beats that could not renew the leases.")
 LEASES_LOST = Counter("codexsys_leases_lost", "Attempts that somebody else took from this worker.")
 ADOPTIONS = Counter(
-    "codexsys_adoptions", "Attempts of lost owners that this worker carries on with in place."
+    "codexsys_adoptions",
+    "Attempts that this worker carries on with in place, by whether their owner died or released them.",
+    ["owner"],
 )
+RELEASES = Counter("codexsys_releases", "Attempts that this worker let go of when it was stopped.")
 CLAIMS = Counter("codexsys_claims", "Attempts claimed.")
 AT_CAPACITY = Counter("codexsys_claims_at_capacity", "Claims refused because a tenant was full.")
 ENDINGS = Counter("codexsys_endings", "Tasks that this worker ended.", ["status", "end_reason"])

@@ -106,7 +106,10 @@ class Expired:
         # An answer that comes late is of a database that was frozen, and its leases are no evidence.
         async with asyncio.timeout(self._lease_seconds / 3):
             taken = await self._attempts.take_over(
-                grace_seconds=self._grace_seconds, most=MOST_TAKEOVERS, limit=BATCH
+                grace_seconds=self._grace_seconds,
+                restart_seconds=self._lease_seconds,
+                most=MOST_TAKEOVERS,
+                limit=BATCH,
             )
         TAKEOVERS.inc(len(taken))
         for hold in taken:

@@ -1,20 +1,24 @@
-"""Adopt: attempts at this place whose owner is gone, with the sandbox in which their agent goes on."""
+"""Adopt and release: attempts of this place change owners while their agents go on in their sandboxes."""
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
-from codexsys_core.attempt import Claim, Orphans
+from codexsys_core.attempt import Claim, Heir, Hold, Orphans
 from codexsys_core.clock import Clock
 from codexsys_core.errors import Unavailable
 from codexsys_core.vigil import MOST_TAKEOVERS, Vigil
-from codexsys_wiring.metrics import ADOPTIONS
+from codexsys_wiring.metrics import ADOPTIONS, RELEASES
 from codexsys_worker.beat import Beat
 
 LOOKS = 6
 """So often in a lease, and at least once a second."""
 BATCH = 20
 """Few at a time: what was taken when an answer comes too late has no owner for a lease."""
+BEYOND = 2
+"""A full worker adopts until it has so many times its slots: what lives here uses this host anyway."""
+RELEASE_SECONDS = 8.0
 
 
 class Adopter:
@@ -27,26 +31,25 @@ class Adopter:
         beat: Beat,
         vigil: Vigil,
         clock: Clock,
-        place: str,
-        lease_seconds: float,
+        heir: Heir,
+        slots: int,
     ) -> None:
         self._orphans = orphans
         self._vigil = vigil
         self._beat = beat
         self._clock = clock
-        self._place = place
-        self._lease_seconds = lease_seconds
-        self.pause = min(1.0, lease_seconds / LOOKS)
+        self._heir = heir
+        self._slots = slots
+        self.pause = min(1.0, heir.lease_seconds / LOOKS)
         self._next = 0.0
 
-    async def look(self, free: int) -> list[Claim]:
-        """Return what was taken now, for at most so many free slots; nothing when it is not time yet."""
+    async def look(self, running: int) -> list[Claim]:
+        """Return what was taken now, beside so much that runs; nothing when it is not time yet."""
         if self._clock.monotonic() < self._next:
             return []
-        limit = min(free, BATCH) if self._vigil.awake else 0
         try:
-            async with asyncio.timeout(self._lease_seconds / 3):
-                claims = await self._take(limit)
+            async with asyncio.timeout(self._heir.lease_seconds / 3):
+                claims = await self._take(running)
         except (Unavailable, TimeoutError) as error:
             structlog.get_logger().warning("nothing adopted", error=str(error))
             claims = []
@@ -56,19 +59,36 @@ class Adopter:
             self._next = self._clock.monotonic() + self.pause
         return claims
 
-    async def _take(self, limit: int) -> list[Claim]:
-        """Ask the database, even where nothing is wanted: to know that it answers."""
+    async def _take(self, running: int) -> list[Claim]:
+        """Ask the database, even where nothing is wanted: to know that it answers.
+
+        What was released needs no belief in leases. A full worker lets those with free slots look first.
+        """
+        free = self._slots - running
+        limit = free if free > 0 else self._slots * BEYOND - running
         claims = await self._orphans.adopt(
-            self._beat.owner,
-            self._place,
+            self._heir,
             held=[work.hold.attempt_id for work in self._beat.works()],
-            lease_seconds=self._lease_seconds,
             most=MOST_TAKEOVERS,
-            limit=limit,
+            limit=max(0, min(limit, BATCH)),
+            waited_seconds=0 if free > 0 else 2 * self.pause,
+            released=not self._vigil.awake,
         )
-        ADOPTIONS.inc(len(claims))
         for claim in claims:
+            owner = "released" if claim.living and claim.living.released else "died"
+            ADOPTIONS.labels(owner).inc()
             structlog.get_logger().warning(
-                "attempt adopted", task_id=claim.hold.task_id, fence=claim.hold.fence
+                "attempt adopted", task_id=claim.hold.task_id, fence=claim.hold.fence, owner=owner
             )
         return claims
+
+    async def release(self, holds: Sequence[Hold]) -> None:
+        """Let go of attempts; where the database is away, their leases run out instead."""
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                released = await self._orphans.release(self._heir.owner, holds)
+        except (Unavailable, TimeoutError) as error:
+            structlog.get_logger().warning("leases left to run out", error=str(error))
+            return
+        RELEASES.inc(len(released))
+        structlog.get_logger().info("attempts released", number=len(released))

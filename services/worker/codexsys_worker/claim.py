@@ -18,9 +18,12 @@ from codexsys_worker.caps import Caps
 from codexsys_worker.life import Life
 from codexsys_worker.work import Work
 
+STOP_SECONDS = 8.0
+"""What has not stopped acting by then is cut off; the rest of the process's grace is to let go."""
+
 
 class Claimer:
-    """Runs up to `slots` attempts at the same time."""
+    """Claims up to `slots` attempts at the same time; what runs here without an owner is taken beyond."""
 
     def __init__(
         self,
@@ -48,12 +51,14 @@ class Claimer:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Claim until stopped, then hand the attempts under way back to their leases."""
+        """Claim until stopped, then hand the attempts under way over."""
         await asyncio.to_thread(self._folders.open)
         while not self._stopping.is_set():
+            if await self._adopt():
+                continue
             if len(self._running) >= self._slots:
                 await self._slot_or_stop()
-            elif not (await self._adopt() or await self._take_one()):
+            elif not await self._take_one():
                 await self._pause()
         await self._hand_over()
         await asyncio.to_thread(self._folders.close)
@@ -64,7 +69,11 @@ class Claimer:
 
     async def _slot_or_stop(self) -> None:
         stop = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait([*self._running, stop], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            [*self._running, stop],
+            timeout=self._adopter.pause,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
         stop.cancel()
 
     async def _pause(self) -> None:
@@ -96,13 +105,12 @@ class Claimer:
         return True
 
     async def _adopt(self) -> bool:
-        """Carry on with what the dead left here; the caps count it already.
+        """Carry on with what others left here; the caps count it already.
 
         All of it is taken before any is begun, so that none waits for the others' beginnings.
         """
         claims: list[Claim] = []
-        free = self._slots - len(self._running)
-        while some := await self._adopter.look(free - len(claims)):
+        while some := await self._adopter.look(len(self._running) + len(claims)):
             claims += some
         for claim in claims:
             self._begin(claim, nullcontext())
@@ -124,8 +132,14 @@ class Claimer:
                 await asyncio.to_thread(shutil.rmtree, work.folder, ignore_errors=True)
 
     async def _hand_over(self) -> None:
-        """Stop acting; another worker takes over from the last checkpoints when the leases end."""
-        for work in self._beat.works():
+        """Stop acting, then let go: nothing is done here any more when an heir begins."""
+        works = self._beat.works()
+        for work in works:
             work.tell_lost()
-        if self._running:
-            await asyncio.wait(self._running, timeout=10)
+        late = set(self._running)
+        if late:
+            _, late = await asyncio.wait(late, timeout=STOP_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        await self._adopter.release([work.hold for work in works if not work.over])

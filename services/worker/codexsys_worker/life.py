@@ -30,6 +30,11 @@ from codexsys_worker.stages import StageFailed
 from codexsys_worker.verify import Verifier
 from codexsys_worker.work import Cancelled, Forsaken, Lost, Work
 
+LIFE = 1
+"""Raise it whenever a life begun by the former version could not be gone through again by this one:
+when steps come in another order, or phases, parts of a log, numbers of checkpoints or files of a
+sandbox have other names or contents. A worker adopts no life but its own; those of others go on in
+a new sandbox, from their last checkpoint."""
 _SANDBOX_ENDS = {
     reason.value: reason
     for reason in (

@@ -2,6 +2,7 @@
 
 import random
 
+from codexsys_core.attempt import Heir
 from codexsys_core.sandbox import SandboxBackend
 from codexsys_core.vigil import Vigil
 from codexsys_wiring import service
@@ -24,7 +25,7 @@ from codexsys_worker.finish import Finisher
 from codexsys_worker.intake import Intake
 from codexsys_worker.keep import Keeper
 from codexsys_worker.layers import LayerNames
-from codexsys_worker.life import Life
+from codexsys_worker.life import LIFE, Life
 from codexsys_worker.patience import PatientObjects
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.reconcile import Reconciler
@@ -60,8 +61,8 @@ def worker_services(platform: Platform, backend: SandboxBackend) -> list[Service
             beat=beat,
             vigil=vigil,
             clock=platform.clock,
-            place=backend.place,
-            lease_seconds=lease,
+            heir=Heir(owner=beat.owner, place=backend.place, life=LIFE, lease_seconds=lease),
+            slots=settings.worker_slots,
         ),
         caps=caps,
         folders=Folders(settings.data_dir / "work"),
@@ -96,6 +97,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         clock=platform.clock,
         ids=platform.ids,
         kind=platform.settings.sandbox,
+        life=LIFE,
     )
     setups = Setups(
         rooms=rooms,

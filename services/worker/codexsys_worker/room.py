@@ -44,6 +44,7 @@ class Rooms:
         clock: Clock,
         ids: Ids,
         kind: str,
+        life: int,
     ) -> None:
         self._sandboxes = sandboxes
         self._backend = backend
@@ -51,6 +52,7 @@ class Rooms:
         self._clock = clock
         self._ids = ids
         self._kind = kind
+        self._life = life
 
     @asynccontextmanager
     async def open(
@@ -142,6 +144,7 @@ class Rooms:
             role=role,
             backend=self._kind,
             place=self._backend.place,
+            life=self._life,
             token_hash=hash_secret(token) if token else None,
             deadline=now + timedelta(seconds=seconds),
             created_at=now,

@@ -149,18 +149,20 @@ class SqlAttempts:
 
         return await self._database.transact(statements)
 
-    async def take_over(self, *, grace_seconds: float, most: int, limit: int) -> list[Hold]:
+    async def take_over(
+        self, *, grace_seconds: float, most: int, limit: int, restart_seconds: float = 0
+    ) -> list[Hold]:
         """Queue what ran out, one transaction each; what was taken too often ends as `poisoned`.
 
         The returned holds name those that ended, too: their tasks are terminal.
         """
-        rows = await self._database.look(lambda c: expired(c, grace_seconds, limit))
-        taken = [
-            await self._database.transact(
-                partial(take_over, row=row, grace_seconds=grace_seconds, most=most)
-            )
-            for row in rows
-        ]
+        rows = await self._database.look(
+            lambda c: expired(c, grace_seconds, limit, restart_seconds=restart_seconds)
+        )
+        take = partial(
+            take_over, grace_seconds=grace_seconds, restart_seconds=restart_seconds, most=most
+        )
+        taken = [await self._database.transact(partial(take, row=row)) for row in rows]
         return [hold for hold in taken if hold is not None]
 
     async def of_task(self, task_id: str, *, tenant_id: str) -> list[Attempt]:

@@ -78,9 +78,9 @@ def _stuck(queued: Any, other: Any) -> dict[StuckKind, Select[Any]]:
         StuckKind.QUEUED: _attempt(attempts.due_at, literal("")).where(
             _QUEUED, attempts.due_at < queued
         ),
-        StuckKind.LEASE_EXPIRED: _attempt(attempts.lease_until, attempts.owner).where(
-            _RUNNING, attempts.lease_until < other
-        ),
+        StuckKind.LEASE_EXPIRED: _attempt(
+            attempts.lease_until, func.coalesce(attempts.owner, literal("released"))
+        ).where(_RUNNING, attempts.lease_until < other),
         StuckKind.UNANSWERED: _attempt(QUESTIONS.c.deadline, QUESTIONS.c.id)
         .join(QUESTIONS, QUESTIONS.c.attempt_id == attempts.id)
         .where(

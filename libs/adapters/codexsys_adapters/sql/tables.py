@@ -189,6 +189,7 @@ class SandboxRow(SQLModel, table=True):
     role: str = Field(sa_column=ascii_words(16))
     backend: str = Field(sa_column=ascii_words(16))
     place: str = Field(sa_column=ascii_words(128))
+    life: int = Field(sa_column=Column(Integer(), nullable=False, server_default="1"))
     state: str = Field(sa_column=ascii_words(16))
     token_hash: str | None = Field(sa_column=ascii_words(64, null=True))
     deadline: datetime = Field(sa_column=moment())
