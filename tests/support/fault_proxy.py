@@ -112,9 +112,11 @@ class FaultProxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while piece := await reader.read(_PIECE):
-            for start in range(0, len(piece), self._size(piece)):
+            while piece:
                 await self._hold()
-                writer.write(piece[start : start + self._size(piece)])
+                size = self._size(piece)  # the weather may have changed since the last one
+                writer.write(piece[:size])
+                piece = piece[size:]
                 await writer.drain()
         await self._open.wait()
         if writer.can_write_eof():
