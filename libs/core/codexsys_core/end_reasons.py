@@ -295,7 +295,7 @@ _TEXTS: dict[EndReason, _Text] = {
     EndReason.DEADLINE: _Text(
         _C.LIMIT,
         "The task took longer than its limit.",
-        "Raise limits.wall_seconds; retry carries on from the last checkpoint.",
+        "Raise limits.wall_seconds, or task_seconds if the detail says so; retry carries on from the last checkpoint.",
     ),
     EndReason.QUEUE_TIMEOUT: _Text(
         _C.LIMIT,

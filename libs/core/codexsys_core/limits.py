@@ -8,7 +8,10 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    task_seconds: int = Field(default=86_400, ge=1, le=604_800)
+    """Of the whole task since a worker first took it: every attempt and round, and the waiting between them."""
     wall_seconds: int = Field(default=1800, ge=10, le=86_400)
+    """Of one run of the agent: a rejected change gives it another."""
     queue_seconds: int = Field(default=86_400, ge=1, le=604_800)
     setup_seconds: int = Field(default=600, ge=1, le=7200)
     checks_seconds: int = Field(default=900, ge=1, le=7200)

@@ -7,7 +7,10 @@ from contextlib import contextmanager, suppress
 import structlog
 
 from codexsys_core.attempt import AttemptStore, Hold
+from codexsys_core.clock import Clock
+from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Unavailable
+from codexsys_core.outcome import Outcome
 from codexsys_core.ready import Hints
 from codexsys_core.vigil import Vigil
 from codexsys_wiring.metrics import BEATS_FAILED, LEASES, LEASES_LOST
@@ -16,6 +19,7 @@ from codexsys_worker.work import Work
 
 BEATS = 3
 """So often in a lease; after one that failed, so much sooner."""
+_CANCELLED = Outcome(reason=EndReason.CANCELLED)
 
 
 class Beat:
@@ -26,6 +30,7 @@ class Beat:
         *,
         attempts: AttemptStore,
         hints: Hints,
+        clock: Clock,
         caps: Caps,
         vigil: Vigil,
         owner: str,
@@ -36,6 +41,7 @@ class Beat:
         self._vigil = vigil
         self._attempts = attempts
         self._hints = hints
+        self._clock = clock
         self._lease_seconds = lease_seconds
         self._works: dict[Hold, Work] = {}
         self._now = asyncio.Event()
@@ -85,6 +91,8 @@ class Beat:
         works = [work for work in self.works() if not work.over]
         if not works:
             return True
+        for work in works:
+            work.tell_time(self._clock.now())
         try:
             async with asyncio.timeout(self._lease_seconds / BEATS):
                 beat = await self._attempts.beat(
@@ -100,7 +108,7 @@ class Beat:
                 LEASES_LOST.inc()
                 work.tell_lost()
             elif work.hold in beat.cancelled:
-                work.tell_cancelled()
+                work.tell_end(_CANCELLED)
         return True
 
     async def _listen(self) -> None:

@@ -28,7 +28,7 @@ from codexsys_worker.run import AgentRun, Round, show
 from codexsys_worker.setup import Setup, Setups
 from codexsys_worker.stages import StageFailed
 from codexsys_worker.verify import Verifier
-from codexsys_worker.work import Cancelled, Forsaken, Lost, Work
+from codexsys_worker.work import Ended, Forsaken, Lost, Work
 
 LIFE = 1
 """Raise it whenever a life begun by the former version could not be gone through again by this one:
@@ -108,8 +108,8 @@ class Life:
     async def _outcome(self, work: Work, rooms: AsyncExitStack) -> Result:
         try:
             return await self._work(work, rooms)
-        except Cancelled:
-            return await self._salvaged(work, Outcome(reason=EndReason.CANCELLED))
+        except Ended:
+            return await self._salvaged(work, work.end or Outcome(reason=EndReason.CANCELLED))
         except SourceFailure as failure:
             outcome = Outcome(reason=EndReason(failure.reason), detail=failure.detail)
             return await self._salvaged(work, outcome)
@@ -246,8 +246,8 @@ def _store_away(work: Work, error: Unavailable) -> Outcome:
         raise error
     if work.lost:
         raise Lost
-    if work.cancelled:
-        return Outcome(reason=EndReason.CANCELLED)
+    if work.end:
+        return work.end
     return Outcome(reason=EndReason.STORE_UNAVAILABLE, detail=error.message)
 
 

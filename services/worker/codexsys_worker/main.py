@@ -46,6 +46,7 @@ def worker_services(platform: Platform, backend: SandboxBackend) -> list[Service
     beat = Beat(
         attempts=platform.attempts,
         hints=platform.hints,
+        clock=platform.clock,
         caps=caps,
         vigil=vigil,
         owner=platform.ids.new("wrk"),

@@ -23,7 +23,7 @@ class PatientObjects:
     """An `ObjectStore` that asks another one again, for so many seconds, before it is `Unavailable`.
 
     The attempt's lease is renewed meanwhile, so a store's restart costs time and no work. Work that
-    is cancelled or lost does not wait.
+    must end or is lost does not wait.
     """
 
     def __init__(

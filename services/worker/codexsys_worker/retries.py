@@ -33,7 +33,7 @@ class Retries:
     async def again(self, work: Work, outcome: Outcome) -> bool:
         """Queue another attempt where it may end otherwise and one is left; raises `Lost`."""
         number = work.hold.number
-        if not outcome.reason.retryable or number >= work.spec.limits.attempts or work.cancelled:
+        if not outcome.reason.retryable or number >= work.spec.limits.attempts or work.end:
             return False
         queued = await self._attempts.again(
             work.hold,

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from codexsys_core.attempt import Claim, Hold, Living
+from codexsys_core.end_reasons import EndReason
 from codexsys_core.moves import PROGRESS, Phase
+from codexsys_core.outcome import Outcome
 from codexsys_core.source import Base
 from codexsys_core.task import Task, TaskSpec
 
@@ -22,8 +25,8 @@ class Forsaken(Exception):
     """The living sandbox that came with an adopted attempt cannot be reached; nothing was done yet."""
 
 
-class Cancelled(Exception):
-    """Somebody cancelled the task."""
+class Ended(Exception):
+    """The task must end, whatever is under way: it was cancelled, or its time is up."""
 
 
 @dataclass
@@ -34,9 +37,10 @@ class Work:
     hold: Hold
     folder: Path
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the work must end at once; `lost` and `cancelled` say why."""
+    """Set when the work must end at once; `lost` and `end` say why."""
     lost: bool = False
-    cancelled: bool = False
+    end: Outcome | None = None
+    """How the task must end, when it must: cancelled, or overdue."""
     over: bool = False
     """Set when its end is written: what is left is to clear away."""
     living: Living | None = None
@@ -82,17 +86,24 @@ class Work:
         self.lost = True
         self.stop.set()
 
-    def tell_cancelled(self) -> None:
-        """The task is to be cancelled."""
-        self.cancelled = True
+    def tell_end(self, outcome: Outcome) -> None:
+        """The task must end so; what was told first counts."""
+        self.end = self.end or outcome
         self.stop.set()
+
+    def tell_time(self, now: datetime) -> None:
+        """End a task whose whole time is up."""
+        seconds = self.spec.limits.task_seconds
+        if now >= (self.task.started_at or now) + timedelta(seconds=seconds):
+            detail = f"The whole task took longer than task_seconds ({seconds})."
+            self.tell_end(Outcome(reason=EndReason.DEADLINE, detail=detail))
 
     def check(self) -> None:
         """Raise when the work must end."""
         if self.lost:
             raise Lost
-        if self.cancelled:
-            raise Cancelled
+        if self.end:
+            raise Ended
 
     async def unless_stopped(self, asked: Coroutine[Any, Any, Answer]) -> Answer:
         """Return what is asked for; gives it up, and raises, once the work must end."""

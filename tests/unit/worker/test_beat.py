@@ -47,6 +47,7 @@ async def test_what_was_lost_and_got_back_is_renewed_after_the_former_work_has_e
         beat = Beat(
             attempts=platform.attempts,
             hints=platform.hints,
+            clock=platform.clock,
             caps=Caps(quotas=platform.quotas),
             vigil=Vigil(clock=platform.clock, quiet_seconds=LEASE, wait_seconds=LEASE),
             owner="own_a",

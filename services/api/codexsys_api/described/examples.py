@@ -41,6 +41,7 @@ def problem(code: str, status: int) -> dict[str, Any]:
 
 
 _LIMITS = {
+    "task_seconds": 86400,
     "wall_seconds": 900,
     "queue_seconds": 86400,
     "setup_seconds": 600,
