@@ -34,6 +34,7 @@ cat > src/fetch.py <<'END'
 printf 'a\\0b' > picture.bin; chmod +x run.sh; rm gone.txt
 printf '%s\\n' '{EVIL}' > '<b>bold.js'
 seq 1 {LINES} > rows.json
+yes 'fetched one more page of the almanac' | head -n 60000
 echo the end of the log
 """
 
@@ -130,6 +131,32 @@ async def test_what_is_hostile_is_shown_as_what_it_is(seen: Seen) -> None:
     await expect(page.locator(".file .path", has_text="<b>bold.js")).to_be_visible()
     await expect(page.locator("td.add", has_text=EVIL).first).to_be_visible()
     assert await page.locator("img").count() == 0
+
+
+async def test_a_long_log_is_searched_and_its_lines_have_addresses(seen: Seen) -> None:
+    page = seen.person.page
+    await seen.person.open(f"{seen.path}?tab=log")
+    first = page.locator("#L2")
+    await expect(first).to_have_text(f"2FAILED {EVIL} [U+202E]rtl")
+    await expect(first.locator(".a-b.a-red")).to_have_text("FAILED")
+    assert await page.locator("img").count() == 0
+    await page.get_by_label("Search the log").fill("END OF the log")
+    await expect(page.locator("[data-hits]")).to_have_text("1 of 1")
+    await expect(page.locator(".log mark")).to_have_text("end of the log")
+    last = page.locator(".log li", has=page.locator("mark"))
+    await expect(last).to_be_in_viewport()
+    await last.locator("b").click()
+    number = (await last.get_attribute("id") or "").removeprefix("L")
+    assert int(number) > 60_000
+    assert seen.person.path.endswith(f"#L{number}")
+    assert await page.locator(".log li").count() < 2000
+    await seen.person.open("/tasks")
+    await seen.person.open(f"{seen.path}?tab=log#L40000")
+    await expect(page.locator("#L40000.here")).to_be_in_viewport()
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Raw").click()
+    file = await (await download.value).path()
+    assert file.read_bytes().rstrip().endswith(b"the end of the log\ncodexsys agent: done")
 
 
 async def test_without_a_script_every_line_has_an_address(up: Up, task_id: str) -> None:

@@ -66,7 +66,7 @@ async def watch_until_verified(person: Profile, name: str) -> str:
     page, path = person.page, person.path
     assert re.fullmatch(r"/tasks/task_\w+", path)
     await expect(page.get_by_role("list", name="Phases")).to_be_visible()
-    await expect(page.get_by_text("This page looks again every")).to_be_visible()
+    await expect(page.get_by_text("This page follows the task.")).to_be_visible()
     await expect(page.locator(".log").first).to_be_visible(timeout=TASK_SECONDS * 1000)
     await person.open(f"{path}?live=0")
     await person.picture(f"{name}-running")

@@ -29,6 +29,7 @@ from codexsys_api.routes import (
     sign_in,
     static,
     tasks,
+    watch,
     workspace,
 )
 from codexsys_api.routes.changes import Changes
@@ -55,6 +56,7 @@ ROUTERS = tuple(
         docs,
         sign_in,
         static,
+        watch,
         pages,
     )
 )

@@ -275,7 +275,7 @@ def test_hostile_text_stays_text(pages: Pages, ctx: PageContext) -> None:
     for tab in ALL_TABS:
         html = pages.task(
             task, tab, ctx, artifacts=[artifact], events=[event], change=change,
-            log_text=HOSTILE, verify_log=HOSTILE, answer=HOSTILE, new_share_url=HOSTILE, error=HOSTILE,
+            log_tail=(HOSTILE, False), verify_tail=(HOSTILE, False), answer=HOSTILE, new_share_url=HOSTILE, error=HOSTILE,
         )  # fmt: skip
         parsed(html)
         assert "\x1b" not in html
@@ -284,7 +284,7 @@ def test_hostile_text_stays_text(pages: Pages, ctx: PageContext) -> None:
         pages.share(
             task,
             everything,
-            log_text=HOSTILE,
+            log_tail=(HOSTILE, False),
             change=change,
             report_md=HOSTILE,
             conversation=HOSTILE,
@@ -303,7 +303,9 @@ def test_a_shared_page_has_no_cost_and_no_prompt(pages: Pages) -> None:
         {"name": name, "size": 1, "sha256": "0", "url": f"/s/t/{name}"}
         for name in ("prompt.txt", "diff.patch")
     ]
-    html = pages.share(a_task(), parts, log_text="x", report_md="# Report", artifacts=files)
+    html = pages.share(
+        a_task(), parts, log_tail=("x", False), report_md="# Report", artifacts=files
+    )
     said = parsed(html).text
     for hidden in ("Retry-After", "0.41", "$", "142,310", "prompt.txt", "<form"):
         assert hidden not in html

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 
 MAX_LINES = 5000
-MAX_CHARACTERS = 2 * 1024 * 1024
 
 _ESCAPE = re.compile(
     r"\x1b\[(?P<sgr>[0-9;:]*)m"
@@ -27,7 +26,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a log with its number."""
+    """One line of a log with its number, which is 0 where what is before it was not counted."""
 
     number: int
     pieces: tuple[Piece, ...]
@@ -35,10 +34,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The lines that are shown, and how many before them are not."""
+    """The lines that are shown, how many before them are not, and whether there are uncounted ones."""
 
     lines: tuple[Line, ...]
     hidden: int
+    cut: bool = False
 
 
 @dataclass(slots=True)
@@ -94,19 +94,15 @@ def _last_state(text: str) -> str:
     return text.rstrip("\r").rpartition("\r")[2]
 
 
-def read(text: str, limit: int = MAX_LINES) -> Log:
-    """Split a log into lines, the last `limit` of them."""
-    cut = (
-        text.find("\n", max(0, len(text) - MAX_CHARACTERS)) + 1 if len(text) > MAX_CHARACTERS else 0
-    )
-    before = text.count("\n", 0, cut)
-    rows = text[cut:].split("\n")
+def read(text: str, limit: int = MAX_LINES, *, cut: bool = False) -> Log:
+    """Split a log into lines, the last `limit` of them; `cut` when more is before the text."""
+    rows = text.split("\n")
     if rows and not rows[-1]:
         rows.pop()
     hidden = max(0, len(rows) - limit)
     style = _Style()
     lines = (
-        Line(number, _pieces(_last_state(row), style))
-        for number, row in enumerate(rows[hidden:], before + hidden + 1)
+        Line(0 if cut else number, _pieces(_last_state(row), style))
+        for number, row in enumerate(rows[hidden:], hidden + 1)
     )
-    return Log(tuple(lines), before + hidden)
+    return Log(tuple(lines), hidden, cut)

@@ -13,6 +13,7 @@ from codexsys_api.pages import forms, log, text, views
 from codexsys_api.pages.diff import Diff
 from codexsys_api.pages.review import Place, Review
 from codexsys_core.clock import Clock
+from codexsys_core.event import EventType
 
 Json = Mapping[str, Any]
 
@@ -38,7 +39,7 @@ _SHARED_FILES = {
     "trajectory.json": "conversation",
 }
 REFRESH_SECONDS = 3
-LIVE_LINES = 24
+SHOWN_LINES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,11 @@ def stream_of(task: Json, requested: str | None) -> str:
 def shareable(name: str, parts: Collection[str]) -> bool:
     """Say whether a share link with these parts may show an artifact; unknown names it may not."""
     return _SHARED_FILES.get(name) in parts
+
+
+def _log(tail: tuple[str, bool]) -> log.Log:
+    """Read the end of a log, as much as a page has before its script gets the rest."""
+    return log.read(tail[0], SHOWN_LINES, cut=tail[1])
 
 
 def _review(task: Json, change: Diff, view: str, at: tuple[int, int]) -> Review:
@@ -149,13 +155,13 @@ class Pages:
         *,
         artifacts: Sequence[Json] = (),
         shares: Sequence[Json] = (),
-        log_text: str = "",
+        log_tail: tuple[str, bool] = ("", False),
         log_stream: str | None = None,
         change: Diff | None = None,
         view: str = "",
         at: tuple[int, int] = (0, 0),
         events: Sequence[Json] = (),
-        verify_log: str = "",
+        verify_tail: tuple[str, bool] = ("", False),
         new_share_url: str | None = None,
         answer: str = "",
         live: bool = True,
@@ -171,12 +177,12 @@ class Pages:
             tab=chosen,
             artifacts=artifacts,
             shares=shares,
-            log=log.read(log_text, LIVE_LINES if moving and live else log.MAX_LINES),
+            log=_log(log_tail),
             log_stream=stream_of(task, log_stream),
             streams=STREAMS,
             review=_review(task, change or Diff(()), view, at) if chosen == "diff" else None,
             events=events,
-            verify_log=log.read(verify_log) if chosen == "checks" else None,
+            verify_log=_log(verify_tail) if chosen == "checks" else None,
             new_share_url=new_share_url,
             share_parts=SHARE_PARTS,
             answer=answer,
@@ -184,6 +190,7 @@ class Pages:
             moving=moving,
             error=error,
             refresh_seconds=REFRESH_SECONDS,
+            event_types=[each.value for each in EventType],
         )
 
     def share(
@@ -191,7 +198,8 @@ class Pages:
         task: Json,
         parts: Sequence[str],
         *,
-        log_text: str | None = None,
+        log_tail: tuple[str, bool] | None = None,
+        log_stream: str | None = None,
         change: Diff | None = None,
         view: str = "",
         at: tuple[int, int] = (0, 0),
@@ -207,7 +215,10 @@ class Pages:
             None,
             task=task,
             parts=frozenset(parts),
-            log=log.read(log_text) if log_text and "logs" in parts else None,
+            log=_log(log_tail) if log_tail and "logs" in parts else None,
+            log_stream=stream_of(task, log_stream),
+            streams=STREAMS,
+            below=below,
             review=Review(change, Place(below, f"{below}/diff"), view, *at)
             if change and "diff" in parts
             else None,

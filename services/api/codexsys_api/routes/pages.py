@@ -238,6 +238,7 @@ async def shared(
     platform: Opened,
     workspaces: Workbench,
     base: Address,
+    stream: str | None = None,
     view: str = "",
     file: Number = 0,
     chunk: Number = 0,
@@ -250,10 +251,16 @@ async def shared(
         body["prompt"] = ""
     changes: Changes = request.app.state.changes
     data = await shared_data(
-        platform, workspaces, link, found, body, below=f"/s/{token}", changes=changes
+        platform, workspaces, link, found, body, below=f"/s/{token}", stream=stream, changes=changes
     )
     render = partial(
-        request.app.state.pages.share, body, link.parts, view=view, at=(file, chunk), **data
+        request.app.state.pages.share,
+        body,
+        link.parts,
+        view=view,
+        at=(file, chunk),
+        log_stream=stream,
+        **data,
     )
     return html(await asyncio.to_thread(render))
 

@@ -6,8 +6,8 @@ from typing import Any
 from codexsys_api.pages import stream_of, tab_of
 from codexsys_api.pages.diff import Diff
 from codexsys_api.routes.changes import Changes
+from codexsys_api.routes.log_text import tail
 from codexsys_api.serialize import artifact_body, event_body, share_body
-from codexsys_api.stream import read_log
 from codexsys_api.workspaces import DIFF, Workspaces
 from codexsys_core.artifact import Artifact
 from codexsys_core.share import Share
@@ -42,9 +42,9 @@ async def tab_data(
     elif chosen == "answer":
         found["answer"] = (await content(platform, stored, "answer.md")).decode(errors="replace")
     elif chosen == "log":
-        found["log_text"] = await tail(platform, task.id, stream_of(body, stream))
+        found["log_tail"] = await tail(platform, task, stream_of(body, stream))
     elif chosen == "checks":
-        found["verify_log"] = await tail(platform, task.id, "verify")
+        found["verify_tail"] = await tail(platform, task, "verify")
     elif chosen == "details":
         after = max(0, task.seq - _MOST_EVENTS)
         events = await platform.events.after(task.id, after, limit=_MOST_EVENTS)
@@ -69,6 +69,7 @@ async def shared_data(
     body: dict[str, Any],
     *,
     below: str,
+    stream: str | None,
     changes: Changes,
 ) -> dict[str, Any]:
     """Return the keyword arguments of the shared page: nothing that is not among its parts."""
@@ -82,7 +83,7 @@ async def shared_data(
     if "diff" in share.parts:
         found["change"] = await change_in(stored, changes)
     if "logs" in share.parts:
-        found["log_text"] = await tail(platform, share.task_id, stream_of(body, None))
+        found["log_tail"] = await tail(platform, task, stream_of(body, stream))
     if "report" in share.parts:
         name = "answer.md" if body["mode"] == "explain" else "report.md"
         found["report_md"] = (await content(platform, stored, name)).decode(errors="replace")
@@ -108,10 +109,3 @@ async def content(platform: Platform, stored: Sequence[Artifact], name: str) -> 
             if len(found) >= MOST_BYTES:
                 break
     return bytes(found[:MOST_BYTES])
-
-
-async def tail(platform: Platform, task_id: str, stream: str) -> str:
-    """Return the end of a log, as far as a page shows it."""
-    after = max(0, await platform.logs.size(task_id, stream) - MOST_BYTES)
-    pieces = [piece async for piece in read_log(platform, task_id, stream, after)]
-    return b"".join(pieces).decode(errors="replace")

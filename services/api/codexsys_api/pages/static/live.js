@@ -1,0 +1,57 @@
+// A task that is not over: at each of its events the page gets what is new, and only what differs is changed.
+import { tell } from "./app.js";
+
+const live = document.getElementById("live");
+if (live?.dataset.events) follow();
+
+function follow() {
+  const source = new EventSource(live.dataset.events);
+  let due = 0;
+  const news = () => {
+    due ||= setTimeout(() => {
+      due = 0;
+      window.htmx.trigger(document.getElementById("live"), "news");
+    }, 250);
+  };
+  for (const type of live.dataset.types.split(" ")) source.addEventListener(type, news);
+  // What is over has another page: its verdict, its change, other things to do.
+  source.addEventListener("done", () => {
+    source.close();
+    location.reload();
+  });
+  source.addEventListener("open", () => state("This page follows the task."));
+  source.addEventListener("error", () => {
+    const time = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    state(`Not live since ${time}, trying again.`);
+  });
+  addEventListener("pagehide", () => source.close());
+  setInterval(tick, 1000);
+}
+
+function state(words) {
+  const place = document.getElementById("live-state");
+  if (place && place.textContent !== words) place.textContent = words;
+}
+
+let heard = heading();
+function heading() {
+  const now = document.querySelector("#status .phases [aria-current]") ?? document.querySelector("#status h2");
+  return now?.textContent.trim();
+}
+document.addEventListener("htmx:after:swap", () => {
+  const now = heading();
+  if (now && now !== heard) tell(now);
+  heard = now;
+});
+
+function tick() {
+  for (const each of document.querySelectorAll("[data-since]")) {
+    const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(each.dataset.since)) / 1000));
+    const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+    each.textContent = hours
+      ? `${hours} h ${String(minutes).padStart(2, "0")} min`
+      : minutes
+        ? `${minutes} min ${String(rest).padStart(2, "0")} s`
+        : `${rest} s`;
+  }
+}

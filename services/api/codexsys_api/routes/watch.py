@@ -1,0 +1,99 @@
+"""What pages follow while they are open: a task's events, and its logs, with a session or with a share link."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from starlette.responses import Response, StreamingResponse
+
+from codexsys_api.context import Open, Opened, Streams
+from codexsys_api.routes.browser import Signed
+from codexsys_api.routes.log_text import pieces
+from codexsys_api.routes.params import TaskId
+from codexsys_api.routes.shares import share_of_token
+from codexsys_api.serialize import Stream
+from codexsys_api.stream import follow_events, follow_log, sse
+from codexsys_core.errors import NotFound
+from codexsys_core.log import FILES
+from codexsys_core.task import Task
+from codexsys_wiring.platform import Platform
+
+router = APIRouter(include_in_schema=False)
+After = Annotated[int, Query(ge=0, lt=2**63)]
+Accept = Annotated[str, Header()]
+
+
+@router.get("/tasks/{task_id}/events")
+async def events(
+    task_id: TaskId,
+    visitor: Signed,
+    platform: Opened,
+    streams: Open,
+    after: After = 0,
+    last_event_id: Accept = "",
+) -> Response:
+    """Say when something happens in a task."""
+    task = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
+    return sse(follow_events(platform, streams, task, _resume(last_event_id, after)))
+
+
+@router.get("/tasks/{task_id}/log")
+async def log(
+    task_id: TaskId,
+    visitor: Signed,
+    platform: Opened,
+    streams: Open,
+    stream: Stream = "agent",
+    after: After = 0,
+    accept: Accept = "",
+    last_event_id: Accept = "",
+) -> Response:
+    """Give a log: as it grows to a script, else as a file."""
+    task = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
+    if "text/event-stream" in accept:
+        return _followed(platform, streams, task, stream, _resume(last_event_id, after))
+    return await _file(platform, task, stream, after)
+
+
+@router.get("/s/{token}/log")
+async def shared_log(
+    token: str,
+    platform: Opened,
+    streams: Open,
+    stream: Stream = "agent",
+    after: After = 0,
+    accept: Accept = "",
+    last_event_id: Accept = "",
+) -> Response:
+    """Give a log to whoever has a link that shows it."""
+    link = await share_of_token(platform, token)
+    if "logs" not in link.parts:
+        raise NotFound("This link does not show that.", code="not_found")
+    task = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
+    if "text/event-stream" in accept:
+        return _followed(platform, streams, task, stream, _resume(last_event_id, after))
+    return await _file(platform, task, stream, after)
+
+
+def _followed(
+    platform: Platform, streams: Streams, task: Task, stream: str, after: int
+) -> StreamingResponse:
+    return sse(follow_log(platform, streams, task, stream, after))
+
+
+async def _file(platform: Platform, task: Task, stream: str, after: int) -> Response:
+    name = FILES[stream]
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{task.id}-{name}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return StreamingResponse(
+        pieces(platform, task, stream, after),
+        media_type="text/plain; charset=utf-8",
+        headers=headers,
+    )
+
+
+def _resume(last_event_id: str, after: int) -> int:
+    given = last_event_id.strip()
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 19 else after
