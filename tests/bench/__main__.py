@@ -23,6 +23,8 @@ from codexsys_wiring.settings import Settings
 
 SLOW_RATE = 1.0
 """Where tasks are not in each other's way."""
+OF_SANDBOXES = ("sandbox", "neighbours")
+"""What can be measured without servers: all about sandboxes, or only how they bear each other."""
 REPORT = ROOT / "build/bench"
 
 
@@ -61,7 +63,8 @@ async def fair(place: Place, options: argparse.Namespace) -> Fair:
 
 async def sandboxes(options: argparse.Namespace) -> SandboxFigures:
     """Measure sandboxes alone: they need no servers."""
-    return await measure_sandboxes(options.sandbox_rounds)
+    only = options.only == "neighbours"
+    return await measure_sandboxes(options.sandbox_rounds, neighbours=only)
 
 
 async def cancelled(place: Place, options: argparse.Namespace) -> Cancel:
@@ -96,7 +99,7 @@ PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
 
 
 async def main(options: argparse.Namespace) -> None:
-    if options.only == "sandbox":
+    if options.only in OF_SANDBOXES:
         say(await sandboxes(options))
     elif options.only:
         async with opened() as place:
@@ -155,7 +158,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--sandbox-rounds", type=int, default=7)
-    parser.add_argument("--only", choices=["sandbox", *PARTS], help="measure this alone")
+    parser.add_argument("--only", choices=[*OF_SANDBOXES, *PARTS], help="measure this alone")
     parser.add_argument("--fair-queued", type=int, default=1000, help="of the heavy tenant")
     parser.add_argument("--fair-tasks", type=int, default=50, help="of the light tenant")
     parser.add_argument("--cancels", type=int, default=20, help="of each kind")

@@ -12,9 +12,11 @@ from pathlib import Path
 from statistics import median
 
 from pydantic import BaseModel
+from tests.bench.neighbours import Neighbours
 from tests.bench.processes import ROOT
 from tests.support.git_http import GitHttpServer, git, make_repository
 
+from codexsys_adapters.docker.backend import DockerBackend
 from codexsys_adapters.git.fetcher import GitFetcher
 from codexsys_adapters.local.backend import LocalBackend
 from codexsys_adapters.outbound import Outbound
@@ -33,16 +35,6 @@ git init -q
 echo /app/base.git/objects > .git/objects/info/alternates
 git update-ref refs/heads/work "$1"
 git checkout -q work
-"""
-
-
-_WORK = "sum(i * i for i in range(20_000_000))"
-_HOG = """
-f() { f & f & wait; }
-(while :; do head -c 1G /dev/zero > /app/home/x; done) &
-(while :; do head -c 1G /dev/zero | tail -c 4G; done) &
-f 2> /dev/null &
-while :; do head -c 256K /dev/zero; sleep 0.05; done
 """
 
 
@@ -87,7 +79,7 @@ class SandboxFigures(BaseModel):
     def text(self) -> str:
         """Return the section of the report."""
         rows = [
-            "## Local sandboxes",
+            "## Sandboxes",
             "",
             f"In turns, each round everything once. The repository has {FILES} files of {FILE_BYTES} bytes and is cloned over",
             "HTTP on loopback. Each begins on a synced disk; one warm-up each is not counted. Milliseconds are medians; the",
@@ -120,10 +112,25 @@ class Ground:
         self._backend = LocalBackend(
             folder / "data" / "sandboxes", gateway_urls=[], agent_code=self._agent
         )
+        self.neighbours = Neighbours(self._backend, self._empty())
+        self.containers = self._containers() if DOCKER_HOST in os.environ else None
         self._fetcher = self._new_fetcher("mirrors")
 
     def _new_fetcher(self, name: str) -> GitFetcher:
         return GitFetcher(outbound=self._outbound, data_dir=self._folder / name)
+
+    def _containers(self) -> Neighbours:
+        """Return neighbours of the same kind that are containers."""
+        backend = DockerBackend(
+            self._folder / "containers" / "sandboxes",
+            host=os.environ[DOCKER_HOST],
+            sockets=self._folder,
+            agent_code=self._agent,
+            bundles=self._folder / "bundles",
+            platform=str(self._folder),
+            image=IMAGE,
+        )
+        return Neighbours(backend, self._empty())
 
     async def prepare(self) -> None:
         """Keep the layer of the base's tree, as the first task on a repository leaves it."""
@@ -142,33 +149,6 @@ class Ground:
         await self._backend.create(spec, self._empty())
         argv = ("codexsys-python", "-m", "codexsys_agent")
         await self._heard(spec.id, PhaseSpec(name="a", argv=argv, network="door", seconds=30))
-
-    async def alone(self) -> float:
-        """Work for one processor, with nobody beside it."""
-        return await self._work()
-
-    async def beside(self) -> float:
-        """The same beside a sandbox that forks, writes, talks and takes memory without end."""
-        hog = self._spec()
-        await self._backend.create(hog, self._empty())
-        argv = ("bash", "-c", _HOG)
-        await self._heard(hog.id, PhaseSpec(name="hog", argv=argv, seconds=60))
-        took = await self._work()
-        ended = asyncio.create_task(self._backend.wait(hog.id, "hog"))
-        if (await asyncio.wait([ended], timeout=0))[0]:
-            raise SystemExit(f"the neighbour had gone: {await ended}")
-        return took
-
-    async def _work(self) -> float:
-        """Return the milliseconds of the work's phase alone."""
-        spec = self._spec()
-        await self._backend.create(spec, self._empty())
-        started = time.perf_counter()
-        await self._backend.start(
-            spec.id, PhaseSpec(name="work", argv=("python3", "-c", _WORK), seconds=60)
-        )
-        await self._backend.wait(spec.id, "work")
-        return (time.perf_counter() - started) * 1000
 
     async def warm(self) -> None:
         """A workspace of the repository, which has not changed: the remote is asked."""
@@ -199,8 +179,8 @@ class Ground:
 
     async def clear(self) -> None:
         """Remove what a round left."""
-        for name in await self._backend.list():
-            await self._backend.destroy(name)
+        for neighbours in filter(None, (self.neighbours, self.containers)):
+            await neighbours.clear()
         for path in self._folder.glob("round-*"):
             await asyncio.to_thread(shutil.rmtree, path)
 
@@ -239,36 +219,51 @@ class Ground:
         )
 
 
-async def measure_sandboxes(rounds: int) -> SandboxFigures:
-    """Measure everything in each round, in turns."""
+What = Callable[[], Awaitable[float | None]]
+
+
+async def measure_sandboxes(rounds: int, *, neighbours: bool = False) -> SandboxFigures:
+    """Measure everything in each round, or only `neighbours`, in turns."""
     with place() as (folder, url):
         ground = Ground(folder, url)
-        await ground.prepare()
-        whats: list[Callable[[], Awaitable[float | None]]] = [
-            ground.first_byte,
-            ground.hello,
-            ground.warm,
-            ground.laid,
-            ground.cold,
-            ground.clone,
-            ground.alone,
-            ground.beside,
-        ]
-        whats += [ground.docker] if os.environ.get(DOCKER_HOST) else []
-        times: dict[str, list[float]] = {what.__name__: [] for what in whats}
+        whats = beside(ground) if neighbours else await everything(ground)
+        times: dict[str, list[float]] = {name: [] for name in whats}
         for number in range(rounds + 1):
-            for what in [*whats[number % len(whats) :], *whats[: number % len(whats)]]:
+            turn = number % len(whats)
+            for name in [*list(whats)[turn:], *list(whats)[:turn]]:
                 await asyncio.to_thread(os.sync)  # nobody pays for what another has written
-                took = await timed(what)
-                await ground.clear()
+                try:
+                    took = await timed(whats[name])
+                finally:
+                    await ground.clear()
                 if number:  # the first is the warm-up
-                    times[what.__name__].append(took)
+                    times[name].append(took)
         return SandboxFigures(figures=figures(times))
+
+
+async def everything(ground: Ground) -> dict[str, What]:
+    """Return all that is measured, by name."""
+    await ground.prepare()
+    own = [ground.first_byte, ground.hello, ground.warm, ground.laid, ground.cold, ground.clone]
+    docker = {"docker": ground.docker} if ground.containers else {}
+    return {what.__name__: what for what in own} | docker | beside(ground)
+
+
+def beside(ground: Ground) -> dict[str, What]:
+    """Return what is measured of neighbours, by name."""
+    whats: dict[str, What] = {
+        "alone": ground.neighbours.alone,
+        "beside": ground.neighbours.beside,
+    }
+    if ground.containers:
+        whats["containers alone"] = ground.containers.alone
+        whats["containers beside"] = ground.containers.beside
+    return whats
 
 
 def figures(times: dict[str, list[float]]) -> list[Figure]:
     """Say what the times stand for."""
-    docker, clone = times.get("docker", []), times["clone"]
+    docker, clone = times.get("docker", []), times.get("clone", [])
     run_true, depth_1 = f"docker run --rm {IMAGE} true", "git clone --depth 1"
 
     def figure(name: str, key: str, against: str, theirs: list[float], most: float) -> Figure:
@@ -276,24 +271,34 @@ def figures(times: dict[str, list[float]]) -> list[Figure]:
             name=name,
             against=against,
             wanted=f"≤ {most:g}",
-            ours_ms=times[key],
+            ours_ms=times.get(key, []),
             theirs_ms=theirs,
             most_ratio=most,
         )
 
-    return [
+    found = [
         figure("create → first byte", "first_byte", run_true, docker, 0.10),
         Figure(
             name="create → the agent's first word",
             wanted="≤ 250 ms",
-            ours_ms=times["hello"],
+            ours_ms=times.get("hello", []),
             most_ms=250,
         ),
         figure("workspace, warm, remote asked", "warm", depth_1, clone, 0.05),
         figure("workspace, warm, base at hand", "laid", depth_1, clone, 0.05),
         figure("workspace, cold", "cold", depth_1, clone, 1.2),
-        figure("work beside a hostile neighbour", "beside", "alone", times["alone"], 1.2),
+        *(
+            figure(
+                f"work beside a hostile neighbour, {name}",
+                f"{kind}beside",
+                "alone",
+                times.get(f"{kind}alone", []),
+                1.2,
+            )
+            for name, kind in (("local", ""), ("docker", "containers "))
+        ),
     ]
+    return [each for each in found if each.ours_ms]
 
 
 async def timed(what: Callable[[], Awaitable[float | None]]) -> float:

@@ -8,16 +8,18 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.contract.servers import DOCKER, IMAGE, SMALL_IMAGE, must_have
-from tests.contract.test_sandbox_backend import host_processes
+from tests.contract.test_sandbox_backend import container_weight, host_processes, until_weighs
 from tests.support.distributed import free_port
 from tests.support.registry import Registry
 
 from codexsys_adapters.docker.backend import DockerBackend
+from codexsys_adapters.walls.yielding import YIELDING
 from codexsys_core.environment import EnvironmentService
 from codexsys_core.errors import SandboxError
 from codexsys_core.ids import TimeOrderedIds
@@ -89,6 +91,7 @@ async def run(
 
 
 SERVE = "import http.server as h, os; os.chdir('/run'); open('word', 'w').write(os.environ['WORD']); h.test(h.SimpleHTTPRequestHandler, port=5432, bind='127.0.0.1')"
+SPIN = "while :; do :; done"
 ASK = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:5432/word', timeout=5).read().decode())"
 ASKED = f"python3 -c {shlex.quote(ASK)}"
 
@@ -121,6 +124,19 @@ class TestServices:
         other = spec_of(role=SandboxRole.VERIFY)
         await backend.create(other, base)
         assert (await run(backend, other.id, "checks", ASKED))[0].exit_code == 1
+
+    async def test_all_of_a_sandbox_weighs_as_much_as_another(
+        self, backend: DockerBackend, base: Path, tmp_path: Path
+    ) -> None:
+        served = f"{SPIN} & exec python3 -c {shlex.quote(SERVE)}"
+        greedy = service(command=("bash", "-c", served))
+        limits = LIMITS.model_copy(update={"share": 0.05})
+        spec = spec_of(services=(greedy,), limits=limits)
+        await backend.create(spec, base)
+        await run(backend, spec.id, "agent", "true")
+        weight = partial(container_weight, tmp_path / "sandboxes" / spec.id)
+        await until_weighs(partial(weight, "agent"), 1 / 2)
+        await until_weighs(partial(weight, "service-words"), 1 / 2 / YIELDING)
 
     async def test_one_that_ends(self, backend: DockerBackend, base: Path) -> None:
         broken = service(command=("sh", "-c", "echo no such word >&2; exit 3"))

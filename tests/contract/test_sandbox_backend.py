@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.contract.servers import DOCKER, IMAGE, must_have
 from codexsys_adapters.docker.backend import DockerBackend
 from codexsys_adapters.dummy import DummyBackend
 from codexsys_adapters.local.backend import LocalBackend
+from codexsys_adapters.walls.yielding import YIELDING
 from codexsys_core.errors import SandboxError
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import (
@@ -362,6 +364,35 @@ def bash(name: str, script: str, **more: Any) -> PhaseSpec:
     return PhaseSpec(name=name, argv=("bash", "-c", script), **given)
 
 
+MOODY = """
+spin() { while :; do :; done; }
+trap 'spin & one=$!; spin & two=$!; trap "kill $one $two" TERM' TERM
+sleep 1000 & echo calm; while :; do wait; done
+"""
+"""Takes two processors when it is signalled, and none when it is signalled again."""
+USUAL = {"cpu.shares": 1024, "cpu.weight": 100}
+
+
+def group_weight(folder: Path, phase: str) -> float:
+    """Return how much a local sandbox's group weighs, 1 being usual."""
+    groups = json.loads((folder / "group.json").read_text())
+    files = [Path(group, name) for group in groups for name in USUAL]
+    return next(int(file.read_text()) / USUAL[file.name] for file in files if file.exists())
+
+
+def container_weight(folder: Path, part: str) -> float:
+    """Return how much a container weighs as the engine says it, 1 being usual."""
+    ask = ["docker", "--host", must_have(DOCKER), "inspect", "-f", "{{.HostConfig.CpuShares}}"]
+    done = subprocess.run([*ask, f"{folder.name}.{part}"], check=True, capture_output=True)
+    return int(done.stdout) / USUAL["cpu.shares"]
+
+
+async def until_weighs(found: Callable[[], float], expected: float) -> None:
+    async with asyncio.timeout(60):
+        while abs(await asyncio.to_thread(found) / expected - 1) > 0.1:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+
+
 class TestIsolating:
     """What only a sandbox that isolates can show."""
 
@@ -373,6 +404,21 @@ class TestIsolating:
         many = "import os, time\nfor _ in range(200): os.fork() or time.sleep(60)\nos.wait()"
         end = await run(backend, sandbox, bash("agent", f"python3 -c {shlex.quote(many)}"))
         assert end.reason == "too_many_processes"
+
+    async def test_who_takes_more_than_its_share_weighs_less_meanwhile(
+        self, kind: Kind, backend: SandboxBackend, base: Path, tmp_path: Path
+    ) -> None:
+        if "cpus" in backend.unenforced:  # then nothing here has a weight
+            return
+        spec = spec_of(limits=LIMITS.model_copy(update={"share": 0.05}))
+        await backend.create(spec, base)
+        await backend.start(spec.id, bash("agent", MOODY, seconds=100))
+        await heard(backend, spec.id, "agent", b"calm\n")
+        weighed = container_weight if kind.name == "docker" else group_weight
+        weight = partial(weighed, tmp_path / "sandboxes" / spec.id, "agent")
+        for expected in (1, 1 / YIELDING, 1):
+            await until_weighs(weight, expected)
+            await backend.signal(spec.id)
 
     async def test_files_of_a_phase(self, backend: SandboxBackend, sandbox: str) -> None:
         script = "cat /app/input/a /app/input/deep/b; echo no > /app/input/a"

@@ -93,6 +93,8 @@ class SandboxLimits(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     cpus: float = 2
+    share: float = 1
+    """Processors; who takes more weighs less beside other sandboxes, for as long as it does."""
     memory_mb: int = 4096
     disk_mb: int = 10_240
     inodes: int = 1_000_000

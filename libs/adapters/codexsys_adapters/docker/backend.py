@@ -77,6 +77,7 @@ class DockerBackend:
         self._layers = Layers(root.with_name("layers"), most_bytes=_LAYER_BYTES)
         self._clock = clock or SystemClock()
         self._followers: dict[tuple[str, str], Follower] = {}
+        self._weighing: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, images.Look] = {}
         self._place = here("docker", host)
 
@@ -206,6 +207,8 @@ class DockerBackend:
             await asyncio.gather(*(remove(each) for each in found))
         for key in [key for key in self._followers if key[0] == sandbox_id]:
             await self._followers.pop(key).close()
+        if sandbox_id in self._weighing:
+            self._weighing.pop(sandbox_id).cancel()
         for folder in folders:
             await asyncio.to_thread(folder.remove)
 
@@ -264,6 +267,15 @@ class DockerBackend:
             folder.lay_down_service(told["name"], plan, _etc(seen, sandbox.setup))
         network = await self._network.hold(docker, sandbox)
         await services.start(docker, sandbox, network, progress)
+        self._weigh(sandbox)
+
+    def _weigh(self, sandbox: Sandbox) -> None:
+        """Look after the weight of a sandbox's services, as followers do after its phases'."""
+        name = sandbox.folder.path.name
+        if name not in self._weighing:
+            task = asyncio.create_task(services.weigh(self._engine, sandbox))
+            self._weighing[name] = task
+            task.add_done_callback(lambda _: self._weighing.pop(name, None))
 
     async def _sandbox(self, folder: Folder) -> Sandbox:
         made = await asyncio.to_thread(bundle.made_in, self._bundles, self._agent_code)

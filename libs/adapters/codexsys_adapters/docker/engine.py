@@ -105,6 +105,14 @@ async def _unframed(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             return
 
 
+async def update(docker: Docker, name: str, **resources: int) -> None:
+    """Change what a container may have; the driver has no word for it."""
+    url = f"{docker.docker_host}/{docker.api_version}/containers/{name}/update"
+    async with docker.session.post(url, json=resources) as response:
+        if response.status != HTTPStatus.OK:
+            raise DockerError(response.status, await response.text())
+
+
 async def remove(container: DockerContainer) -> None:
     """Kill and remove a container with its volumes; no error when it is going already."""
     with unless(NOT_FOUND, CONFLICT):

@@ -12,6 +12,7 @@ from aiodocker.exceptions import DockerError
 
 from codexsys_adapters.docker.engine import NOT_FOUND, Engine, log_of
 from codexsys_adapters.docker.folder import Folder
+from codexsys_adapters.docker.weight import Weight
 from codexsys_core.clock import Clock
 from codexsys_core.errors import SandboxError
 
@@ -35,6 +36,7 @@ class Follower:
         self._folder = folder
         self._phase = phase
         self._container = container
+        self._weight = Weight(container, folder.setup)
         self._clock = clock
         self._spool = os.open(folder.phases, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
         self._let_go = weakref.finalize(self, os.close, self._spool)
@@ -109,6 +111,7 @@ class Follower:
                     *lines, rest = (rest + piece).split(b"\n")
                     for line in lines:
                         self._hear(line)
+                    await self._weight.settle(docker)
             if self.end:
                 return self.end
             state = (await docker.containers.container(self._container).show())["State"]
@@ -122,6 +125,8 @@ class Follower:
             self.end = json.loads(text)
         elif line == b"s":
             self.started.set()
+        elif kind == b"w":
+            self._weight.hear(line)
         else:
             self._noise = (self._noise + line + b"\n")[-_NOISE:]
 

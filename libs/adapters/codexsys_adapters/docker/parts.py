@@ -9,6 +9,7 @@ from codexsys_adapters.docker.engine import LABEL
 from codexsys_adapters.docker.folder import Folder
 from codexsys_adapters.docker.images import SCRATCH
 from codexsys_adapters.docker.inside import doorkeeper
+from codexsys_adapters.docker.weight import SHARES, shares
 from codexsys_adapters.walls import seccomp
 
 PLAN = "/run/codexsys/plan"
@@ -73,6 +74,7 @@ def phase(sandbox: Sandbox, told: dict[str, Any], network: str) -> dict[str, Any
     read = told["workspace"]
     host = _closed(memory + _OWN_MEMORY, limits["pids"] + _OWN_PROCESSES, limits["cpus"])
     host |= {
+        "CpuShares": shares(setup),
         "NetworkMode": network,
         "Mounts": [
             *_program(sandbox),
@@ -108,6 +110,7 @@ def plan(setup: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
         "cwd": "/app/code",
         "seconds": told["seconds"],
         "ends_at": setup["ends_at"],
+        "share": setup["limits"]["share"],
         "output": told["output"],
         "cap": told["output_bytes"] or setup["limits"]["output_bytes"],
         "door": told["network"] == "door",
@@ -144,6 +147,7 @@ def service(sandbox: Sandbox, told: dict[str, Any], network: str) -> dict[str, A
     setup, folder, limits = sandbox.setup, sandbox.folder, sandbox.setup["limits"]
     memory = limits["memory_mb"] << 20
     host = _closed(memory + _OWN_MEMORY, limits["pids"] + _OWN_PROCESSES, limits["cpus"]) | {
+        "CpuShares": shares(setup),
         "NetworkMode": network,
         "Mounts": [
             *_program(sandbox),
@@ -175,6 +179,7 @@ def service_plan(setup: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
         "cwd": told["image"]["cwd"],
         "seconds": _A_YEAR,
         "ends_at": setup["ends_at"],
+        "share": setup["limits"]["share"],
         "output": "none",
         "cap": 0,
         "door": False,
@@ -224,6 +229,7 @@ def _closed(memory: int, pids: int, cpus: float) -> dict[str, Any]:
         "MemorySwap": memory,
         "PidsLimit": pids,
         "NanoCpus": int(cpus * 1e9),
+        "CpuShares": SHARES,  # said, since an engine's own may be another number
         "CgroupnsMode": "private",
         "IpcMode": "private",
         "MaskedPaths": list(_HIDDEN),

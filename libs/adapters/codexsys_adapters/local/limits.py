@@ -44,13 +44,13 @@ class Group(Protocol):
         """Kill and remove the group; no error when it is not there."""
 
 
-def make_group(name: str, *, memory_mb: int, pids: int, cpus: float) -> Group:
+def make_group(name: str, *, memory_mb: int, pids: int, cpus: float, share: float = 1.0) -> Group:
     """Make a group with its limits: the best that this host gives us."""
     from codexsys_adapters.local.split import SplitGroup  # noqa: PLC0415 - they need what is above
     from codexsys_adapters.local.unified import UnifiedGroup  # noqa: PLC0415
     from codexsys_adapters.local.watched import WatchedGroup  # noqa: PLC0415
 
-    for found in (SplitGroup.here(name), UnifiedGroup.here(name)):
+    for found in (SplitGroup.here(name, share), UnifiedGroup.here(name, share)):
         if found is None:
             continue
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codexsys_adapters.local import groups
 from codexsys_adapters.local.limits import CPU_PERIOD, Counts
-from codexsys_adapters.local.yielding import Yielding
+from codexsys_adapters.walls.yielding import Yielding
 
 _MOUNT = Path("/sys/fs/cgroup")
 _PARENT = "codexsys"
@@ -19,16 +19,16 @@ _KINDS = ("memory", "pids", "cpu", "cpuacct", "freezer")
 class SplitGroup:
     """Memory, processes and processor time are limited; the freezer makes killing certain."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], share: float = 1.0) -> None:
         self._memory, self._pids, self._cpu, self._account, self._freezer = folders
-        self._yielding = Yielding(self._used, self._weigh)
+        self._yielding = Yielding(self._used, self._weigh, share=share)
 
     @classmethod
-    def here(cls, name: str) -> "SplitGroup | None":
+    def here(cls, name: str, share: float) -> "SplitGroup | None":
         """Return the group of this name; None where there are no such trees for us."""
         if not all(os.access(_MOUNT / kind, os.W_OK) for kind in _KINDS):
             return None
-        return cls([_MOUNT / kind / _PARENT / name for kind in _KINDS])
+        return cls([_MOUNT / kind / _PARENT / name for kind in _KINDS], share)
 
     @property
     def folders(self) -> list[str]:

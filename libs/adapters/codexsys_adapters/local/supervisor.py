@@ -56,6 +56,7 @@ class Supervisor:
             memory_mb=allowed["memory_mb"],
             pids=allowed["pids"],
             cpus=allowed["cpus"],
+            share=allowed["share"],
         )
         limits.write_down(group, self._folder / GROUP)
         return group

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from codexsys_adapters.local import groups
 from codexsys_adapters.local.limits import CPU_PERIOD, Counts
-from codexsys_adapters.local.yielding import Yielding
+from codexsys_adapters.walls.yielding import Yielding
 
 _MOUNT = Path("/sys/fs/cgroup")
 _PARENT = "codexsys"
@@ -18,15 +18,15 @@ _CONTROLLERS = "+memory +pids +cpu"
 class UnifiedGroup:
     """Memory, processes and processor time are limited; the kernel kills a group at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, share: float = 1.0) -> None:
         self._folder = folder
-        self._yielding = Yielding(self._used, self._weigh)
+        self._yielding = Yielding(self._used, self._weigh, share=share)
 
     @classmethod
-    def here(cls, name: str) -> "UnifiedGroup | None":
+    def here(cls, name: str, share: float) -> "UnifiedGroup | None":
         """Return the group of this name; None where no part of the tree is ours."""
         home = _home()
-        return cls(home / _PARENT / name) if home else None
+        return cls(home / _PARENT / name, share) if home else None
 
     @property
     def folders(self) -> list[str]:

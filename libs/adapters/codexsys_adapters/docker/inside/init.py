@@ -1,9 +1,10 @@
 """The first process of a phase's container: runs the phase's program and tells how it went.
 
 What the phase says leaves as lines on our own output, which the engine keeps: `s` when the
-program runs, `r` when its port answers, `o` with output in base64, `e` with the end as JSON. Nothing else in the container
-can write there: while the program runs, this process cannot be traced or looked into, and the
-kernel lets nobody kill the first process of a container from inside.
+program runs, `r` when its port answers, `o` with output in base64, `w` with how many times less
+the container should weigh, `e` with the end as JSON. Nothing else in the container can write
+there: while the program runs, this process cannot be traced or looked into, and the kernel lets
+nobody kill the first process of a container from inside.
 """
 
 import base64
@@ -20,6 +21,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from codexsys_adapters.docker.inside import groups
+from codexsys_adapters.walls.yielding import Yielding
 
 LIFELINE = "\0codexsys-door"
 STOP = signal.SIGUSR1
@@ -39,7 +43,6 @@ _OPEN_FILES = 65_536
 _TAIL = 500
 _EASIER_TO_KILL = "500"
 _PR_SET_DUMPABLE = 4
-_GROUPS = Path("/sys/fs/cgroup")
 
 
 class Init:
@@ -59,11 +62,12 @@ class Init:
         self._deadline = time.monotonic() + min(plan["seconds"], plan["ends_at"] - time.time())
         self._lifeline: socket.socket | None = None
         self._port: int | None = plan["port"]
+        self._yielding = Yielding(groups.used, self._weigh, share=plan["share"])
 
     def run(self) -> None:
         """Run the program to its end."""
         os.set_blocking(1, False)
-        before = _counts()
+        before = groups.counts()
         with contextlib.ExitStack() as stack:
             wake = _wakened(stack)
             if self._plan["door"] and not self._hold_lifeline(stack):
@@ -167,6 +171,7 @@ class Init:
                 self._port = None
                 self._tell(b"r", b"")
             self._enforce()
+            self._yielding.look()
 
     def _cut(self) -> None:
         """Hear why the door let go of us."""
@@ -246,6 +251,9 @@ class Init:
                 pass
         self._hand_on(everything=True)
 
+    def _weigh(self, less: int) -> None:
+        self._tell(b"w", str(less).encode())
+
     def _tell(self, kind: bytes, text: bytes) -> None:
         self._told += kind + text + b"\n"
 
@@ -278,7 +286,7 @@ class Init:
         status = self._status or 0
         code = os.waitstatus_to_exitcode(status)
         code = code if code >= 0 else 128 - code
-        oom, refused = (now - then for now, then in zip(_counts(), before, strict=True))
+        oom, refused = (now - then for now, then in zip(groups.counts(), before, strict=True))
         common: dict[str, Any] = {"oom_killed": oom > 0, "code": code, "refused": refused}
         if self._reason:
             return common | {"reason": self._reason, "detail": self._detail}
@@ -297,22 +305,6 @@ def _bound(what: int, value: int) -> None:
     _, most = resource.getrlimit(what)
     bound = value if most == resource.RLIM_INFINITY else min(value, most)
     resource.setrlimit(what, (bound, bound))
-
-
-def _counts() -> tuple[int, int]:
-    """Return how often the kernel killed for memory here, and how often it refused a process."""
-    split = (_GROUPS / "memory/memory.oom_control", _GROUPS / "pids/pids.events")
-    files = split if split[0].exists() else (_GROUPS / "memory.events", _GROUPS / "pids.events")
-    return _field(files[0], "oom_kill"), _field(files[1], "max")
-
-
-def _field(path: Path, key: str) -> int:
-    with contextlib.suppress(OSError):
-        for line in path.read_text().splitlines():
-            words = line.split()
-            if len(words) == 2 and words[0] == key:
-                return int(words[1])
-    return 0
 
 
 def _wakened(stack: contextlib.ExitStack) -> int:

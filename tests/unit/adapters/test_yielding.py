@@ -1,16 +1,19 @@
 """A sandbox that takes more than one processor yields, and only while it does."""
 
-from codexsys_adapters.local.yielding import YIELDING, Yielding
+from codexsys_adapters.walls.yielding import YIELDING, Yielding
 
 
 class Group:
     """Uses processors as it is told, and writes down what it weighs."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: float = 1.0) -> None:
         self.at = 0.0
         self.used = 0.0
         self.told: list[int] = []
-        self._yielding = Yielding(lambda: self.used, self.told.append, now=lambda: self.at)
+        self._yielding = Yielding(
+            lambda: self.used, self.told.append, share=share, now=lambda: self.at
+        )
+        self.looks()
 
     def runs(self, processors: float, *, seconds: float = 1.0) -> None:
         for _ in range(round(seconds / 0.1)):
@@ -34,8 +37,24 @@ def test_more_yields_until_it_is_less_again() -> None:
     assert group.told == [YIELDING]
     group.runs(1.05)
     assert group.told == [YIELDING]
-    group.runs(0.5)
+    group.runs(0.5, seconds=3)
     assert group.told == [YIELDING, 1]
+
+
+def test_bursts_with_short_rests_between_yield_all_the_time() -> None:
+    group = Group()
+    for _ in range(20):
+        group.runs(2.0, seconds=0.5)
+        group.runs(0.1, seconds=0.3)
+    assert group.told == [YIELDING]
+
+
+def test_a_share_of_half_a_processor() -> None:
+    group = Group(share=0.5)
+    group.runs(0.5)
+    assert group.told == []
+    group.runs(0.6)
+    assert group.told == [YIELDING]
 
 
 def test_about_one_does_not_change_back_and_forth() -> None:

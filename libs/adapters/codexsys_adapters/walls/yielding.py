@@ -1,4 +1,4 @@
-"""Who takes more than one processor yields to sandboxes beside it that do not."""
+"""Who takes more than its share, one processor, yields to sandboxes beside it that do not."""
 
 import time
 from collections.abc import Callable
@@ -10,9 +10,10 @@ The kernel spreads a group's weight over the processors on which it runs. A prog
 beside a sandbox that keeps two processors busy would get two thirds of one; this way it gets 94 %,
 and the other has all that is left. Where nobody is beside it, weights mean nothing.
 """
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS, _BACK_SECONDS = 0.1, 2.0
+"""How long it looks at least before it weighs less, and before it weighs as much again."""
 _MORE, _LESS = 1.1, 0.9
-"""In processors; apart, so that it does not change with each look."""
+"""Times its share; apart, so that it does not change with each look."""
 
 
 class Yielding:
@@ -23,25 +24,30 @@ class Yielding:
         used: Callable[[], float],
         weigh: Callable[[int], None],
         *,
+        share: float,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`used` returns processor seconds so far; `weigh` is told by what to divide the weight."""
         self._used = used
         self._weigh = weigh
+        self._share = share
         self._now = now
-        self._since = (now(), 0.0)
+        self._since: tuple[float, float] | None = None
         self._heavy = False
 
     def look(self) -> None:
-        """Look, unless that was just done."""
+        """Look, unless that was just done; the first look says nothing yet."""
         now = self._now()
-        elapsed = now - self._since[0]
-        if elapsed < _LOOK_SECONDS:
+        if self._since is None:
+            self._since = (now, self._used())
+            return
+        then, before = self._since
+        elapsed = now - then
+        if elapsed < (_BACK_SECONDS if self._heavy else _LOOK_SECONDS):
             return
         used = self._used()
-        processors = (used - self._since[1]) / elapsed
         self._since = (now, used)
-        heavy = processors > (_LESS if self._heavy else _MORE)
+        heavy = (used - before) / elapsed > self._share * (_LESS if self._heavy else _MORE)
         if heavy != self._heavy:
             self._weigh(YIELDING if heavy else 1)
             self._heavy = heavy
