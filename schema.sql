@@ -7,6 +7,7 @@ CREATE TABLE api_keys (
 	tenant_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	name VARCHAR(100) NOT NULL,
 	secret_hash VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	scope VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'admin',
 	created_at DATETIME(6) NOT NULL,
 	revoked_at DATETIME(6),
 	PRIMARY KEY (id)

@@ -8,7 +8,7 @@ import pytest
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.keys import SqlKeys
 from codexsys_core.errors import Conflict, NotFound
-from codexsys_core.principal import ApiKey, Tenant, hash_secret
+from codexsys_core.principal import ApiKey, Scope, Tenant, hash_secret
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
@@ -86,6 +86,32 @@ async def test_a_tenant_sees_its_own_keys_newest_first(store: SqlKeys) -> None:
     await store.add_key(api_key(9, tenant_id="ten_2"))
     assert await store.keys("ten_1") == [api_key(3), api_key(2), api_key(1)]
     assert await store.keys("ten_3") == []
+
+
+async def test_keys_come_in_pages(store: SqlKeys) -> None:
+    for number in range(5):
+        await store.add_key(api_key(number))
+    first = await store.keys("ten_1", limit=3)
+    assert [key.id for key in first] == ["key_4", "key_3", "key_2"]
+    rest = await store.keys("ten_1", limit=3, before="key_2")
+    assert [key.id for key in rest] == ["key_1", "key_0"]
+
+
+async def test_a_key_is_renamed_and_its_scope_changed(store: SqlKeys) -> None:
+    await store.add_key(api_key(1))
+    assert api_key(1).scope is Scope.ADMIN
+    renamed = await store.change("key_1", tenant_id="ten_1", name="Größe")
+    assert renamed == api_key(1).model_copy(update={"name": "Größe"})
+    lowered = await store.change("key_1", tenant_id="ten_1", scope=Scope.READ)
+    assert lowered == renamed.model_copy(update={"scope": Scope.READ})
+    assert await store.change("key_1", tenant_id="ten_1") == await store.key("key_1") == lowered
+
+
+async def test_only_its_tenant_changes_a_key(store: SqlKeys) -> None:
+    await store.add_key(api_key(1))
+    with pytest.raises(NotFound):
+        await store.change("key_1", tenant_id="ten_2", name="mine now")
+    assert await store.key("key_1") == api_key(1)
 
 
 async def test_a_revoked_key_stays_revoked(store: SqlKeys) -> None:

@@ -5,11 +5,30 @@ import hmac
 import re
 import secrets
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from codexsys_core.errors import Forbidden
+
 _KEY = re.compile(r"cdx_([0-9a-z]{26})_([A-Za-z0-9_-]{32,64})")
+
+
+class Scope(StrEnum):
+    """What a key may do; each may do what those before it may."""
+
+    READ = "read"
+    """Look at everything but keys."""
+    WRITE = "write"
+    """Make, answer, cancel, share, change and remove, too."""
+    ADMIN = "admin"
+    """And manage keys."""
+
+    def covers(self, needed: "Scope") -> bool:
+        """Say whether this is enough."""
+        order = list(Scope)
+        return order.index(self) >= order.index(needed)
 
 
 class Tenant(BaseModel):
@@ -30,6 +49,15 @@ class Principal(BaseModel):
     tenant_id: str
     key_id: str
     name: str
+    scope: Scope
+
+    def must(self, needed: Scope) -> None:
+        """Raise `Forbidden` unless the key's scope is enough."""
+        if not self.scope.covers(needed):
+            raise Forbidden(
+                f"This needs a key of scope {needed}; this one is of scope {self.scope}.",
+                code="scope_too_low",
+            )
 
 
 class ApiKey(BaseModel):
@@ -41,12 +69,13 @@ class ApiKey(BaseModel):
     tenant_id: str
     name: str
     secret_hash: str
+    scope: Scope = Scope.ADMIN
     created_at: datetime
     revoked_at: datetime | None = None
 
 
-class KeyStore(Protocol):
-    """Tenants and keys. Names of tenants are unique (`Conflict`)."""
+class TenantStore(Protocol):
+    """Tenants. Their names are unique (`Conflict`)."""
 
     async def add_tenant(self, tenant: Tenant) -> None:
         """Insert a tenant."""
@@ -60,17 +89,28 @@ class KeyStore(Protocol):
     async def tenant_named(self, name: str) -> Tenant | None:
         """Find a tenant by its name."""
 
+
+class KeyStore(Protocol):
+    """Keys. Another tenant's key is `NotFound` wherever the tenant is named."""
+
     async def add_key(self, key: ApiKey) -> None:
         """Insert a key."""
 
     async def key(self, key_id: str) -> ApiKey | None:
         """Find a key by id, revoked ones too."""
 
-    async def keys(self, tenant_id: str) -> list[ApiKey]:
-        """List a tenant's keys, newest first."""
+    async def keys(
+        self, tenant_id: str, *, limit: int = 100, before: str | None = None
+    ) -> list[ApiKey]:
+        """List a tenant's keys, newest first, from the one before this id on."""
+
+    async def change(
+        self, key_id: str, *, tenant_id: str, name: str | None = None, scope: Scope | None = None
+    ) -> ApiKey:
+        """Change what is given and return the key; the next request with it is held to that."""
 
     async def revoke(self, key_id: str, *, tenant_id: str) -> None:
-        """Make a key useless from now on; `NotFound` for another tenant's."""
+        """Make a key useless from now on."""
 
 
 def new_secret() -> str:

@@ -53,7 +53,7 @@ from codexsys_core.log import LogStore, Redactor
 from codexsys_core.model import Models
 from codexsys_core.named_environment import EnvironmentStore
 from codexsys_core.patch import PatchBench
-from codexsys_core.principal import KeyStore
+from codexsys_core.principal import KeyStore, TenantStore
 from codexsys_core.question import QuestionStore
 from codexsys_core.quota import QuotaStore
 from codexsys_core.ready import Hints, ReadySet
@@ -82,6 +82,10 @@ class LocalObjects(Protocol):
         """Return (object name, most bytes); raises `NotFound` for bad and old tokens."""
 
 
+class _Keys(TenantStore, KeyStore, Protocol):
+    """Both ports of one store."""
+
+
 class _Store(ObjectStore, UploadForms, Protocol):
     """Both ports of one object store."""
 
@@ -95,7 +99,7 @@ class Platform:
     secrets: SecretBox
     clock: Clock
     ids: Ids
-    keys: KeyStore
+    keys: _Keys
     quotas: QuotaStore
     census: CensusStore
     retention: RetentionStore

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from codexsys_api import problems
-from codexsys_api.auth import Sessions, bearer
+from codexsys_api.auth import NEEDS, Sessions
 from codexsys_api.context import Streams
 from codexsys_api.described.description import describe
 from codexsys_api.described.page import page
@@ -64,7 +64,7 @@ ROUTERS = tuple(
 
 def description() -> dict[str, Any]:
     """Describe the API as OpenAPI 3.1."""
-    return describe(version=version("codexsys"), routers=ROUTERS, bodies=BODIES, key=bearer)
+    return describe(version=version("codexsys"), routers=ROUTERS, bodies=BODIES, needs=NEEDS)
 
 
 class Described(FastAPI):

@@ -1,14 +1,22 @@
 """Who is asking: a key for programs, a signed cookie for pages, a one-time link for the first visit."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from itsdangerous import BadData, URLSafeSerializer
 
 from codexsys_api.context import Opened
 from codexsys_core.errors import Forbidden, Unauthorized
-from codexsys_core.principal import Principal, new_secret, parse_key, secret_matches
+from codexsys_core.principal import (
+    ApiKey,
+    Principal,
+    Scope,
+    new_secret,
+    parse_key,
+    secret_matches,
+)
 from codexsys_wiring.platform import Platform
 
 COOKIE = "codexsys_session"
@@ -28,17 +36,42 @@ async def principal_of_key(platform: Platform, text: str) -> Principal:
         raise Unauthorized(
             "This key was revoked. Make a new one with: codexsys keys create", code="key_revoked"
         )
-    return Principal(tenant_id=key.tenant_id, key_id=key.id, name=key.name)
+    return _principal(key)
+
+
+def _principal(key: ApiKey) -> Principal:
+    return Principal(tenant_id=key.tenant_id, key_id=key.id, name=key.name, scope=key.scope)
 
 
 async def bearer(request: Request, platform: Opened) -> Principal:
+    """Return who a request's key belongs to."""
     kind, _, text = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not text.strip():
         raise Unauthorized("Send your key as: Authorization: Bearer cdx_…", code="key_missing")
     return await principal_of_key(platform, text.strip())
 
 
+async def writer(caller: Annotated[Principal, Depends(bearer)]) -> Principal:
+    """Return a caller who may change things."""
+    caller.must(Scope.WRITE)
+    return caller
+
+
+async def admin(caller: Annotated[Principal, Depends(bearer)]) -> Principal:
+    """Return a caller who may manage keys."""
+    caller.must(Scope.ADMIN)
+    return caller
+
+
 Caller = Annotated[Principal, Depends(bearer)]
+Writer = Annotated[Principal, Depends(writer)]
+Admin = Annotated[Principal, Depends(admin)]
+NEEDS: dict[Callable[..., Any], Scope] = {
+    bearer: Scope.READ,
+    writer: Scope.WRITE,
+    admin: Scope.ADMIN,
+}
+"""What the dependencies ask for, for the description."""
 
 
 class Sessions:
@@ -69,7 +102,7 @@ class Sessions:
         key = await self._platform.keys.key(key_id)
         if key is None or key.revoked_at is not None:
             return None
-        return Principal(tenant_id=key.tenant_id, key_id=key.id, name=key.name)
+        return _principal(key)
 
     def csrf(self, cookie: str) -> str:
         """Return the token that each form of this session carries."""

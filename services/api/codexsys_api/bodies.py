@@ -137,10 +137,22 @@ class GiveAnswer(Body):
     answer: str = Field(min_length=1, max_length=10_000)
 
 
+_Scope = Literal["read", "write", "admin"]
+
+
 class CreateKey(Body):
     """A new key."""
 
     name: str = Field(min_length=1, max_length=100)
+    scope: _Scope = "admin"
+    """What it may do: `read` looks, `write` also makes and changes, `admin` also manages keys."""
+
+
+class ChangeKey(Body):
+    """What is to be other about a key; what is left out stays."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=100)
+    scope: _Scope | None = None
 
 
 class CreateEnvironment(EnvironmentGiven):

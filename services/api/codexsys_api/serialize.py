@@ -14,7 +14,7 @@ from codexsys_core.event import Event, EventType
 from codexsys_core.limits import Limits
 from codexsys_core.moves import PROGRESS, AttemptState, Phase, TaskStatus
 from codexsys_core.outcome import Outcome
-from codexsys_core.principal import ApiKey
+from codexsys_core.principal import ApiKey, Scope
 from codexsys_core.question import Question
 from codexsys_core.sandbox import Sandbox, SandboxRole, SandboxState
 from codexsys_core.share import Share
@@ -206,16 +206,17 @@ class KeyBody(BaseModel):
 
     id: str
     name: str
+    scope: Scope
     key: str | None = None
     created_at: datetime
     revoked_at: datetime | None
 
 
 class KeyList(BaseModel):
-    """All keys of the tenant, newest first."""
+    """One page of keys."""
 
     items: list[KeyBody]
-    next_cursor: None
+    next_cursor: str | None
 
 
 def task_body(
@@ -341,7 +342,7 @@ def share_body(share: Share, *, url: str | None = None) -> dict[str, Any]:
 
 def key_body(key: ApiKey, *, text: str | None = None) -> dict[str, Any]:
     """Return a key; its secret only when it is new."""
-    known = key.model_dump(include={"id", "name", "created_at", "revoked_at"})
+    known = key.model_dump(include={"id", "name", "scope", "created_at", "revoked_at"})
     return KeyBody(**known, key=text).model_dump(mode="json")
 
 

@@ -8,6 +8,7 @@ from codexsys_cli.connection import CLIENT_FILE
 from codexsys_core.errors import Conflict
 from codexsys_core.principal import (
     ApiKey,
+    Scope,
     Tenant,
     hash_secret,
     key_text,
@@ -58,7 +59,9 @@ async def ensure_tenant(platform: Platform, name: str) -> Tenant:
     return tenant
 
 
-async def make_key(platform: Platform, tenant: Tenant, name: str) -> Account:
+async def make_key(
+    platform: Platform, tenant: Tenant, name: str, scope: Scope = Scope.ADMIN
+) -> Account:
     """Make a key."""
     secret = new_secret()
     key = ApiKey(
@@ -66,6 +69,7 @@ async def make_key(platform: Platform, tenant: Tenant, name: str) -> Account:
         tenant_id=tenant.id,
         name=name,
         secret_hash=hash_secret(secret),
+        scope=scope,
         created_at=platform.clock.now(),
     )
     await platform.keys.add_key(key)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -110,11 +110,16 @@ def upgrade() -> None:
 def create_key(
     tenant: Annotated[str, typer.Option(help="Name of the tenant.")] = "default",
     name: Annotated[str, typer.Option(help="What the key is for.")] = "command line",
+    scope: Annotated[
+        Literal["read", "write", "admin"],
+        typer.Option(help="read: look; write: make and change, too; admin: manage keys, too."),
+    ] = "admin",
     json: Json = False,
 ) -> None:
     """Make a key; it is shown this once."""
     from codexsys_cli.account import Account, make_key
     from codexsys_core.errors import NotFound
+    from codexsys_core.principal import Scope
     from codexsys_wiring.platform import open_platform
     from codexsys_wiring.settings import load_settings
 
@@ -126,11 +131,11 @@ def create_key(
                     f"There is no tenant {tenant!r}. Make it with: codexsys tenants create {tenant}"
                 )
                 raise NotFound(message, code="tenant_not_found")
-            return await make_key(platform, found, name)
+            return await make_key(platform, found, name, Scope(scope))
 
     made = asyncio.run(make())
     if json:
-        emit({"id": made.key_id, "tenant": tenant, "name": name, "key": made.key})
+        emit({"id": made.key_id, "tenant": tenant, "name": name, "scope": scope, "key": made.key})
     else:
         print(made.key)
         say("This is the only time it is shown.")

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from codexsys_core.principal import KeyStore
+from codexsys_core.principal import TenantStore
 
 
 class Admission(Protocol):
@@ -23,7 +23,7 @@ class EveryTenant:
 class FirstTenant:
     """For hosts that cannot: the tenant that was made first, which never changes, and nobody else."""
 
-    def __init__(self, *, keys: KeyStore) -> None:
+    def __init__(self, *, keys: TenantStore) -> None:
         self._keys = keys
 
     async def serves(self, tenant_id: str) -> bool:

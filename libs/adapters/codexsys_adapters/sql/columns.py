@@ -14,12 +14,14 @@ def identifier(*, key: bool = False, null: bool = False, index: bool = False) ->
     return Column(kind, primary_key=key, nullable=null, index=index)
 
 
-def ascii_words(length: int, *, null: bool = False, key: bool = False) -> Any:
-    """Return a column for a word of the platform's own."""
+def ascii_words(
+    length: int, *, null: bool = False, key: bool = False, given: str | None = None
+) -> Any:
+    """Return a column for a word of the platform's own; `given` where a writer knows none."""
     kind = String(length).with_variant(
         mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
     )
-    return Column(kind, primary_key=key, nullable=null)
+    return Column(kind, primary_key=key, nullable=null, server_default=given)
 
 
 def words(length: int, *, null: bool = False) -> Any:

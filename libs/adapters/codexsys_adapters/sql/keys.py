@@ -8,13 +8,13 @@ from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.tables import KEYS, TENANTS
 from codexsys_adapters.sql.times import aware, naive, now_sql
 from codexsys_core.errors import Conflict, NotFound
-from codexsys_core.principal import ApiKey, Tenant
+from codexsys_core.principal import ApiKey, Scope, Tenant
 
 _ONE = select(KEYS).where(KEYS.c.id == bindparam("wanted_key"))
 
 
 class SqlKeys:
-    """A `KeyStore` on SQL."""
+    """A `TenantStore` and `KeyStore` on SQL."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
@@ -80,10 +80,34 @@ class SqlKeys:
 
         return await self._database.look(statements)
 
-    async def keys(self, tenant_id: str) -> list[ApiKey]:
-        """List a tenant's keys, newest first."""
+    async def keys(
+        self, tenant_id: str, *, limit: int = 100, before: str | None = None
+    ) -> list[ApiKey]:
+        """List a tenant's keys, newest first: ids grow with time."""
         statement = select(KEYS).where(KEYS.c.tenant_id == tenant_id)
-        return await self._keys(statement.order_by(KEYS.c.created_at.desc(), KEYS.c.id.desc()))
+        if before is not None:
+            statement = statement.where(KEYS.c.id < before)
+        return await self._keys(statement.order_by(KEYS.c.id.desc()).limit(limit))
+
+    async def change(
+        self, key_id: str, *, tenant_id: str, name: str | None = None, scope: Scope | None = None
+    ) -> ApiKey:
+        """Change what is given and return the key."""
+        given = {"name": name, "scope": scope}
+        values = {column: value for column, value in given.items() if value is not None}
+        wanted = (KEYS.c.id == key_id, KEYS.c.tenant_id == tenant_id)
+
+        async def statements(connection: AsyncConnection) -> ApiKey | None:
+            if values:
+                await connection.execute(update(KEYS).where(*wanted).values(values))
+            found = await connection.execute(select(KEYS).where(*wanted))
+            row = found.mappings().one_or_none()
+            return None if row is None else _key(row)
+
+        key = await self._database.transact(statements)
+        if key is None:
+            raise _unknown()
+        return key
 
     async def revoke(self, key_id: str, *, tenant_id: str) -> None:
         """Make a key useless from now on; the first time stays."""
@@ -93,7 +117,7 @@ class SqlKeys:
             .values(revoked_at=func.coalesce(KEYS.c.revoked_at, now_sql()))
         )
         if not await self._write(statement):
-            raise NotFound("There is no such key.")
+            raise _unknown()
 
     async def _keys(self, statement: Select[tuple[object, ...]]) -> list[ApiKey]:
         async def statements(connection: AsyncConnection) -> list[ApiKey]:
@@ -106,6 +130,10 @@ class SqlKeys:
             return (await connection.execute(statement)).rowcount
 
         return await self._database.transact(statements)
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such key.", code="key_not_found")
 
 
 def _key(row: RowMapping) -> ApiKey:

@@ -59,7 +59,7 @@ class SqlShares:
             return (await connection.execute(statement)).rowcount
 
         if not await self._database.transact(statements):
-            raise NotFound("There is no such link.")
+            raise NotFound("There is no such link.", code="share_not_found")
 
     async def _rows(self, *conditions: Any) -> list[Share]:
         statement = (

@@ -48,6 +48,7 @@ class KeyRow(SQLModel, table=True):
     tenant_id: str = Field(sa_column=identifier(index=True))
     name: str = Field(sa_column=words(100))
     secret_hash: str = Field(sa_column=ascii_words(64))
+    scope: str = Field(sa_column=ascii_words(8, given="admin"))
     created_at: datetime = Field(sa_column=moment())
     revoked_at: datetime | None = Field(sa_column=moment(null=True))
 

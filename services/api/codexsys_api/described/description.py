@@ -1,7 +1,7 @@
 """Describes the routes as OpenAPI 3.1: bodies, answers, headers, examples, and each refusal of each operation."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +17,7 @@ from codexsys_api.described.refusals import FIELD, REFUSALS, headers
 from codexsys_api.problems import Problem
 
 Json = dict[str, Any]
+Needs = Mapping[Callable[..., Any], str]
 
 _INTRODUCTION = """\
 Hand in code and a wish; an agent works on it in a sandbox, the platform checks the result itself, and you take the diff.
@@ -58,11 +59,11 @@ def describe(
     version: str,
     routers: Sequence[APIRouter],
     bodies: Sequence[type[BaseModel]],
-    key: object,
+    needs: Needs,
 ) -> Json:
     """Return the description of these routes; `bodies` are what they read themselves.
 
-    `key` is the dependency of those who need one.
+    `needs` says which dependencies ask for a key, of which scope.
     """
     routes = [each for router in routers for each in router.routes]
     found = get_openapi(
@@ -88,7 +89,7 @@ def describe(
     for route in _described(routes):
         for method in sorted(route.methods or ()):
             operation = found["paths"][route.path_format][method.lower()]
-            used |= _complete(operation, route, key)
+            used |= _complete(operation, route, needs)
     components["examples"] = {
         code: {"value": problem(code, REFUSALS[code][0])} for code in sorted(used)
     }
@@ -113,13 +114,17 @@ def _schemas(found: Json, bodies: Sequence[type[BaseModel]]) -> Json:
     return dict(sorted(found.items()))
 
 
-def _complete(operation: Json, route: APIRoute, key: object) -> set[str]:
+def _complete(operation: Json, route: APIRoute, needs: Needs) -> set[str]:
     """Add who may call, all refusals, headers and examples; return the codes."""
-    known = _calls(route.dependant, key)
-    operation["security"] = [{"key": []}] if known else []
+    scopes = list(_scopes(route.dependant, needs))
+    if scopes:
+        operation["security"] = [{"key": [scopes[0]]}]
+        operation["description"] += f" Needs scope `{scopes[0]}`."
+    else:
+        operation["security"] = []
     operation["summary"] = re.split(r"[.;:,(]", operation["description"])[0].strip()
     operation["responses"].pop("422", None)  # FastAPI's own form of it is never sent
-    codes = _refusals(operation, known=known) | operation.pop(FIELD, {})
+    codes = _refusals(operation, scopes) | operation.pop(FIELD, {})
     for status in sorted({*codes.values()}):
         named = [code for code, of in codes.items() if of == status]
         operation["responses"][str(status)] = _refusal(status, named)
@@ -131,14 +136,20 @@ def _complete(operation: Json, route: APIRoute, key: object) -> set[str]:
     return set(codes)
 
 
-def _calls(dependant: Dependant, wanted: object) -> bool:
-    return any(each.call is wanted or _calls(each, wanted) for each in dependant.dependencies)
+def _scopes(dependant: Dependant, needs: Needs) -> Iterator[str]:
+    """Yield what is asked of a key, the most first."""
+    for each in dependant.dependencies:
+        if each.call is not None and each.call in needs:
+            yield needs[each.call]
+        yield from _scopes(each, needs)
 
 
-def _refusals(operation: Json, *, known: bool) -> dict[str, int]:
+def _refusals(operation: Json, scopes: Sequence[str]) -> dict[str, int]:
     codes: list[str] = []
-    if known:
+    if scopes:
         codes += [*_KEY, "internal", "database_unavailable"]
+    if len(scopes) > 1:  # more than any key has
+        codes.append("scope_too_low")
     for parameter in operation.get("parameters", []):
         if parameter["in"] != "path":
             codes.append("invalid")

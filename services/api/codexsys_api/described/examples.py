@@ -212,7 +212,14 @@ _SHARE = {
     "revoked_at": None,
 }
 _NEW_SHARE = _SHARE | {"url": f"{_BASE}/s/0Zr1…"}
-_KEY = {"id": _KEY_ID, "name": "ci", "key": None, "created_at": _AT, "revoked_at": None}
+_KEY = {
+    "id": _KEY_ID,
+    "name": "ci",
+    "scope": "write",
+    "key": None,
+    "created_at": _AT,
+    "revoked_at": None,
+}
 _NEW_KEY = _KEY | {"key": f"cdx_{_KEY_ID.removeprefix('key_')}_8Qp…"}
 _ENVIRONMENT_GIVEN: dict[str, Any] = {
     "name": "web",
@@ -265,7 +272,7 @@ EXAMPLES: dict[str, Example] = {
             200: {
                 JSON: {
                     "tenant": {"id": "ten_06f5k0a9y5p1z7k3h8d2s6t4cv"},
-                    "key": {"id": _KEY_ID, "name": "ci"},
+                    "key": {"id": _KEY_ID, "name": "ci", "scope": "write"},
                     "limits": _LIMITS,
                 }
             }
@@ -324,7 +331,13 @@ EXAMPLES: dict[str, Example] = {
     "listShares": Example(answers={200: {JSON: _list(_SHARE)}}),
     "revokeShare": Example(),
     "listKeys": Example(answers={200: {JSON: _list(_KEY)}}),
-    "createKey": Example(request={JSON: {"name": "ci"}}, answers={201: {JSON: _NEW_KEY}}),
+    "createKey": Example(
+        request={JSON: {"name": "ci", "scope": "write"}}, answers={201: {JSON: _NEW_KEY}}
+    ),
+    "getKey": Example(answers={200: {JSON: _KEY}}),
+    "updateKey": Example(
+        request={JSON: {"scope": "read"}}, answers={200: {JSON: _KEY | {"scope": "read"}}}
+    ),
     "revokeKey": Example(),
     "createEnvironment": Example(
         request={JSON: _ENVIRONMENT_GIVEN}, answers={201: {JSON: _ENVIRONMENT}}

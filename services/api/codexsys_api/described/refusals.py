@@ -22,6 +22,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "key_missing": (401, "Send your key as: Authorization: Bearer cdx_…"),
     "key_unknown": (401, "This key is not known."),
     "key_revoked": (401, "This key was revoked."),
+    "scope_too_low": (403, "The key's scope is not enough for this."),
     "artifact_not_found": (404, "This task has no such artifact."),
     "environment_not_found": (404, "There is no such environment."),
     "key_not_found": (404, "There is no such key."),

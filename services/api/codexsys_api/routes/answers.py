@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from codexsys_api.auth import Caller
+from codexsys_api.auth import Writer
 from codexsys_api.bodies import GiveAnswer, read_json
 from codexsys_api.context import Address, Opened
 from codexsys_api.described.refusals import refuses
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/api/v1/tasks/{task_id}/answers", tags=["tasks"])
     | refuses("question_not_found", "already_answered", "task_over"),
 )
 async def answer(
-    request: Request, task_id: TaskId, caller: Caller, platform: Opened, base: Address
+    request: Request, task_id: TaskId, caller: Writer, platform: Opened, base: Address
 ) -> Response:
     """Answer an open question; a suspended task goes on once none is open."""
     body = await read_json(request, GiveAnswer)

@@ -13,7 +13,7 @@ from codexsys_api.auth import COOKIE, SESSION_SECONDS, Sessions
 from codexsys_api.bodies import JSON_BYTES, read_form
 from codexsys_api.context import Opened
 from codexsys_api.pages import HEADERS, PageContext, Pages
-from codexsys_core.principal import Principal
+from codexsys_core.principal import Principal, Scope
 
 
 class SignInNeeded(Exception):
@@ -44,8 +44,11 @@ class Visitor:
         )
 
     @asynccontextmanager
-    async def form(self, request: Request, most: int = JSON_BYTES) -> AsyncIterator[FormData]:
-        """Read a form that came from a page of this session."""
+    async def form(
+        self, request: Request, most: int = JSON_BYTES, *, needed: Scope = Scope.WRITE
+    ) -> AsyncIterator[FormData]:
+        """Read a form that came from a page of this session, of somebody who may send it."""
+        self.principal.must(needed)
         async with read_form(request, most) as form:
             self.sessions.check_csrf(self.cookie, text(form, "csrf"))
             yield form

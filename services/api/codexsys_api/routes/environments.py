@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from codexsys_api.auth import Caller
+from codexsys_api.auth import Caller, Writer
 from codexsys_api.bodies import CreateEnvironment, read_json, read_object
 from codexsys_api.context import Opened
 from codexsys_api.described.refusals import headers, refuses
@@ -33,7 +33,7 @@ router = APIRouter(prefix="/api/v1/environments", tags=["environments"])
 )
 async def create(
     request: Request,
-    caller: Caller,
+    caller: Writer,
     platform: Opened,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> Response:
@@ -83,7 +83,7 @@ async def show(environment_id: str, caller: Caller, platform: Opened) -> Respons
     | refuses("environment_exists", "environment_busy"),
 )
 async def change(
-    request: Request, environment_id: str, caller: Caller, platform: Opened
+    request: Request, environment_id: str, caller: Writer, platform: Opened
 ) -> Response:
     """Change what is given and nothing else (a JSON merge patch): null clears a field or a variable."""
     wanted = known_form(environment_id, "environment")
@@ -92,7 +92,7 @@ async def change(
 
 
 @router.delete("/{environment_id}", operation_id="deleteEnvironment", status_code=204)
-async def remove(environment_id: str, caller: Caller, platform: Opened) -> Response:
+async def remove(environment_id: str, caller: Writer, platform: Opened) -> Response:
     """Remove an environment; tasks that were made with it keep their copy."""
     wanted = known_form(environment_id, "environment")
     await platform.environments.delete(wanted, tenant_id=caller.tenant_id)

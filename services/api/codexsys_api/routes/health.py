@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from codexsys_api.auth import Caller
 from codexsys_api.context import Opened
 from codexsys_core.limits import Limits
+from codexsys_core.principal import Scope
 from codexsys_wiring.health import readiness
 
 router = APIRouter(tags=["platform"])
@@ -33,6 +34,7 @@ class KeyShown(BaseModel):
 
     id: str
     name: str
+    scope: Scope
 
 
 class MeBody(BaseModel):
@@ -79,7 +81,7 @@ async def me(caller: Caller) -> Response:
     """Say who is asking, and what a task gets unless it says otherwise."""
     body = MeBody(
         tenant=TenantShown(id=caller.tenant_id),
-        key=KeyShown(id=caller.key_id, name=caller.name),
+        key=KeyShown(id=caller.key_id, name=caller.name, scope=caller.scope),
         limits=Limits(),
     )
     return JSONResponse(body.model_dump(mode="json"))

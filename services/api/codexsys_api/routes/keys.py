@@ -1,23 +1,38 @@
 """Keys of the caller's tenant."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from codexsys_api.auth import Caller
-from codexsys_api.bodies import CreateKey, read_json
+from codexsys_api.auth import Admin
+from codexsys_api.bodies import ChangeKey, CreateKey, read_json
 from codexsys_api.context import Opened
+from codexsys_api.described.refusals import headers
+from codexsys_api.routes.cursor import before, cursor_after, next_link
 from codexsys_api.routes.params import known_form, takes
 from codexsys_api.serialize import KeyBody, KeyList, key_body
-from codexsys_core.principal import ApiKey, hash_secret, key_text, new_secret
+from codexsys_core.errors import NotFound
+from codexsys_core.principal import ApiKey, Scope, hash_secret, key_text, new_secret
 
 router = APIRouter(prefix="/api/v1/keys", tags=["keys"])
 
 
 @router.get("", operation_id="listKeys", response_model=KeyList)
-async def find(caller: Caller, platform: Opened) -> Response:
-    """List keys, revoked ones too; secrets are never shown again."""
-    found = await platform.keys.keys(caller.tenant_id)
-    return JSONResponse({"items": [key_body(each) for each in found], "next_cursor": None})
+async def find(
+    request: Request,
+    caller: Admin,
+    platform: Opened,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(max_length=100)] = None,
+) -> Response:
+    """List keys, newest first, revoked ones too; secrets are never shown again."""
+    found = await platform.keys.keys(
+        caller.tenant_id, limit=limit + 1, before=before(cursor, "key")
+    )
+    more = cursor_after(found[limit - 1].id) if len(found) > limit else None
+    items = [key_body(each) for each in found[:limit]]
+    return JSONResponse({"items": items, "next_cursor": more}, headers=next_link(request, more))
 
 
 @router.post(
@@ -25,9 +40,10 @@ async def find(caller: Caller, platform: Opened) -> Response:
     operation_id="createKey",
     status_code=201,
     response_model=KeyBody,
+    responses={201: {"headers": headers("Location")}},
     openapi_extra=takes(CreateKey),
 )
-async def create(request: Request, caller: Caller, platform: Opened) -> Response:
+async def create(request: Request, caller: Admin, platform: Opened) -> Response:
     """Make a key; it is said once."""
     body = await read_json(request, CreateKey)
     secret = new_secret()
@@ -36,14 +52,44 @@ async def create(request: Request, caller: Caller, platform: Opened) -> Response
         tenant_id=caller.tenant_id,
         name=body.name,
         secret_hash=hash_secret(secret),
+        scope=Scope(body.scope),
         created_at=platform.clock.now(),
     )
     await platform.keys.add_key(key)
-    return JSONResponse(key_body(key, text=key_text(key.id, secret)), status_code=201)
+    return JSONResponse(
+        key_body(key, text=key_text(key.id, secret)),
+        status_code=201,
+        headers={"Location": f"/api/v1/keys/{key.id}"},
+    )
+
+
+@router.get("/{key_id}", operation_id="getKey", response_model=KeyBody)
+async def show(key_id: str, caller: Admin, platform: Opened) -> Response:
+    """Show a key without its secret."""
+    key = await platform.keys.key(known_form(key_id, "key"))
+    if key is None or key.tenant_id != caller.tenant_id:
+        raise NotFound("There is no such key.", code="key_not_found")
+    return JSONResponse(key_body(key))
+
+
+@router.patch(
+    "/{key_id}",
+    operation_id="updateKey",
+    response_model=KeyBody,
+    openapi_extra=takes(ChangeKey),
+)
+async def change(request: Request, key_id: str, caller: Admin, platform: Opened) -> Response:
+    """Change a key's name or scope; the very next request with it is held to that."""
+    wanted = known_form(key_id, "key")
+    body = await read_json(request, ChangeKey)
+    key = await platform.keys.change(
+        wanted, tenant_id=caller.tenant_id, name=body.name, scope=body.scope and Scope(body.scope)
+    )
+    return JSONResponse(key_body(key))
 
 
 @router.delete("/{key_id}", operation_id="revokeKey", status_code=204)
-async def revoke(key_id: str, caller: Caller, platform: Opened) -> Response:
+async def revoke(key_id: str, caller: Admin, platform: Opened) -> Response:
     """Make a key useless at once."""
     await platform.keys.revoke(known_form(key_id, "key"), tenant_id=caller.tenant_id)
     return Response(status_code=204)

@@ -7,6 +7,7 @@ from fastapi import Depends, Path
 from pydantic import BaseModel
 
 from codexsys_api.bodies import (
+    ChangeKey,
     CreateEnvironment,
     CreateKey,
     CreateShare,
@@ -23,6 +24,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     GiveAnswer,
     CreateShare,
     CreateKey,
+    ChangeKey,
     CreateEnvironment,
 )
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from codexsys_api.auth import Caller
+from codexsys_api.auth import Caller, Writer
 from codexsys_api.bodies import CreateShare, read_json
 from codexsys_api.context import Address, Opened
 from codexsys_api.routes.params import TaskId, known_form, takes
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api/v1", tags=["shares"])
     openapi_extra=takes(CreateShare),
 )
 async def create(
-    request: Request, task_id: TaskId, caller: Caller, platform: Opened, base: Address
+    request: Request, task_id: TaskId, caller: Writer, platform: Opened, base: Address
 ) -> Response:
     """Make a link that shows one task to whoever has it; its address is said once."""
     body = await read_json(request, CreateShare)
@@ -70,7 +70,7 @@ async def find(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
 
 
 @router.delete("/shares/{share_id}", operation_id="revokeShare", status_code=204)
-async def revoke(share_id: str, caller: Caller, platform: Opened) -> Response:
+async def revoke(share_id: str, caller: Writer, platform: Opened) -> Response:
     """End a link at once."""
     share_id = known_form(share_id, "share")
     await platform.shares.revoke(share_id, tenant_id=caller.tenant_id)

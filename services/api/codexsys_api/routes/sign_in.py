@@ -8,6 +8,7 @@ from codexsys_api.bodies import JSON_BYTES, read_form
 from codexsys_api.context import Opened
 from codexsys_api.routes.browser import Signed, go, html, signed_in, text
 from codexsys_core.errors import Forbidden, Unauthorized
+from codexsys_core.principal import Scope
 
 router = APIRouter(include_in_schema=False)
 
@@ -53,7 +54,7 @@ async def follow(request: Request, token: str) -> Response:
 @router.post("/sign-out")
 async def sign_out(request: Request, visitor: Signed) -> Response:
     """End the session in this browser."""
-    async with visitor.form(request):
+    async with visitor.form(request, needed=Scope.READ):
         answer = go("/sign-in")
     answer.delete_cookie(COOKIE)
     return answer

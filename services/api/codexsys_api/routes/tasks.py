@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
-from codexsys_api.auth import Caller
+from codexsys_api.auth import Caller, Writer
 from codexsys_api.bodies import (
     CreateTask,
     RetryTask,
@@ -69,7 +69,7 @@ RETRY_AFTER = "2"
 )
 async def create(
     request: Request,
-    caller: Caller,
+    caller: Writer,
     platform: Opened,
     folders: Desk,
     base: Address,
@@ -270,7 +270,7 @@ def _same(tags: str | None, body: bytes) -> bool:
     status_code=204,
     openapi_extra=refuses("task_not_over", "task_in_use", "store_unavailable"),
 )
-async def delete(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
+async def delete(task_id: TaskId, caller: Writer, platform: Opened) -> Response:
     """Remove a terminal task's code, prompts, artifacts, logs and checkpoints; its row stays."""
     task = await platform.tasks.delete(task_id, tenant_id=caller.tenant_id)
     for kept in Kept:
@@ -280,7 +280,7 @@ async def delete(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
 
 
 @router.post("/{task_id}/cancel", operation_id="cancelTask", response_model=TaskBody)
-async def cancel(task_id: TaskId, caller: Caller, platform: Opened, base: Address) -> Response:
+async def cancel(task_id: TaskId, caller: Writer, platform: Opened, base: Address) -> Response:
     """Cancel a task, in whatever state it is; one that is over stays as it is."""
     return await respond(await cancelled(task_id, caller, platform), platform, base)
 
@@ -308,7 +308,7 @@ async def cancelled(task_id: str, principal: Principal, platform: Platform) -> T
     | refuses("task_not_over", "task_deleted", "secret_unreadable", "queue_full"),
 )
 async def retry(
-    request: Request, task_id: TaskId, caller: Caller, platform: Opened, base: Address
+    request: Request, task_id: TaskId, caller: Writer, platform: Opened, base: Address
 ) -> Response:
     """Make a new task of a terminal one: from its last checkpoint, or from the source as it is now."""
     body = await read_json(request, RetryTask)
