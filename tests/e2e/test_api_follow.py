@@ -44,7 +44,7 @@ async def events_of(
             if line and not line.startswith(":"):
                 name, _, value = line.partition(": ")
                 fields[name] = value
-            elif fields:
+            elif "data" in fields:
                 yield fields["id"], fields["event"], json.loads(fields["data"])
                 fields = {}
 
@@ -247,5 +247,11 @@ async def test_a_link_of_the_local_store_gives_the_object(served: Served) -> Non
 async def test_a_shutdown_does_not_wait_for_streams(served: Served) -> None:
     task = await submitted(served)
     async with asyncio.timeout(DEADLINE):
-        async for _ in events_of(served.client, f"/api/v1/tasks/{task['id']}/events"):
+        path = f"/api/v1/tasks/{task['id']}/events"
+        async with served.client.stream("GET", path, headers={"accept": "text/event-stream"}) as it:
+            pieces = it.aiter_text()
+            first = await anext(pieces)
             served.api.stop()
+            rest = "".join([piece async for piece in pieces])
+    assert first.startswith("id: 1\n")
+    assert rest == ": this replica stops; go on from the last id\nretry: 1000\n\n"

@@ -65,12 +65,15 @@ async def collected(answer: Any) -> list[Any]:
 
 
 @asynccontextmanager
-async def opened(kind: str, url: str, key: str) -> AsyncIterator[Either]:
+async def opened(
+    kind: str, url: str, key: str, *, patience_seconds: float = 30
+) -> AsyncIterator[Either]:
+    options = {"timeout_seconds": 20, "patience_seconds": patience_seconds}
     if kind == "async":
-        async with AsyncClient(url, key, timeout_seconds=20) as client:
+        async with AsyncClient(url, key, **options) as client:
             yield client
         return
-    with Client(url, key, timeout_seconds=20) as called:
+    with Client(url, key, **options) as called:
         yield Threaded(called)
 
 
@@ -210,6 +213,7 @@ async def test_a_stream_that_breaks_is_taken_up_where_it_was(
 
 
 async def test_a_stream_that_stays_broken_is_given_up(shop: tuple[Place, User], kind: str) -> None:
-    async with opened(kind, f"http://127.0.0.1:{free_port()}", "x") as nobody:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    async with opened(kind, nowhere, "x", patience_seconds=0.5) as nobody:
         with pytest.raises(Unreachable):
             await asyncio.wait_for(collected(nobody.events("task_1")), 30)

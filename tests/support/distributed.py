@@ -192,13 +192,17 @@ class Fleet:
         await self.until_ready(running)
         return running
 
-    def again(self, name: str, **settings: str) -> Running:
-        """Start one service where it was before, if it was, and wait for nothing."""
-        service, _, number = name.rpartition("-")
+    def port(self, name: str) -> int:
+        """Return where a service listens, or will."""
         if name not in self._ports:
+            service, _, number = name.rpartition("-")
             gateway = service == "gateway"
             self._ports[name] = self._gateway_ports[int(number) - 1] if gateway else free_port()
-        port = self._ports[name]
+        return self._ports[name]
+
+    def again(self, name: str, **settings: str) -> Running:
+        """Start one service where it was before, if it was, and wait for nothing."""
+        service, port = name.rpartition("-")[0], self.port(name)
         kind = service if service in ("api", "gateway") else "health"
         environment = self.environment(name) | {f"CODEXSYS_{kind.upper()}_PORT": str(port)}
         log = self.folder / f"{name}.log"

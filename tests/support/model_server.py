@@ -6,6 +6,7 @@ step is a tool call (`{"tool", "arguments"}`), a text, or the status of a fault 
 
 import json
 import threading
+import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -34,6 +35,8 @@ class ModelServer:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.scripts: dict[str, list[Step]] = {}
+        self.thinks: tuple[str, ...] = ()
+        """What each scripted reply says first, word by word, a fifth of a second each."""
         self.release = threading.Event()
         handler = type("Handler", (_Handler,), {"models": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -108,6 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
             "total_tokens": read + written,
         }
         self._start_stream()
+        for word in self.models.thinks:
+            self._chunk({"choices": [{"index": 0, "delta": {"content": word}}]})
+            time.sleep(0.2)
         self._chunk({"choices": [{"index": 0, **_said(step, whole=written == OUTPUT_TOKENS)}]})
         self._chunk({"choices": [], "usage": usage})
         self.wfile.write(b"data: [DONE]\n\n")

@@ -3,6 +3,7 @@
 from codexsys_client.async_client import AsyncClient
 from codexsys_client.client import Client
 from codexsys_client.errors import ApiError, ClientError, Unreachable
+from codexsys_client.streams import Patience
 from codexsys_client.types import (
     Artifact,
     Attempt,
@@ -27,6 +28,7 @@ __all__ = [
     "EnvironmentList",
     "Event",
     "LogChunk",
+    "Patience",
     "Question",
     "Share",
     "Task",

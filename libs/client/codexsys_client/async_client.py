@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 
 from codexsys_client import calls
 from codexsys_client.async_transport import AsyncTransport
+from codexsys_client.streams import PATIENCE_SECONDS
 from codexsys_client.types import (
     Artifact,
     Attempt,
@@ -25,8 +26,17 @@ from codexsys_client.types import (
 class AsyncClient:
     """The calls of `Client`, to be awaited; streams are asynchronous iterators."""
 
-    def __init__(self, url: str, key: str, *, timeout_seconds: float = 60.0) -> None:
-        self._transport = AsyncTransport(url, key, timeout_seconds=timeout_seconds)
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_seconds: float = 60.0,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._transport = AsyncTransport(
+            url, key, timeout_seconds=timeout_seconds, patience_seconds=patience_seconds
+        )
 
     async def __aenter__(self) -> Self:
         """Return this client."""

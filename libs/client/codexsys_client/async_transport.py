@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from codexsys_client.calls import Call
-from codexsys_client.errors import Unreachable
+from codexsys_client.errors import ClientError
 from codexsys_client.streams import Place
 from codexsys_client.transport import NO_PROXY, Platform, checked, multipart
 
@@ -17,7 +17,10 @@ from codexsys_client.transport import NO_PROXY, Platform, checked, multipart
 class AsyncTransport:
     """Sends requests to one platform."""
 
-    def __init__(self, url: str, key: str, *, timeout_seconds: float) -> None:
+    def __init__(
+        self, url: str, key: str, *, timeout_seconds: float, patience_seconds: float
+    ) -> None:
+        self._patience_seconds = patience_seconds
         self._platform = Platform(url, key, timeout_seconds)
         self._http = httpx2.AsyncClient(
             timeout=timeout_seconds, follow_redirects=False, mounts=dict.fromkeys(NO_PROXY)
@@ -55,21 +58,23 @@ class AsyncTransport:
 
     async def follow(self, call: Call, *, after: int) -> AsyncIterator[httpx2.ServerSentEvent]:
         """Yield server-sent events until `done`; a stream that breaks is taken up where it was."""
-        place = Place(after, self._platform.url)
+        place = Place(after, self._platform.url, self._patience_seconds)
         while True:
             broken = None
             try:
-                async for message in self._stream(call, place.after):
+                async for message in self._stream(call, place):
                     if message.event == "done":
                         return
-                    place.took(message.id)
-                    yield message
-            except Unreachable as error:
+                    if message.data:  # none comes with a hint when to come again
+                        place.took(message.id)
+                        yield message
+            except ClientError as error:
                 broken = error
             await asyncio.sleep(place.pause(broken))
 
-    async def _stream(self, call: Call, after: int) -> AsyncIterator[httpx2.ServerSentEvent]:
-        async with self._answer(**self._platform.stream(call, after)) as response:
+    async def _stream(self, call: Call, place: Place) -> AsyncIterator[httpx2.ServerSentEvent]:
+        async with self._answer(**self._platform.stream(call, place.after)) as response:
+            place.opened()
             async for message in httpx2.EventSource(response):
                 yield message
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from codexsys_client import calls
+from codexsys_client.streams import PATIENCE_SECONDS
 from codexsys_client.transport import Transport
 from codexsys_client.types import (
     Artifact,
@@ -27,8 +28,17 @@ class Client:
     `AsyncClient` has the same calls for programs that await.
     """
 
-    def __init__(self, url: str, key: str, *, timeout_seconds: float = 60.0) -> None:
-        self._transport = Transport(url, key, timeout_seconds=timeout_seconds)
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_seconds: float = 60.0,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._transport = Transport(
+            url, key, timeout_seconds=timeout_seconds, patience_seconds=patience_seconds
+        )
 
     def __enter__(self) -> Self:
         """Return this client."""

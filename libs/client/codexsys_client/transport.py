@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 
 from codexsys_client.calls import BASE, Call
-from codexsys_client.errors import ApiError, Unreachable
+from codexsys_client.errors import ApiError, ClientError, Unreachable
 from codexsys_client.streams import Place
 
 NO_PROXY = ("all://127.0.0.1", "all://localhost", "all://[::1]")
@@ -19,7 +19,10 @@ NO_PROXY = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 class Transport:
     """Sends requests to one platform."""
 
-    def __init__(self, url: str, key: str, *, timeout_seconds: float) -> None:
+    def __init__(
+        self, url: str, key: str, *, timeout_seconds: float, patience_seconds: float
+    ) -> None:
+        self._patience_seconds = patience_seconds
         self._platform = Platform(url, key, timeout_seconds)
         # Only the API's own host gets the key; presigned links lead elsewhere and need none.
         self._http = httpx2.Client(
@@ -57,21 +60,23 @@ class Transport:
 
     def follow(self, call: Call, *, after: int) -> Iterator[httpx2.ServerSentEvent]:
         """Yield server-sent events until `done`; a stream that breaks is taken up where it was."""
-        place = Place(after, self._platform.url)
+        place = Place(after, self._platform.url, self._patience_seconds)
         while True:
             broken = None
             try:
-                for message in self._stream(call, place.after):
+                for message in self._stream(call, place):
                     if message.event == "done":
                         return
-                    place.took(message.id)
-                    yield message
-            except Unreachable as error:
+                    if message.data:  # none comes with a hint when to come again
+                        place.took(message.id)
+                        yield message
+            except ClientError as error:
                 broken = error
             time.sleep(place.pause(broken))
 
-    def _stream(self, call: Call, after: int) -> Iterator[httpx2.ServerSentEvent]:
-        with self._answer(**self._platform.stream(call, after)) as response:
+    def _stream(self, call: Call, place: Place) -> Iterator[httpx2.ServerSentEvent]:
+        with self._answer(**self._platform.stream(call, place.after)) as response:
+            place.opened()
             yield from httpx2.EventSource(response)
 
     @contextmanager

@@ -19,6 +19,7 @@ from codexsys_wiring.platform import Platform
 POLL_SECONDS = 1.0
 PING_SECONDS = 10.0
 _PAGE = 500
+_GOES_ON_ELSEWHERE = b": this replica stops; go on from the last id\nretry: 1000\n\n"
 _ENDS = frozenset(
     {
         EventType.TASK_SUCCEEDED,
@@ -93,6 +94,7 @@ async def follow_events(
                 await bell.wait()
             if quiet.too_long():
                 yield b": ping\n\n"
+    yield _GOES_ON_ELSEWHERE
 
 
 async def follow_log(
@@ -120,6 +122,7 @@ async def follow_log(
             await bell.wait()
             if quiet.too_long():
                 yield b": ping\n\n"
+    yield _GOES_ON_ELSEWHERE
 
 
 async def read_log(

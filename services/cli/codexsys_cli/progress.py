@@ -1,22 +1,23 @@
 """Follow a task: one line that lives on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from rich.console import Console
 from rich.text import Text
 
-from codexsys_client import Client, Event, Task
+from codexsys_client import Client, ClientError, Event, Patience, Task
 from codexsys_client.types import TERMINAL
 
 if TYPE_CHECKING:
     from rich.status import Status
 
 WAIT_SECONDS = 1
+T = TypeVar("T")
 
 
 @dataclass
@@ -90,7 +91,7 @@ def follow(
     end = time.monotonic() + timeout_seconds if timeout_seconds else None
     with Progress(console) as progress:
         for task in _states(client, task_id):
-            seen.take(client.events_now(task_id, after=seen.last))
+            seen.take(_patient(lambda: client.events_now(task_id, after=seen.last)))
             progress.show(task, seen)
             if task["status"] in TERMINAL:
                 return task
@@ -102,7 +103,17 @@ def follow(
 def _states(client: Client, task_id: str) -> Iterator[Task]:
     yield client.task(task_id)
     while True:
-        yield client.task(task_id, wait_seconds=WAIT_SECONDS)
+        yield _patient(lambda: client.task(task_id, wait_seconds=WAIT_SECONDS))
+
+
+def _patient(call: Callable[[], T]) -> T:
+    """Ask until there is an answer: a platform that restarts is away for a moment."""
+    patience = Patience()
+    while True:
+        try:
+            return call()
+        except ClientError as error:
+            time.sleep(patience.pause(error))
 
 
 def _state(phase: str, task: Task, seen: Seen, elapsed: float) -> str:
