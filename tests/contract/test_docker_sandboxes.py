@@ -135,7 +135,7 @@ class TestServices:
         await backend.create(spec, base)
         await run(backend, spec.id, "agent", "true")
         weight = partial(container_weight, tmp_path / "sandboxes" / spec.id)
-        await until_weighs(partial(weight, "agent"), 1 / 2)
+        await until_weighs(partial(weight, "phase-agent"), 1 / 2)
         await until_weighs(partial(weight, "service-words"), 1 / 2 / YIELDING)
 
     async def test_one_that_ends(self, backend: DockerBackend, base: Path) -> None:
@@ -231,6 +231,15 @@ class TestDoor:
                 backend, spec.id, f"agent-{number}", f'python3 -c "{code}"', network="door"
             )
             assert (end, text) == (PhaseEnd(exit_code=0), "held\n")
+
+    async def test_phases_named_as_what_stands_beside_them(
+        self, backend: DockerBackend, base: Path
+    ) -> None:
+        spec = spec_of(token="secret")
+        await backend.create(spec, base)
+        for name in ("door", "gate-door"):
+            end, text = await run(backend, spec.id, name, "echo here", network="door")
+            assert (end, text) == (PhaseEnd(exit_code=0), "here\n")
 
     async def test_a_door_that_is_killed(
         self, backend: DockerBackend, base: Path, engine: Any

@@ -415,7 +415,7 @@ class TestIsolating:
         await backend.start(spec.id, bash("agent", MOODY, seconds=100))
         await heard(backend, spec.id, "agent", b"calm\n")
         weighed = container_weight if kind.name == "docker" else group_weight
-        weight = partial(weighed, tmp_path / "sandboxes" / spec.id, "agent")
+        weight = partial(weighed, tmp_path / "sandboxes" / spec.id, "phase-agent")
         for expected in (1, 1 / YIELDING, 1):
             await until_weighs(weight, expected)
             await backend.signal(spec.id)

@@ -246,7 +246,7 @@ class DockerBackend:
                 engine=self._engine,
                 folder=folder,
                 phase=phase,
-                container=f"{folder.path.name}.{phase}",
+                container=parts.phase_name(folder.path.name, phase),
                 clock=self._clock,
             )
         return self._followers[key]
@@ -341,7 +341,7 @@ def _named(kept: str | None) -> str | None:
 
 async def _run(docker: Docker, sandbox: Sandbox, told: dict[str, Any], network: str) -> None:
     """Start a phase's container unless it was started before."""
-    name = sandbox.name(told["name"])
+    name = parts.phase_name(sandbox.setup["id"], told["name"])
     container = await ensure(docker, name, parts.phase(sandbox, told, network))
     state = (await container.show())["State"]
     if state["Status"] != "created":

@@ -65,6 +65,11 @@ class Sandbox:
         return {LABEL + name: value for name, value in (own | more).items()}
 
 
+def phase_name(sandbox_id: str, phase: str) -> str:
+    """Return the name of a phase's container, which no name of a phase makes another's."""
+    return f"{sandbox_id}.phase-{phase}"
+
+
 def phase(sandbox: Sandbox, told: dict[str, Any], network: str) -> dict[str, Any]:
     """Return the container of a phase."""
     setup, folder = sandbox.setup, sandbox.folder
