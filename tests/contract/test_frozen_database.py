@@ -1,4 +1,4 @@
-"""A database that was silent for longer than a lease: nobody is taken for dead who could not renew."""
+"""A database, or one who uses it, that was silent for longer than a lease."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +12,7 @@ from tests.support.fault_proxy import FaultProxy, Weather
 
 from codexsys_adapters.sql.attempts import SqlAttempts
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.fenced import held
 from codexsys_adapters.sql.takeover import expired
 from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_adapters.sql.wallets import SqlWallet
@@ -19,6 +20,7 @@ from codexsys_core.attempt import Hold
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Unavailable
 from codexsys_core.ids import TimeOrderedIds
+from codexsys_core.moves import Phase
 from codexsys_relay.duties import Expired
 
 pytestmark = pytest.mark.stack
@@ -106,3 +108,28 @@ async def test_who_could_not_renew_is_not_taken_for_dead(
             relaying.cancel()
             beating.cancel()
             await asyncio.gather(relaying, beating, return_exceptions=True)
+
+
+async def test_who_froze_in_a_transaction_keeps_nobody_from_its_rows(
+    mysql_database: str, make_task: MakeTask
+) -> None:
+    """A frozen process keeps its connections: only the server can end what it had begun."""
+    async with Database(mysql_database) as database, Database(mysql_database) as frozen:
+        hold = await claimed(database, make_task)
+        attempts = SqlAttempts(database=database)
+
+        async def moved() -> bool | None:
+            try:
+                return await attempts.move(hold, Phase.CODING) or None
+            except Unavailable:
+                return None  # the row was waited for in vain
+
+        async def freeze() -> None:
+            async with frozen.write() as connection:
+                assert await held(connection, hold)
+                await eventually(moved, seconds=30, what="the row is free")
+
+        with pytest.raises(Unavailable):
+            await freeze()
+        beat = await SqlAttempts(database=frozen).beat("own_a", [hold], lease_seconds=LEASE)
+        assert beat.lost == frozenset()  # thawed, it goes on with another connection

@@ -55,6 +55,12 @@ _SQLITE_AWAY = (
     "SQLITE_NOTADB",
 )
 _TRIES = 5
+# A process that froze, or that cannot be reached any more, keeps its connections and with them the
+# rows that it had locked: its attempts could be taken over by nobody. MariaDB ends a transaction in
+# which nothing was asked for so long; MySQL has that for whole connections only.
+_LET_GO = " /*M!100300 , idle_transaction_timeout = 5 */ /*!80000 , wait_timeout = 30 */"
+_RECYCLE_SECONDS = 25
+"""A connection that waits in the pool is younger than the server lets it become."""
 
 
 class Contended(Unavailable):
@@ -235,7 +241,7 @@ def _sqlite_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
 def _mysql_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
     # FOUND_ROWS (matched rows, not changed ones, are counted) is set by SQLAlchemy's dialect itself.
     wait = max(1, round(busy_seconds))
-    session = f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {wait}"
+    session = f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {wait}{_LET_GO}"
     return {
         "connect_args": {
             "init_command": session,
@@ -247,7 +253,7 @@ def _mysql_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
         "pool_size": max(1, pool_size // 2),
         "max_overflow": pool_size // 2,
         "pool_timeout": 10,
-        "pool_recycle": 1800,
+        "pool_recycle": _RECYCLE_SECONDS,
         # Every block here ends its transaction itself: no further round trip to be sure.
         "pool_reset_on_return": None,
     }
