@@ -9,7 +9,7 @@ from tests.support.git_http import GitHttpServer, git, make_repository
 from codexsys_adapters.git import GitFetcher as HttpFetcher
 from codexsys_adapters.git import GitPatchBench
 from codexsys_adapters.outbound import Outbound
-from codexsys_adapters.zips import Zips
+from codexsys_adapters.zips.adapter import Zips
 from codexsys_core.base_directory import ATTRIBUTES, CONFIG
 from codexsys_core.source import Base, GitFetcher, GitSource, ZipReader
 

@@ -38,7 +38,8 @@ from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.shares import SqlShares
 from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_adapters.sql.wallets import SqlWallet
-from codexsys_adapters.zips import ZipLimits, Zips
+from codexsys_adapters.zips.adapter import Zips
+from codexsys_adapters.zips.rules import ZipLimits
 from codexsys_core import source
 from codexsys_core.announcement import Outbox, Queue
 from codexsys_core.artifact import ArtifactStore, ObjectStore, UploadForms

@@ -1,6 +1,9 @@
+import asyncio
 import io
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -8,7 +11,8 @@ from pathlib import Path
 import pytest
 from tests.support.git_http import git
 
-from codexsys_adapters.zips import ZipLimits, Zips
+from codexsys_adapters.zips.adapter import CHILDREN, Zips
+from codexsys_adapters.zips.rules import ZipLimits
 from codexsys_core.errors import Invalid
 from codexsys_core.source import SourceFailure
 
@@ -276,3 +280,29 @@ async def test_a_size_that_lies_is_found_while_inflating(tmp_path: Path) -> None
     lie = struct.pack("<L", 10)
     data = patched(patched(data, b"PK\x01\x02", 24, lie), b"PK\x03\x04", 22, lie)
     assert "larger than it says" in await refusal(tmp_path, data)
+
+
+async def test_a_burst_of_zips_is_read_by_a_few_children_at_a_time(tmp_path: Path) -> None:
+    running, most = tmp_path / "running", tmp_path / "most"
+    running.mkdir()
+    child = tmp_path / "child"
+    child.write_text(
+        f"#!/bin/sh\ntouch {running}/$$\nls {running} | wc -l >> {most}\n"
+        f"sleep 0.1\nrm {running}/$$\necho '{{}}'\n"
+    )
+    child.chmod(0o700)
+    zips = Zips(python=str(child))
+    await asyncio.gather(*(zips.vet(tmp_path / "any.zip") for _ in range(3 * CHILDREN)))
+    counts = [int(line) for line in most.read_text().splitlines()]
+    assert len(counts) == 3 * CHILDREN
+    assert max(counts) <= CHILDREN
+
+
+def test_the_child_starts_light() -> None:
+    """Two start for each task from a zip: what they import is paid for thousands of times."""
+    heavy = "[name for name in ('asyncio', 'pydantic') if name in sys.modules]"
+    told = f"import sys, codexsys_adapters.zips.child; print({heavy})"
+    said = subprocess.run(
+        [sys.executable, "-I", "-c", told], env={}, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "[]\n"

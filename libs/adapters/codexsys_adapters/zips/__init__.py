@@ -1,6 +1,4 @@
-"""Zips: one strict reader checks and unpacks them, in a child with limits and without network."""
+"""Zips: one strict reader checks and unpacks them, in a child with limits and without network.
 
-from codexsys_adapters.zips.adapter import Zips
-from codexsys_adapters.zips.rules import ZipLimits
-
-__all__ = ["ZipLimits", "Zips"]
+Nothing is imported here: the child starts once for each zip, and would pay for all of it.
+"""

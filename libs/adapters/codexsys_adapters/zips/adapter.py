@@ -16,6 +16,8 @@ from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Invalid, PlatformError
 from codexsys_core.source import Base, SourceFailure
 
+CHILDREN = 8
+"""At the same time; more would only keep each other, and everybody else in this process, from working."""
 _TOO_MUCH = {-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGXFSZ}
 
 
@@ -36,6 +38,7 @@ class Zips:
         self._python = python
         self._git = git or shutil.which("git") or "git"
         self._limits = limits or ZipLimits()
+        self._free = asyncio.Semaphore(CHILDREN)
 
     async def vet(self, file: Path) -> None:
         """Refuse (`Invalid`, code zip_refused) what cannot be unpacked safely."""
@@ -56,6 +59,10 @@ class Zips:
         return Base(commit=answer["commit"], tree=answer["tree"])
 
     async def _ask(self, *arguments: str) -> dict[str, str]:
+        async with self._free:
+            return await self._answered(*arguments)
+
+    async def _answered(self, *arguments: str) -> dict[str, str]:
         child = await asyncio.create_subprocess_exec(
             self._python,
             "-I",
