@@ -1,11 +1,11 @@
 """`make chaos`: break everything by a seed, then judge from outside; prints and keeps a report."""
 
 import argparse
-import asyncio
 import random
 import sys
 from pathlib import Path
 
+import uvloop
 from tests.chaos import report
 from tests.chaos.run import Plan, run
 from tests.chaos.shapes import SHAPES
@@ -30,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"make chaos: seed {options.seed}", flush=True)
     plan = _plan(options)
-    outcome = asyncio.run(run(plan, FOLDER))
+    outcome = uvloop.run(run(plan, FOLDER))
     print(report.write(outcome, FOLDER))
     if report.missed(outcome):
         sys.exit(f"make chaos: seed {plan.seed} was not survived; see build/chaos")

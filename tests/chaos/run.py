@@ -1,6 +1,7 @@
 """One chaos run: servers, services, clients and nemesis; then rest; then the checker."""
 
 import asyncio
+import json
 import random
 import shutil
 import tempfile
@@ -91,10 +92,18 @@ async def run(plan: Plan, report: Path) -> Outcome:
     async with AsyncExitStack() as stack:
         chaos = await _opened(stack, plan, report)
         try:
-            return await _done(chaos, plan)
+            outcome = await _done(chaos, plan)
+            _keep(outcome.evidence, report)
+            return outcome
         finally:
             for log in chaos.fleet.folder.glob("*.log"):
                 shutil.copy(log, report)
+
+
+def _keep(found: Evidence, report: Path) -> None:
+    """Keep the rows of what was judged, so that whoever looks for a cause has them."""
+    rows = {table: each for table, each in found.rows.items() if table != "log_chunks"}
+    (report / "rows.json").write_text(json.dumps(rows, default=str))
 
 
 async def _opened(stack: AsyncExitStack, plan: Plan, report: Path) -> Chaos:

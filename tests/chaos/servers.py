@@ -113,17 +113,17 @@ class OwnServers:
             "CODEXSYS_STACK_PORTS": str(self._base),
             "CODEXSYS_STACK_KAFKA_ADVERTISED": f"127.0.0.1:{self._kafka_proxy}",
         }
-        process = await asyncio.create_subprocess_exec(
-            str(STACK),
-            *arguments,
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            [str(STACK), *arguments],
             env=dict(os.environ) | own,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        said, wrong = await process.communicate()
-        assert process.returncode == 0, f"stack {arguments}: {wrong.decode()}"
-        return said.decode()
+        assert ended.returncode == 0, f"stack {arguments}: {ended.stderr}"
+        return ended.stdout
 
 
 def _cache() -> Path:
