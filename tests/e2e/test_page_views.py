@@ -1,7 +1,9 @@
 """What a task left behind, read in Chromium: a large change, a long log, hostile names and colours."""
 
+import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx2
@@ -26,6 +28,7 @@ def get(url: str, attempts: int = 4) -> bytes:
 '''
 AFTER = BEFORE.replace("attempts: int = 4", "attempts: int = 5")
 FILES = {"src/fetch.py": BEFORE, "run.sh": "#!/bin/sh\n", "gone.txt": "bye\n"}
+PATCH = "diff --git a/README.md b/README.md\n--- a/README.md\n+++ b/README.md\n@@ -1 +1,2 @@\n one\n+two\n"
 EVIL = "<img src=x onerror=alert(1)>"
 SCRIPT = f"""
 printf '\\033[1;31mFAILED\\033[0m \\033]0;title\\007{EVIL} \\342\\200\\256rtl\\n'
@@ -58,10 +61,23 @@ async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def task_id(up: Up) -> str:
+async def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
+    """The same platform with sandboxes that do what their variables say."""
+    settings = {"CODEXSYS_SANDBOX": "dummy"}
+    async with running_up(tmp_path_factory.mktemp("rehearsal"), settings) as running:
+        yield running
+
+
+@asynccontextmanager
+async def owner_of(up: Up) -> AsyncIterator[User]:
     headers = {"Authorization": f"Bearer {up.key}"}
     async with httpx2.AsyncClient(base_url=up.url, headers=headers, trust_env=False) as client:
-        user = User(client, "default")
+        yield User(client, "default")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def task_id(up: Up) -> str:
+    async with owner_of(up) as user:
         body = {"prompt": f"Try {EVIL}", "engine": "command", "command": SCRIPT}
         made = await user.submit(body | {"checks": {"strategy": "skip"}}, archive=zipped(FILES))
         task = await user.finished(made, seconds=120)
@@ -157,6 +173,32 @@ async def test_a_long_log_is_searched_and_its_lines_have_addresses(seen: Seen) -
         await page.get_by_role("link", name="Raw").click()
     file = await (await download.value).path()
     assert file.read_bytes().rstrip().endswith(b"the end of the log\ncodexsys agent: done")
+
+
+async def test_a_question_is_answered_where_it_is_asked(rehearsal: Up) -> None:
+    ask = [{"text": f"Red or {EVIL}?", "options": ["red", "blue"], "default": "blue"}]
+    variables = {"DUMMY_AGENT_ASK": json.dumps(ask), "DUMMY_PATCH": PATCH}
+    async with (
+        owner_of(rehearsal) as owner,
+        fresh_profile(rehearsal.url) as person,
+    ):
+        page = person.page
+        await sign_in(person, rehearsal)
+        body = {"prompt": "Paint it.", "environment": {"variables": variables}}
+        task_id = await owner.submit(body, archive=zipped({"README.md": "one\n"}))
+        await person.open(f"/tasks/{task_id}")
+        box = page.get_by_role("region", name="Question")
+        await expect(box).to_contain_text(f"Red or {EVIL}?", timeout=60_000)
+        await expect(page.locator("#status h2")).to_have_text("Needs an answer")
+        await expect(box.get_by_label("blue")).to_be_checked()
+        await person.picture("question")
+        await box.get_by_label("red").check()
+        assert await person.press("Send answer") == 200
+        await expect(page.locator("#status .st small")).to_have_text("finished", timeout=60_000)
+        await page.get_by_role("link", name="Conversation").click()
+        await expect(page.locator(".step", has_text="Question")).to_contain_text(EVIL)
+        await expect(page.locator(".step", has_text="Answer")).to_contain_text("red")
+        await person.picture("conversation-asked")
 
 
 async def test_without_a_script_every_line_has_an_address(up: Up, task_id: str) -> None:

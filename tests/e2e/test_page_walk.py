@@ -93,7 +93,7 @@ async def downloaded(person: Profile, link: str, target: Path) -> bytes:
 
 
 async def every_tab(person: Profile, path: str, name: str) -> None:
-    for tab in ("Log", "Checks", "Files", "Details", "Diff"):
+    for tab in ("Log", "Conversation", "Checks", "Files", "Details", "Diff"):
         await person.page.get_by_role("link", name=re.compile(f"^{tab}")).click()
         current = person.page.locator(".tabs a[aria-current=page]")
         await expect(current).to_contain_text(tab)

@@ -11,7 +11,10 @@ from playwright.async_api import (
     Page,
     Response,
     async_playwright,
+    expect,
 )
+
+expect.set_options(timeout=20_000)
 
 CHROMIUM = "/usr/bin/chromium"
 PICTURES = Path(__file__).parents[2] / "build" / "screenshots"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
@@ -21,7 +22,7 @@ TERMINAL_VERDICTS = {
     "tests_tampered": "failed",
     "no_change": "failed",
 }
-ALL_TABS = ("diff", "answer", "log", "checks", "files", "details", "share")
+ALL_TABS = ("diff", "answer", "log", "conversation", "checks", "files", "details", "share")
 
 
 class FixedClock:
@@ -247,6 +248,75 @@ def test_the_list_keeps_its_filters_on_the_next_page(pages: Pages, ctx: PageCont
     assert older == ["/tasks?status=failed&label=team%3Dweb&cursor=c%262"]
 
 
+def a_trajectory(said: str) -> bytes:
+    calls = [
+        {"tool_call_id": "1", "function_name": "bash", "arguments": {"command": said}},
+        {"tool_call_id": "2", "function_name": "edit", "arguments": {"path": said, "old": said, "new": "x"}},
+        {"tool_call_id": "3", "function_name": said, "arguments": said},
+    ]  # fmt: skip
+    results = [{"source_call_id": "1", "content": f"{said}\n" * 20}]
+    steps = [
+        {"source": "system", "message": said},
+        {"source": "agent", "message": said, "timestamp": "2026-11-20T09:25:00Z", "tool_calls": calls,
+         "observation": {"results": results}, "metrics": {"prompt_tokens": 6204, "completion_tokens": 188}},
+    ]  # fmt: skip
+    return json.dumps({"steps": steps}).encode()
+
+
+def test_the_conversation_has_each_step_with_its_commands_and_edits(
+    pages: Pages, ctx: PageContext
+) -> None:
+    asked = {
+        "id": 2,
+        "type": "task.question",
+        "at": "2026-11-20T09:26:00Z",
+        "attempt": 1,
+        "data": {"question": "q_1"},
+    }
+    checked = {"id": 3, "type": "verify.result", "at": "2026-11-20T09:27:00Z", "attempt": 1,
+               "data": {"verdict": "verified", "after": {"passed": 3}}}  # fmt: skip
+    html = pages.task(
+        a_task(questions=[{"id": "q_1", "text": "Wait?", "answer": "no"}]),
+        "conversation",
+        ctx,
+        trajectory=a_trajectory("make"),
+        events=[asked, checked],
+    )
+    said = parsed(html).text
+    for words in (
+        "$ make",
+        "edit make",
+        "6,204 in, 188 out",
+        "8 more lines",
+        "given first",
+        "Wait?",
+        "After: 3 passed",
+    ):
+        assert words in said, words
+    assert said.index("8 more lines") < said.index("Wait?") < said.index("After: 3 passed")
+
+
+def test_an_agent_at_work_is_followed_by_its_events(pages: Pages, ctx: PageContext) -> None:
+    at = {"at": "2026-11-20T09:26:00Z", "attempt": 1}
+    events = [
+        {"id": 1, "type": "agent.step", "data": {"step": 1, "text": "I look first."}} | at,
+        {"id": 2, "type": "agent.tool", "data": {"step": 1, "tool": "bash", "summary": "ls", "seconds": 0.1}} | at,
+    ]  # fmt: skip
+    said = parsed(pages.task(running(), "conversation", ctx, events=events)).text
+    assert "I look first." in said
+    assert "bash ls (0.1 s)" in said
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"", b"[", b"[]", b"1", b'{"steps": 1}', b'{"steps": [1, null, {"source": "agent"}]}', b"[" * 100_000,
+     b'{"steps": [{"source": "agent", "message": 1, "timestamp": "never", "tool_calls": [{"arguments": 1}, 2]}]}',
+     b'{"steps": [{"source": "agent", "metrics": [], "observation": [], "timestamp": {"a": 1}}]}', b"\xff"],
+)  # fmt: skip
+def test_a_broken_trajectory_breaks_nothing(pages: Pages, ctx: PageContext, odd: bytes) -> None:
+    assert "Prompt" in parsed(pages.task(a_task(), "conversation", ctx, trajectory=odd)).text
+
+
 def test_hostile_text_stays_text(pages: Pages, ctx: PageContext) -> None:
     task = a_task(
         prompt=HOSTILE, model=HOSTILE, labels={HOSTILE: HOSTILE},
@@ -272,9 +342,10 @@ def test_hostile_text_stays_text(pages: Pages, ctx: PageContext) -> None:
     }
     patch = f"diff --git a/{HOSTILE} b/{HOSTILE}\n@@ -1 +1 @@ {HOSTILE}\n-{HOSTILE}\n+{HOSTILE}2\n".encode()
     change = diff.read(patch)
+    evil = a_trajectory(HOSTILE)
     for tab in ALL_TABS:
         html = pages.task(
-            task, tab, ctx, artifacts=[artifact], events=[event], change=change,
+            task, tab, ctx, artifacts=[artifact], events=[event], change=change, trajectory=evil,
             log_tail=(HOSTILE, False), verify_tail=(HOSTILE, False), answer=HOSTILE, new_share_url=HOSTILE, error=HOSTILE,
         )  # fmt: skip
         parsed(html)
@@ -287,7 +358,7 @@ def test_hostile_text_stays_text(pages: Pages, ctx: PageContext) -> None:
             log_tail=(HOSTILE, False),
             change=change,
             report_md=HOSTILE,
-            conversation=HOSTILE,
+            trajectory=evil,
         )
     )
     parsed(pages.tasks([task], HOSTILE, {"label": HOSTILE}, ctx))

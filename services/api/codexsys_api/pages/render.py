@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from codexsys_api.pages import forms, log, text, views
+from codexsys_api.pages import forms, log, talk, text, views
 from codexsys_api.pages.diff import Diff
 from codexsys_api.pages.review import Place, Review
 from codexsys_core.clock import Clock
@@ -17,7 +17,7 @@ from codexsys_core.event import EventType
 
 Json = Mapping[str, Any]
 
-TABS = ("diff", "answer", "log", "checks", "files", "details", "share")
+TABS = ("diff", "answer", "log", "conversation", "checks", "files", "details", "share")
 STREAMS = ("setup", "agent", "verify")
 SHARE_PARTS = {
     "status": "Status and verdict",
@@ -162,6 +162,7 @@ class Pages:
         at: tuple[int, int] = (0, 0),
         events: Sequence[Json] = (),
         verify_tail: tuple[str, bool] = ("", False),
+        trajectory: bytes = b"",
         new_share_url: str | None = None,
         answer: str = "",
         live: bool = True,
@@ -182,6 +183,7 @@ class Pages:
             streams=STREAMS,
             review=_review(task, change or Diff(()), view, at) if chosen == "diff" else None,
             events=events,
+            talk=talk.steps(task, trajectory, events) if chosen == "conversation" else (),
             verify_log=_log(verify_tail) if chosen == "checks" else None,
             new_share_url=new_share_url,
             share_parts=SHARE_PARTS,
@@ -206,7 +208,8 @@ class Pages:
         below: str = "",
         report_md: str | None = None,
         artifacts: Sequence[Json] = (),
-        conversation: str | None = None,
+        trajectory: bytes | None = None,
+        events: Sequence[Json] = (),
         expires_at: str | None = None,
     ) -> str:
         """Show what a share link shows: its parts, never the cost, the prompt only when named."""
@@ -223,7 +226,7 @@ class Pages:
             if change and "diff" in parts
             else None,
             report=report_md if "report" in parts else None,
-            conversation=conversation if "conversation" in parts else None,
+            talk=talk.steps(task, trajectory or b"", events) if "conversation" in parts else (),
             artifacts=[each for each in artifacts if shareable(each["name"], parts)],
             expires_at=expires_at,
             moving=not views.is_terminal(task),

@@ -171,6 +171,15 @@ def phases(task: Json) -> list[Phase]:
     ]
 
 
+def clock(stamp: str) -> str:
+    """Say the time of day of an event; nothing where the stamp is none."""
+    try:
+        found = text.moment(stamp)
+    except ValueError:
+        return ""
+    return f"{found:%H:%M:%S}" if found else ""
+
+
 def elapsed(task: Json, now: datetime) -> float | None:
     """Count the seconds since the task began, until it ended or until now."""
     begun = text.moment(task.get("started_at"))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
-from codexsys_api.bodies import CreateShare, CreateTask, RetryTask, read
+from codexsys_api.bodies import CreateShare, CreateTask, GiveAnswer, RetryTask, read
 from codexsys_api.context import Address, Desk, Opened, Workbench
 from codexsys_api.pages import Pages, shareable
 from codexsys_api.pages.forms import LIMITS, errors_by_field, to_create_body
@@ -181,6 +181,21 @@ async def artifact(
     found = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
     link = await link_to(platform, found, await artifact_named(workspaces, found, name))
     return RedirectResponse(link.url, status_code=302, headers={"Cache-Control": "no-store"})
+
+
+@router.post("/tasks/{task_id}/answers")
+async def answer(request: Request, task_id: TaskId, visitor: Signed, platform: Opened) -> Response:
+    """Answer a question: one of its options, or in own words."""
+    who = visitor.principal
+    async with visitor.form(request) as form:
+        question_id = known_form(text(form, "question"), "question")
+        given = text(form, "words").strip() or text(form, "option")
+    body = read(GiveAnswer, {"question": question_id, "answer": given})
+    await platform.questions.answer(
+        task_id, question_id, body.answer, tenant_id=who.tenant_id, key_id=who.key_id
+    )
+    await platform.hints.tell(f"task:{task_id}")
+    return go(f"/tasks/{task_id}")
 
 
 @router.post("/tasks/{task_id}/cancel")

@@ -45,10 +45,10 @@ async def tab_data(
         found["log_tail"] = await tail(platform, task, stream_of(body, stream))
     elif chosen == "checks":
         found["verify_tail"] = await tail(platform, task, "verify")
-    elif chosen == "details":
-        after = max(0, task.seq - _MOST_EVENTS)
-        events = await platform.events.after(task.id, after, limit=_MOST_EVENTS)
-        found["events"] = [event_body(event) for event in events]
+    elif chosen in ("details", "conversation"):
+        found["events"] = await last_events(platform, task)
+        if chosen == "conversation":
+            found["trajectory"] = await content(platform, stored, "trajectory.json")
     elif chosen == "share":
         found["shares"] = await live_shares(platform, task)
     return found
@@ -88,9 +88,16 @@ async def shared_data(
         name = "answer.md" if body["mode"] == "explain" else "report.md"
         found["report_md"] = (await content(platform, stored, name)).decode(errors="replace")
     if "conversation" in share.parts:
-        said = await content(platform, stored, "llm_response.txt")
-        found["conversation"] = said.decode(errors="replace")
+        found["events"] = await last_events(platform, task)
+        found["trajectory"] = await content(platform, stored, "trajectory.json")
     return found
+
+
+async def last_events(platform: Platform, task: Task) -> list[dict[str, Any]]:
+    """Return the last events, as many as a page shows."""
+    after = max(0, task.seq - _MOST_EVENTS)
+    found = await platform.events.after(task.id, after, limit=_MOST_EVENTS)
+    return [event_body(event) for event in found]
 
 
 async def change_in(stored: Sequence[Artifact], changes: Changes) -> Diff | None:

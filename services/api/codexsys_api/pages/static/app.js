@@ -148,3 +148,4 @@ export function walk(selector, name) {
 }
 
 walk(".tasks > li:not(.cap)", "task");
+walk(".steps > li", "step");
