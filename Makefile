@@ -13,7 +13,7 @@ STACK := tests/stack/stack
 # What to hand on to pytest: make test ARGS="-k claim -x"
 ARGS ?=
 
-.PHONY: help setup demo test test-all check lint unit e2e bench chaos fresh stack-up stack-down lock schema docs clean
+.PHONY: help setup demo test test-all check lint unit e2e bench chaos frozen fresh stack-up stack-down lock schema docs clean
 
 help:  ## this list
 	awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: setup  ## measure, on real servers started here, against what one would u
 chaos: setup  ## break everything by a seed and judge from outside: make chaos SEED=1 MINUTES=5; prints a report
 	$(STACK) install mysql redis kafka minio
 	$(PYTHON) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+frozen: setup  ## freeze workers for three leases and thaw them, 50 times, and judge from outside: make frozen ARGS="--seed 1"
+	$(STACK) with $(PYTHON) -m tests.chaos.frozen $(ARGS)
 
 fresh:  ## both README commands on a bare Debian 12 of its own (root; downloads some 2 GB the first time)
 	tests/fresh/run
