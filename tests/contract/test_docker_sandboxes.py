@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.sandboxes import container_weight, host_processes, until_weighs
 from tests.contract.servers import DOCKER, IMAGE, SMALL_IMAGE, must_have
-from tests.contract.test_sandbox_backend import container_weight, host_processes, until_weighs
 from tests.support.distributed import free_port
 from tests.support.registry import Registry
 

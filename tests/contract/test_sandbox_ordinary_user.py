@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from tests.support import ordinary_user
 
-SUITES = ("test_sandbox_backend.py", "test_sandbox_walls.py")
+SUITES = ("test_sandbox_backend.py", "test_sandbox_isolating.py", "test_sandbox_walls.py")
 SECONDS = 900
 
 
