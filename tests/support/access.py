@@ -117,6 +117,9 @@ TABLE: dict[str, Row] = {
     "POST /submit": send(422, 422),
     "GET /tasks/{task_id}": view(200, NO_TASK),
     "GET /tasks/{task_id}/diff": view("not_found", NO_TASK),
+    "GET /tasks/{task_id}/events": view(200, NO_TASK),
+    "GET /tasks/{task_id}/log": view(200, NO_TASK),
+    "POST /tasks/{task_id}/answers": send("question_not_found", NO_TASK),
     "GET /tasks/{task_id}/artifacts/{name}": view("artifact_not_found", NO_TASK),
     "POST /tasks/{task_id}/cancel": send(303, NO_TASK),
     "POST /tasks/{task_id}/retry": send(303, NO_TASK),
@@ -124,6 +127,7 @@ TABLE: dict[str, Row] = {
     "POST /shares/{share_id}/revoke": send(303, NO_SHARE),
     "GET /s/{token}": anyone(200),
     "GET /s/{token}/diff": anyone("not_found"),
+    "GET /s/{token}/log": anyone(200),
     "GET /s/{token}/artifacts/{name}": anyone("artifact_not_found"),
 }
 for _name in (
@@ -155,5 +159,6 @@ BODIES: dict[str, Any] = {
 }
 FORMS: dict[str, dict[str, str]] = {
     "POST /sign-in": {"key": "cdx_nonsense"},
+    "POST /tasks/{task_id}/answers": {"question": "qst_" + "0" * 26, "words": "x"},
     "POST /tasks/{task_id}/shares": {"expires_in": "60", "parts": "status"},
 }
