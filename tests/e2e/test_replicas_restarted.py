@@ -1,4 +1,4 @@
-"""Replicas restarted in turn behind nginx, under everything that clients and sandboxes do: nothing fails."""
+"""Replicas behind nginx, restarted in turn or killed, under all that clients and sandboxes do: what must not fail."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from tests.support.model_server import ModelServer
 from tests.support.nginx import Nginx
 from tests.support.place import FINISH, bash
 from tests.support.users import User, make_key, zipped
-from tests.support.witness import agrees, log_is_whole
+from tests.support.witness import agrees, follow, log_is_whole
 
 from codexsys_client import AsyncClient
 
@@ -60,6 +60,15 @@ class Front:
         running = next(each for each in self.fleet.named(name))
         await running.stop()
         await self.fleet.until_ready(self.fleet.again(name, **self.settings))
+
+    async def used(self, name: str) -> None:
+        """Wait until nginx sends requests there again."""
+        began, mark = len(self.nginx.log()), f"[127.0.0.1:{self.fleet.port(name)}] [200]"
+
+        async def seen() -> bool | None:
+            return True if any(mark in line for line in self.nginx.log()[began:]) else None
+
+        await eventually(seen, seconds=30, what=f"nginx uses {name} again")
 
     def client(self, url: str | None = None) -> AsyncClient:
         return AsyncClient(url or self.nginx.url, self.key)
@@ -146,6 +155,15 @@ class Traffic:
                     await self.once("cancel", client.post(f"{path}/cancel"))
                     await self.once("show", client.get(path))
                 await asyncio.sleep(0.1)
+
+    async def more(self, count: int) -> None:
+        """Wait until so many more were answered."""
+        until = sum(self.seen.values()) + count
+
+        async def answered() -> bool | None:
+            return True if sum(self.seen.values()) >= until else None
+
+        await eventually(answered, seconds=60, what=f"{count} more answers")
 
     def failed(self) -> dict[tuple[str, object], int]:
         good = {200, 202, 304}
@@ -261,7 +279,92 @@ async def test_replicas_are_restarted_in_turn_and_nothing_fails(front: Front) ->
     assert "".join(chunk.text for chunk in chunks) == whole
     assert (shown_code, shown_log) == (0, whole)
     assert (code, json.loads(last)["status"]) == (0, "succeeded"), said
-    print(sum(traffic.seen.values()), dict(traffic.seen), dict(front.model.calls))
+
+
+async def test_a_killed_api_fails_nothing_that_is_the_same_done_twice(front: Front) -> None:
+    ada, traffic = front.ada, Traffic(front)
+    git = {"prompt": "x", "source": {"git": {"url": front.repository}}}
+    task_id = await ada.submit(git | {"model": "one"})
+    asking = [
+        traffic.submitting(
+            "git with a key",
+            lambda n: {"json": git, "headers": {"Idempotency-Key": f"killed-{n}"}},
+        ),
+        traffic.again("list", lambda: ada.client.get("/api/v1/tasks?limit=5")),
+        traffic.again("show", lambda: ada.client.get(f"/api/v1/tasks/{task_id}")),
+        traffic.again("wait", lambda: ada.client.get(f"/api/v1/tasks/{task_id}?wait=2")),
+    ]
+    clients = [asyncio.create_task(each) for each in asking]
+    for number in (1, 2):
+        await traffic.more(100)
+        (victim,) = front.fleet.named(f"api-{number}")
+        victim.kill()
+        await traffic.more(100)
+        again = front.fleet.again(victim.name, **front.settings)
+        await front.fleet.until_ready(again)
+        await front.used(victim.name)  # else none would be left for nginx when the other one goes
+    traffic.over.set()
+    await asyncio.wait_for(asyncio.gather(*clients), 60)
+    assert traffic.failed() == {}, front.nginx.log("error.log")[-40:]
+
+
+async def test_a_reload_of_nginx_ends_no_stream(front: Front) -> None:
+    script = "for n in $(seq 60); do echo $n; sleep 0.05; done"
+    body = {"prompt": "x", "engine": "command", "command": script, "mode": "explain"}
+    task_id = await front.ada.submit(body | {"source": {"git": {"url": front.repository}}})
+    reloads = 0
+    async for chunk in follow(front.ada, f"/tasks/{task_id}/logs?stream=agent"):
+        if reloads < 2 and chunk["event"] == "log":
+            front.nginx.reload()
+            reloads += 1
+    assert reloads == 2
+    lines = (await log_is_whole(front.ada, task_id, "agent")).splitlines()
+    assert [line for line in lines if line.isdecimal()] == [str(n) for n in range(1, 61)]
+
+
+async def test_what_nginx_refuses_is_a_problem(front: Front) -> None:
+    url = front.nginx.url
+    async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=30) as anyone:
+        _is_problem(
+            await anyone.get("/healthz", headers={"B": "b" * 40_000}), 431, "header_too_large"
+        )
+        _is_problem(await anyone.get("/metrics"), 404, "not_found")
+        _is_problem(await anyone.get("/readyz"), 404, "not_found")
+        for path, size in (("/api/v1/keys", 3 << 20), ("/api/v1/tasks", 300 << 20)):
+            said = await _announced(front.nginx.port, path, size)
+            assert said.startswith(b"HTTP/1.1 413 ")
+            assert b'"code":"too_large"' in said
+        hasty = {"Authorization": "Bearer hasty"}
+        many = await asyncio.gather(*(anyone.get("/healthz", headers=hasty) for _ in range(250)))
+        refused = [each for each in many if each.status_code != 200]
+        assert refused
+        for each in refused:
+            _is_problem(each, 429, "rate_limited")
+            assert {"retry-after", "ratelimit", "ratelimit-policy"} <= set(each.headers)
+        assert (await anyone.get("/healthz")).status_code == 200  # others are not kept out
+        await anyone.get("/s/a-secret?and=another")
+    shown = [line for line in front.nginx.log() if "/s/" in line]
+    assert shown
+    assert not any("secret" in line or "another" in line for line in shown)
+
+
+async def _announced(port: int, path: str, size: int) -> bytes:
+    """Announce a body, send nothing of it, and return the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+    try:
+        return await asyncio.wait_for(reader.read(), 20)
+    finally:
+        writer.close()
+
+
+def _is_problem(answer: httpx2.Response, status: int, code: str) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["request_id"]
+    assert body["detail"]
 
 
 async def _in_turn(front: Front, service: str) -> None:

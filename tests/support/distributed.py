@@ -182,6 +182,7 @@ class Fleet:
             ),
             "CODEXSYS_LOG_FORMAT": "json",
             "CODEXSYS_DRAIN_SECONDS": "0",  # nobody spreads requests, unless a test says so
+            "CODEXSYS_GRACE_SECONDS": "20",
             **self.servers.environment(),
             **self._settings,
         }

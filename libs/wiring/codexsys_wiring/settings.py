@@ -103,8 +103,8 @@ class Settings(BaseSettings):
     """Port for them. 0: any free one."""
     drain_seconds: float = Field(default=5.0, ge=0, le=300)
     """How long API and gateway go on serving once they are asked to stop, while /readyz fails and answers end their connections, so that whoever spreads requests goes elsewhere. `codexsys up` does without."""
-    gateway_grace_seconds: float = Field(default=120.0, ge=1, le=3600)
-    """How long after that model calls under way may take; what is cut off is paid for. `codexsys up` gives 10."""
+    grace_seconds: float = Field(default=120.0, ge=1, le=3600)
+    """How long after that what is under way may take: model calls, uploads, downloads. `codexsys up` gives 10."""
     secret_key: SecretStr = SecretStr("")
     """Signs cookies and local links. Empty: made on first start and kept in the data folder (0600)."""
     allow_networks: Annotated[list[str], NoDecode] = Field(default_factory=list)
@@ -226,13 +226,9 @@ class Settings(BaseSettings):
         return 0.0 if self.one_process else self.drain_seconds
 
     @property
-    def gateway_grace(self) -> float:
-        """Return how long model calls under way may take after that."""
-        return (
-            min(10.0, self.gateway_grace_seconds)
-            if self.one_process
-            else self.gateway_grace_seconds
-        )
+    def grace(self) -> float:
+        """Return how long what is under way may take after that."""
+        return min(10.0, self.grace_seconds) if self.one_process else self.grace_seconds
 
     @property
     def one_process(self) -> bool:

@@ -13,7 +13,6 @@ from codexsys_wiring.service import serve
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
 
-GRACE_SECONDS = 10
 DATABASE_SECONDS = 1.2
 """Whoever asks hears of a database that does not answer within a second and a half."""
 
@@ -29,7 +28,7 @@ class Api:
             host=self._settings.api_host,
             port=self._settings.api_port,
             drain_seconds=self._settings.drain,
-            grace_seconds=GRACE_SECONDS,
+            grace_seconds=self._settings.grace,
             leaving=self.app.state.streams.close,
         )
         self._serving = asyncio.Event()
@@ -73,7 +72,7 @@ async def run(settings: Settings) -> None:
     """Serve the API alone."""
     settings.refuse_memory("api")
     async with open_platform(settings, database_seconds=DATABASE_SECONDS) as platform:
-        await serve(Api(platform), grace_seconds=settings.drain + GRACE_SECONDS + 5)
+        await serve(Api(platform), grace_seconds=settings.drain + settings.grace + 5)
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ class Gateway:
         return HttpServer(
             app,
             drain_seconds=self._settings.drain,
-            grace_seconds=self._settings.gateway_grace,
+            grace_seconds=self._settings.grace,
             leaving=self._routes.close,
             **where,
         )
@@ -104,7 +104,7 @@ async def run(settings: Settings) -> None:
     settings.refuse_memory("gateway")
     settings = with_sandbox(settings)  # tells whether doors come by unix sockets
     async with open_platform(settings) as platform:
-        await serve(Gateway(platform), grace_seconds=settings.drain + settings.gateway_grace + 5)
+        await serve(Gateway(platform), grace_seconds=settings.drain + settings.grace + 5)
 
 
 def main() -> None:
