@@ -5,6 +5,7 @@ import asyncio
 import json
 import random
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -29,8 +30,11 @@ SETTINGS = {
     # Workers adopt; a relay that restarted an agent would end a sandbox that lives.
     "CODEXSYS_TAKEOVER_GRACE_SECONDS": "60",
 }
-FOLDER = Path(__file__).parents[2] / "build" / "chaos"
-_EXPIRED = "SELECT id FROM attempts WHERE state = 'running' AND lease_until <= UTC_TIMESTAMP(6)"
+FOLDER = Path(__file__).parents[2] / "build" / "frozen"
+_EXPIRED = """
+SELECT id, owner, takeovers, lease_until FROM attempts
+WHERE state = 'running' AND lease_until <= UTC_TIMESTAMP(6)
+"""
 _LEASES = re.compile(r"^codexsys_leases (\S+)$", re.MULTILINE)
 
 
@@ -107,11 +111,7 @@ class Rounds:
         checks = self._chance.choice([SKIP, {"command": "true"}])
         self._place.asked += 1
         op = f"op-{self._place.asked}"
-
-        async def taken() -> bool | None:
-            return True if await self._place.submit(url, op, steer=steer, checks=checks) else None
-
-        await eventually(taken, seconds=30, what=f"{op} is taken")
+        await self._place.submitted(url, op, steer=steer, checks=checks)
 
     async def _freeze(self, worker: Running) -> None:
         """SIGSTOP at any moment of its work; SIGCONT three leases later, when others have that."""
@@ -125,7 +125,7 @@ class Rounds:
         worker.process.send_signal(signal.SIGSTOP)
         try:
             await asyncio.sleep(FROZEN_SECONDS)
-            await eventually(self._all_owned, seconds=60, what="all has an owner")
+            await self._until_owned()
         finally:
             worker.process.send_signal(signal.SIGCONT)
         await asyncio.sleep(self._chance.uniform(0, 1))
@@ -135,9 +135,17 @@ class Rounds:
         found = _LEASES.search((await self._place.client.get(f"{worker.url}/metrics")).text)
         return int(float(found[1])) if found else 0
 
-    async def _all_owned(self) -> bool | None:
-        rows = await selected(self._place.where, {"expired": _EXPIRED})
-        return None if rows["expired"] else True
+    async def _until_owned(self) -> None:
+        expired: list[Row] = []
+
+        async def all_owned() -> bool | None:
+            expired[:] = (await selected(self._place.where, {"expired": _EXPIRED}))["expired"]
+            return None if expired else True
+
+        try:
+            await eventually(all_owned, seconds=60, what="all has an owner")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {expired}") from None
 
 
 async def measure(folder: Path, *, seed: int, rounds: int) -> tuple[Figures, list[Broken]]:
@@ -145,8 +153,12 @@ async def measure(folder: Path, *, seed: int, rounds: int) -> tuple[Figures, lis
     async with AsyncExitStack() as stack:
         place = await stack.enter_async_context(opened(folder, redis_number=13, settings=SETTINGS))
         doing = Rounds(place, seed=seed)
-        await doing.run(rounds)
-        found, broken = await place.judged()
+        try:
+            await doing.run(rounds)
+            found, broken = await place.judged()
+        finally:
+            for log in place.fleet.folder.glob("*.log"):
+                shutil.copy(log, FOLDER)
     tasks = found.rows["tasks"]
     broken += [each for task in tasks for each in shown_twice(found, task)]
     figures = Figures(
@@ -168,16 +180,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--rounds", type=int, default=50)
     options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="codexsys-frozen-") as folder:
         figures, broken = asyncio.run(
             measure(Path(folder), seed=options.seed, rounds=options.rounds)
         )
-    FOLDER.mkdir(parents=True, exist_ok=True)
     told = asdict(figures) | {"broken": [str(each) for each in broken]}
-    (FOLDER / "frozen.json").write_text(json.dumps(told, indent=1))
+    (FOLDER / "report.json").write_text(json.dumps(told, indent=1))
     print(json.dumps(told, indent=1))
     if figures.missed:
-        sys.exit("a thawed worker changed what is another's; see build/chaos/frozen.json")
+        sys.exit("a thawed worker changed what is another's; see build/frozen")
 
 
 if __name__ == "__main__":

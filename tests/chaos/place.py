@@ -74,11 +74,13 @@ class Place:
             self.history.add(Entry("submit", op, 0, 0, 202, data))
         return answer.status_code == 202
 
-    async def submitted(self, url: str, op: str) -> None:
+    async def submitted(
+        self, url: str, op: str, *, steer: Mapping[str, str] = CHATTER, checks: Any = SKIP
+    ) -> None:
         """Ask for a task until it is taken."""
 
         async def taken() -> bool | None:
-            return True if await self.submit(url, op) else None
+            return True if await self.submit(url, op, steer=steer, checks=checks) else None
 
         await eventually(taken, seconds=30, what=f"{op} is taken")
 
@@ -95,6 +97,15 @@ class Place:
         await eventually(dead, seconds=90, what="each has died at its point", every=0.5)
         ends = [(each.name, each.process.poll(), each.said(500)) for each in doomed]
         assert all(code == -signal.SIGKILL for _, code, _ in ends), ends
+
+    async def at_work(self, number: int) -> None:
+        """Wait until so many agents live."""
+
+        async def living() -> bool | None:
+            rows = (await evidence.rows(self.where))["sandboxes"]
+            return True if sum(row["state"] == "live" for row in rows) >= number else None
+
+        await eventually(living, seconds=60, what=f"{number} agents live", every=0.3)
 
     async def over(self) -> None:
         """Wait until every task is terminal."""

@@ -16,11 +16,12 @@ from tests.chaos.place import Place, opened
 TIMES = int(os.environ.get("CODEXSYS_CHAOS_TIMES", "1"))
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(600 * TIMES)]
 
+SLOTS = 4
 SETTINGS = {
     "CODEXSYS_SANDBOX": "dummy",
     "CODEXSYS_LEASE_SECONDS": "2",
     "CODEXSYS_RELAY_SECONDS": "0.3",
-    "CODEXSYS_WORKER_SLOTS": "4",
+    "CODEXSYS_WORKER_SLOTS": str(SLOTS),
 }
 # Three at a time: what is taken over more often than that ends as poisoned.
 WAVES = {
@@ -83,4 +84,24 @@ async def test_a_relay_that_dies_at_any_step_announces_every_end(place: Place) -
         workers = place.doomed("worker", ("attempts.end:after",) * 3)
         await place.submit_until_dead(api.url, [*relays, *workers])
     await asyncio.gather(*(place.fleet.start(service, 1) for service in ("worker", "relay")))
+    await place.judge()
+
+
+async def test_a_worker_that_dies_while_it_hands_over_loses_nothing(place: Place) -> None:
+    api, _ = await asyncio.gather(*(place.fleet.start(each, 1) for each in ("api", "relay")))
+    for time in range(TIMES):
+        doomed = place.doomed("worker", ("orphans.release:before", "orphans.release:after"))
+        for each in doomed:
+            await place.fleet.until_ready(each)
+        for number in range(SLOTS + 1):  # more than one of them can take
+            await place.submitted(api.url, f"op-{time}-{number}", steer={"DUMMY_AGENT_DELAY": "9"})
+        await place.at_work(SLOTS + 1)
+        for each in doomed:
+            each.process.send_signal(signal.SIGTERM)
+        ends = [await asyncio.to_thread(each.process.wait, 30) for each in doomed]
+        assert ends == [-signal.SIGKILL] * len(doomed), [each.said() for each in doomed]
+        heir = await place.fleet.start("worker", 1)
+        await place.over()
+        await heir.stop()
+    await place.fleet.start("worker", 1)
     await place.judge()

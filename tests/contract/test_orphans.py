@@ -8,12 +8,14 @@ import pytest
 
 from codexsys_adapters.sql.adoption import SqlOrphans
 from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.census import SqlCensus
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.logs import SqlLogs
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_core.attempt import Attempt, Claim, Ending, Heir, Hold, Living
+from codexsys_core.census import StuckKind
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.moves import AttemptState, Phase, TaskStatus
 from codexsys_core.outcome import Outcome
@@ -360,3 +362,15 @@ async def test_deaths_are_counted_between_releases(
         assert claim.attempt.takeovers == deaths
         await attempts.beat("own_b", [claim.hold], lease_seconds=-1)
     assert await adopted(orphans) == []
+
+
+async def test_what_was_released_and_nobody_takes_is_stuck(
+    database: Database, hold: Hold, released: Sandbox
+) -> None:
+    census = SqlCensus(database=database)
+    (found,) = await census.stuck(queued_seconds=0, other_seconds=-1, limit=10)
+    assert (found.kind, found.task_id, found.what) == (
+        StuckKind.LEASE_EXPIRED,
+        hold.task_id,
+        "released",
+    )

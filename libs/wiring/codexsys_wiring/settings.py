@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     retention_seconds: float = Field(default=60.0, gt=0)
     """Pause between two passes of the relay that remove what is no longer kept."""
     worker_slots: int = Field(default=2, ge=1, le=500)
-    """Attempts that one worker runs at the same time."""
+    """Attempts that one worker claims at the same time; of those that others of its host left, it takes as many again."""
     retry_seconds: float = Field(default=2.0, gt=0, le=300)
     """Pause before a task's second attempt; doubled with each further one, up to five minutes, less up to half by chance."""
     tenant_max_running: int = Field(default=0, ge=0, le=1_000_000)
