@@ -136,10 +136,10 @@ class Claimer:
         works = self._beat.works()
         for work in works:
             work.tell_lost()
-        late = set(self._running)
-        if late:
-            _, late = await asyncio.wait(late, timeout=STOP_SECONDS)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=1)
         await self._adopter.release([work.hold for work in works if not work.over])
