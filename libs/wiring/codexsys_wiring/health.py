@@ -36,9 +36,14 @@ class Health:
 
 
 async def readiness(platform: Platform) -> Response:
-    """Ask every part. Only without the database can nothing be served; the rest is told, and waits."""
+    """Ask every part. Only without the database can nothing be served; the rest is told, and waits.
+
+    So is a database that can be read but would not store something lately.
+    """
     problems = await platform.check()
     ready = "database" not in problems
+    if ready and (refused := platform.database.refusals.recent):
+        problems["database"] = refused
     return JSONResponse(
         {"ready": ready, "problems": problems},
         status_code=200 if ready else 503,

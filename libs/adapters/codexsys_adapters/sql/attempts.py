@@ -7,8 +7,9 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.endings import CANCELLED, end_task
-from codexsys_adapters.sql.engine import Database, Lost
+from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
+from codexsys_adapters.sql.faults import Lost
 from codexsys_adapters.sql.fenced import (
     attempt_row,
     ended_so,

@@ -1,9 +1,11 @@
 """Connections and transactions on SQLite and MySQL, with driver errors turned into ours at this edge."""
 
 import asyncio
+import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from itertools import chain, repeat
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -11,49 +13,15 @@ import asyncmy
 from asyncmy.constants.CR import CR_CONN_HOST_ERROR
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from codexsys_adapters.sql.silence import Silence
+from codexsys_adapters.sql.faults import AWAY, SAID, Contended, Lost, Silent, edge
+from codexsys_adapters.sql.refusals import Refusals
+from codexsys_adapters.sql.silence import Silence, answered
 from codexsys_core.errors import Invalid, Unavailable
 
 T = TypeVar("T")
 
-_LOST = frozenset({2006, 2013, 2055})
-_CONTENDED = frozenset({1213, 1020})
-"""Deadlock, and MariaDB's "record has changed since last read"."""
-# Too many connections, access denied, shutting down, network trouble, read-only, no connection.
-_AWAY = _LOST | {
-    1040,
-    1042,
-    1043,
-    1045,
-    1053,
-    1077,
-    1129,
-    1158,
-    1159,
-    1160,
-    1161,
-    1203,
-    1205,  # lock wait timeout
-    1290,
-    1317,
-    1836,
-    1927,
-    2002,
-    2003,
-    2005,
-}
-_SQLITE_CONTENDED = ("SQLITE_BUSY", "SQLITE_LOCKED")
-_SQLITE_AWAY = (
-    "SQLITE_CANTOPEN",
-    "SQLITE_IOERR",
-    "SQLITE_FULL",
-    "SQLITE_READONLY",
-    "SQLITE_NOTADB",
-)
 _TRIES = 5
 # A process that froze, or that cannot be reached any more, keeps its connections and with them the
 # rows that it had locked: its attempts could be taken over by nobody. MariaDB ends a transaction in
@@ -61,14 +29,9 @@ _TRIES = 5
 _LET_GO = " /*M!100300 , idle_transaction_timeout = 5 */ /*!80000 , wait_timeout = 30 */"
 _RECYCLE_SECONDS = 25
 """A connection that waits in the pool is younger than the server lets it become."""
+_PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
-
-class Contended(Unavailable):
-    """Two transactions were in each other's way; this one was rolled back whole."""
-
-
-class Lost(Unavailable):
-    """The connection broke; what was under way may or may not have been committed."""
+log = logging.getLogger(__name__)
 
 
 class Database:
@@ -76,7 +39,8 @@ class Database:
 
     Use it as an async context manager; nothing connects before the first transaction. Whoever asks
     hears within `answer_seconds` of silence, tries again and waits for a connection included: a
-    server that is frozen or behind a black hole says nothing by itself.
+    server that is frozen or behind a black hole says nothing by itself. With `patient`, whoever asks
+    does not hear of it: all that can be asked again is asked again until the database answers.
     """
 
     def __init__(
@@ -86,8 +50,10 @@ class Database:
         pool_size: int = 10,
         busy_seconds: float = 10.0,
         answer_seconds: float = 20.0,
+        patient: bool = False,
     ) -> None:
         self._url = driver_url(url)
+        self._patient = patient
         self._options: dict[str, Any]
         if self.dialect == "sqlite":
             self._options = _sqlite_options(pool_size, busy_seconds)
@@ -96,7 +62,9 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
         self._writer: AbstractAsyncContextManager[Any] = nullcontext()
-        self._silence = Silence(answer_seconds)
+        self._reads = Silence(answer_seconds)
+        self._writes = Silence(answer_seconds)
+        self.refusals = Refusals()
 
     @property
     def dialect(self) -> str:
@@ -115,7 +83,7 @@ class Database:
             options = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
             self._reader = create_async_engine(self._url, **self._options | options)
         for engine in {self._engine, self._reader}:
-            event.listen(engine.sync_engine, "after_cursor_execute", self._silence.broken)
+            event.listen(engine.sync_engine, "after_cursor_execute", answered)
         if self.dialect == "sqlite":
             # Writers of one process queue here, in order, instead of polling for the file's lock.
             self._writer = asyncio.Lock()
@@ -139,13 +107,13 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection for statements that change nothing."""
-        async with _edge(), _opened(self._reader).connect() as connection:
+        async with edge(), _opened(self._reader).connect() as connection:
             yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection in a transaction that is committed at the end of the block."""
-        async with _edge(), self._writer, self.engine.connect() as connection:
+        async with edge(), self._writer, self.engine.connect() as connection:
             if self.dialect == "sqlite":
                 await connection.execution_options(begin="IMMEDIATE")
             async with connection.begin():
@@ -160,8 +128,27 @@ class Database:
         conditional updates that read back, inserts under an id of their own. Where that cannot
         be, `after_loss=False` leaves the unknown answer (`Lost`) to the caller.
         """
-        async with self._in_time():
-            return await self._tried(statements, after_loss=after_loss)
+
+        async def once() -> T:
+            with self.refusals.noted():
+                async with _in_time(self._writes):
+                    done = await self._tried(statements, after_loss=after_loss)
+            self._writes.broken()
+            return done
+
+        return await (self._patiently(once) if after_loss else once())
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again until there is an answer, where somebody has the time."""
+        pauses = chain(_PAUSES_SECONDS, repeat(_PAUSES_SECONDS[-1]))
+        while True:
+            try:
+                return await ask()
+            except Unavailable as error:
+                if not self._patient or self._engine is None:
+                    raise
+                log.warning("the database is waited for: %s", error.message)
+            await asyncio.sleep(next(pauses))
 
     async def _tried(
         self, statements: Callable[[AsyncConnection], Awaitable[T]], *, after_loss: bool
@@ -183,33 +170,40 @@ class Database:
 
     async def look(self, statements: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run reading statements, once more after a lost connection."""
-        async with self._in_time():
-            try:
-                async with self.read() as connection:
-                    return await statements(connection)
-            except Lost:
-                async with self.read() as connection:
-                    return await statements(connection)
 
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        """Give up in time; the driver's connection is cut, and what was under way stays unknown."""
-        try:
-            async with self._silence.bounded():
-                yield
-        except TimeoutError as error:
-            raise Lost(
-                "The database does not answer.", code="database_unavailable", retry_after=2
-            ) from error
+        async def read() -> T:
+            async with self.read() as connection:
+                return await statements(connection)
+
+        async def once() -> T:
+            async with _in_time(self._reads):
+                try:
+                    done = await read()
+                except Lost:
+                    done = await read()
+            self._reads.broken()
+            return done
+
+        return await self._patiently(once)
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless the database answers now."""
         await self.look(lambda connection: connection.execute(text("SELECT 1")))
 
 
+@asynccontextmanager
+async def _in_time(silence: Silence) -> AsyncIterator[None]:
+    """Give up in time; the driver's connection is cut, and what was under way stays unknown."""
+    try:
+        async with silence.bounded():
+            yield
+    except TimeoutError as error:
+        raise Silent(AWAY, **SAID) from error
+
+
 def _opened(engine: AsyncEngine | None) -> AsyncEngine:
     if engine is None:
-        raise Unavailable("The database is not open.", code="database_unavailable")
+        raise Unavailable("The database is not open.", **SAID)
     return engine
 
 
@@ -283,32 +277,3 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 def _sqlite_begin(connection: Connection) -> None:
     mode = connection.get_execution_options().get("begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
-
-
-@asynccontextmanager
-async def _edge() -> AsyncIterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        ours = _translate(error)
-        if ours is None:
-            raise
-        raise ours from error
-    except (PoolTimeout, OSError) as error:
-        raise Unavailable(
-            "The database does not answer.", code="database_unavailable", retry_after=2
-        ) from error
-
-
-def _translate(error: DBAPIError) -> Unavailable | None:
-    keywords: Mapping[str, Any] = {"code": "database_unavailable", "retry_after": 2}
-    name = getattr(error.orig, "sqlite_errorname", None) or ""
-    arguments = getattr(error.orig, "args", ())
-    number = arguments[0] if arguments and isinstance(arguments[0], int) else 0
-    if number in _CONTENDED or name.startswith(_SQLITE_CONTENDED):
-        return Contended("The database is busy.", **keywords)
-    if number in _LOST or error.connection_invalidated:
-        return Lost("The connection to the database broke.", **keywords)
-    if number in _AWAY or name.startswith(_SQLITE_AWAY):
-        return Unavailable("The database does not answer.", **keywords)
-    return None

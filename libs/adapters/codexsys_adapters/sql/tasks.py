@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.deleting import delete_task
 from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, ended
-from codexsys_adapters.sql.engine import Contended, Database
+from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
+from codexsys_adapters.sql.faults import Contended
 from codexsys_adapters.sql.idempotency import made_with, note_key
 from codexsys_adapters.sql.needs import note_needs
 from codexsys_adapters.sql.quotas import in_turn, max_queued_of, may_queue
