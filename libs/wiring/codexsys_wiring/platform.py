@@ -70,7 +70,7 @@ from codexsys_wiring.settings import ConfigurationError, Settings
 
 READY_SECONDS = 1.2
 """A part that has not answered by then does not answer."""
-DATABASE_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
 
 
 class LocalObjects(Protocol):
@@ -161,11 +161,12 @@ async def _problem(part: _Part) -> str:
 
 @asynccontextmanager
 async def open_platform(
-    settings: Settings, *, database_seconds: float = DATABASE_SECONDS
+    settings: Settings, *, answer_seconds: float = ANSWER_SECONDS, patient: bool = False
 ) -> AsyncIterator[Platform]:
     """Open every part; raises `ConfigurationError` or `Unavailable`.
 
-    `database_seconds` is how long the service has patience with one transaction on a server.
+    `answer_seconds` is how long the service waits for a database or a store that says nothing; one
+    that is `patient` then asks the database again, for as long as it takes.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     clock, ids = SystemClock(), TimeOrderedIds()
@@ -174,11 +175,17 @@ async def open_platform(
         await upgrade(settings.database)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            Database(settings.database, answer_seconds=_patience(settings, database_seconds))
+            Database(
+                settings.database,
+                answer_seconds=_patience(settings, answer_seconds),
+                patient=patient,
+            )
         )
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         queue = await stack.enter_async_context(_queue(settings, clock))
-        objects, local = await stack.enter_async_context(_objects(settings, key, clock))
+        objects, local = await stack.enter_async_context(
+            _objects(settings, key, clock, answer_seconds)
+        )
         outbound = Outbound(
             allow_networks=settings.allow_networks, allow_http=settings.allow_http_git
         )
@@ -355,7 +362,7 @@ async def _queue(settings: Settings, clock: Clock) -> AsyncIterator[Queue]:
 
 @asynccontextmanager
 async def _objects(
-    settings: Settings, key: bytes, clock: Clock
+    settings: Settings, key: bytes, clock: Clock, silence_seconds: float
 ) -> AsyncIterator[tuple[_Store, LocalObjects | None]]:
     url = urlsplit(settings.store)
     if url.scheme == "file":
@@ -375,6 +382,7 @@ async def _objects(
         public_url=settings.store_public_url,
         bucket_suffix=settings.store_bucket_suffix,
         clock=clock,
+        silence_seconds=silence_seconds,
     )
     async with store as objects:
         yield objects, None

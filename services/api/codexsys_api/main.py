@@ -13,8 +13,8 @@ from codexsys_wiring.service import serve
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
 
-DATABASE_SECONDS = 1.2
-"""Whoever asks hears of a database that does not answer within a second and a half."""
+ANSWER_SECONDS = 1.2
+"""Whoever asks hears within a second and a half of a database or a store that does not answer."""
 
 
 class Api:
@@ -71,7 +71,7 @@ class Api:
 async def run(settings: Settings) -> None:
     """Serve the API alone."""
     settings.refuse_memory("api")
-    async with open_platform(settings, database_seconds=DATABASE_SECONDS) as platform:
+    async with open_platform(settings, answer_seconds=ANSWER_SECONDS) as platform:
         await serve(Api(platform), grace_seconds=settings.drain + settings.grace + 5)
 
 

@@ -127,8 +127,8 @@ class Submitter:
         )
         task = self._task(principal, await self._spec(principal, body, source, task_id), task_id)
         kept = False
+        await self._platform.objects.put(name, upload.path, content_type="application/zip")
         try:
-            await self._platform.objects.put(name, upload.path, content_type="application/zip")
             stored = await self._add(task, idempotency)
             kept = stored.id == task_id
         finally:

@@ -149,7 +149,8 @@ async def run(settings: Settings) -> None:
     """Work until told to stop."""
     settings.refuse_memory("worker")
     settings = with_sandbox(settings)
-    async with open_platform(settings) as platform:
+    # What it has begun is not given up because its database is away: nobody else takes it then.
+    async with open_platform(settings, patient=True) as platform:
         backend = await proven_backend(settings)
         await serve(*worker_services(platform, backend), Health(platform))
 

@@ -1,6 +1,7 @@
 """Objects as files below one root, written whole or not at all."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import shutil
@@ -144,7 +145,9 @@ def _told() -> Iterator[None]:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise NotFound("There is no such object.", code="object_not_found") from error
     except OSError as error:
-        raise Unavailable("The object store does not answer.", code="store_unavailable") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        said = "has no room left" if full else "does not answer"
+        raise Unavailable(f"The object store {said}.", code="store_unavailable") from error
 
 
 def _write(path: Path, data: bytes | Path) -> tuple[int, str]:

@@ -19,12 +19,16 @@ from typing_extensions import override
 from urllib3.exceptions import HTTPError
 
 from codexsys_adapters.s3.clients import ANSWER_SECONDS, THREADS, S3Address
+from codexsys_adapters.s3.pulse import Pulse
 from codexsys_core.artifact import BUCKETS, CODE_BUCKET, Link, UploadForm, split_name
 from codexsys_core.clock import Clock
 from codexsys_core.errors import Invalid, NotFound, Unavailable
 
 PIECE = 1 << 20
 PART = 16 << 20
+_SILENT = "The object store does not answer."
+_FULL = "The object store has no room left."
+_FULL_CODES = {"XMinioStorageFull", "InsufficientCapacity", "QuotaExceeded"}
 
 Answer = TypeVar("Answer")
 
@@ -44,7 +48,11 @@ class _Hashing(io.BufferedReader):
 
 
 class S3Objects:
-    """`ObjectStore` on S3. The blocking driver runs in threads of its own."""
+    """`ObjectStore` on S3. The blocking driver runs in threads of its own.
+
+    What takes long is waited for as long as the server answers anything; one that is silent for
+    `silence_seconds` is away.
+    """
 
     def __init__(
         self,
@@ -56,8 +64,10 @@ class S3Objects:
         clock: Clock,
         bucket_suffix: str = "",
         answer_seconds: float = ANSWER_SECONDS,
+        silence_seconds: float = ANSWER_SECONDS,
     ) -> None:
         address = S3Address.parse(url)
+        self._pulse = Pulse(address, silence_seconds)
         self._client = address.client(access_key, secret_key, answer_seconds=answer_seconds)
         public = address.seen_at(public_url) if public_url else address
         self._seen = public
@@ -77,6 +87,7 @@ class S3Objects:
         trace: TracebackType | None,
     ) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._pulse.close()
 
     async def put(
         self, name: str, data: bytes | Path, *, content_type: str = "application/octet-stream"
@@ -198,15 +209,18 @@ class S3Objects:
         self._made.add(bucket)
 
     async def _do(self, work: Callable[[Minio], Answer]) -> Answer:
-        loop = asyncio.get_running_loop()
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, work, self._client)
         try:
-            return await loop.run_in_executor(self._threads, work, self._client)
+            await self._pulse.felt_until(asked)
+            return await asked
         except S3Error as error:
             if error.code in {"NoSuchKey", "NoSuchBucket"}:
                 raise NotFound("There is no such object.", code="object_not_found") from error
-            raise _away() from error
+            raise _away(_FULL if error.code in _FULL_CODES else _SILENT) from error
         except (MinioException, HTTPError, OSError) as error:
-            raise _away() from error
+            raise _away(_SILENT) from error
+        finally:
+            asked.cancel()
 
 
 def _header(filename: str) -> str | tuple[str, None, str]:
@@ -214,5 +228,5 @@ def _header(filename: str) -> str | tuple[str, None, str]:
     return filename if filename.isascii() else ("utf-8", None, filename)
 
 
-def _away() -> Unavailable:
-    return Unavailable("The object store does not answer.", code="store_unavailable")
+def _away(said: str) -> Unavailable:
+    return Unavailable(said, code="store_unavailable")
