@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.responses import StreamingResponse
 
@@ -16,6 +16,7 @@ from codexsys_core.log import FILES, LogChunk
 from codexsys_core.task import Task
 from codexsys_wiring.platform import Platform
 
+Found = TypeVar("Found")
 POLL_SECONDS = 1.0
 PING_SECONDS = 10.0
 _PAGE = 500
@@ -81,11 +82,11 @@ async def follow_events(
     async with listening(platform, streams, task.id) as bell:
         quiet = _Quiet(platform)
         while not bell.closing:
-            events = await platform.events.after(task.id, after, limit=_PAGE)
-            for event in events:
+            events = await _found(platform.events.after(task.id, after, limit=_PAGE))
+            for event in events or ():
                 yield _event(event)
                 after, over = event.id, over or event.type in _ENDS
-            if over and len(events) < _PAGE:
+            if over and events is not None and len(events) < _PAGE:
                 yield _done(after)
                 return
             if events:
@@ -105,24 +106,38 @@ async def follow_log(
         quiet = _Quiet(platform)
         while not bell.closing:
             if not task.status.terminal:
-                task = await platform.tasks.get(task.id, tenant_id=task.tenant_id)
-            chunks = await platform.logs.read(task.id, stream, after)
-            if not chunks and task.status.terminal:
-                chunks = await _filed(platform, task.id, stream, after)
-            for chunk in chunks:
+                task = await _found(platform.tasks.get(task.id, tenant_id=task.tenant_id)) or task
+            chunks = await _found(_text(platform, task, stream, after))
+            for chunk in chunks or ():
                 data = {"offset": chunk.offset, "text": chunk.text.decode(errors="replace")}
                 yield message(data, number=chunk.end, name="log")
                 after = chunk.end
             if chunks:
                 quiet.reset()
                 continue
-            if task.status.terminal:
+            if task.status.terminal and chunks is not None:
                 yield _done(after)
                 return
             await bell.wait()
             if quiet.too_long():
                 yield b": ping\n\n"
     yield _GOES_ON_ELSEWHERE
+
+
+async def _found(asked: Awaitable[Found]) -> Found | None:
+    """Return what was asked for; None while a part is away: who follows waits, as for news."""
+    try:
+        return await asked
+    except Unavailable:
+        return None
+
+
+async def _text(platform: Platform, task: Task, stream: str, after: int) -> list[LogChunk]:
+    """Return what follows in a log, from its rows or from what they have become."""
+    chunks = await platform.logs.read(task.id, stream, after)
+    if not chunks and task.status.terminal:
+        chunks = await _filed(platform, task.id, stream, after)
+    return chunks
 
 
 async def read_log(

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Self
 
 from codexsys_adapters.redis.connection import Connection, answers
 from codexsys_adapters.redis.hub import GONE
 
-TELL_SECONDS = 1.0
+TELL_SECONDS = 0.5
+QUIET_SECONDS = 2.0
+"""After a server said nothing, nobody tells it anything for so long: hints would only hold up who tells."""
 WAITING = 256
 """Hints that wait for a slow listener; with so many waiting, one more says nothing new."""
 
@@ -20,12 +22,20 @@ class RedisHints:
         self._commands = connection.commands
         self._hub = connection.hub
         self._prefix = f"{connection.namespace}:hint:"
+        self._not_before = 0.0
 
     async def tell(self, topic: str, payload: str = "") -> None:
         """Tell whoever listens; never raises for a Redis that is away."""
-        with suppress(*GONE):  # lossy by contract: rows are the truth
+        now = asyncio.get_running_loop().time
+        if now() < self._not_before:
+            return
+        try:
             async with asyncio.timeout(TELL_SECONDS):
                 await self._commands.publish(self._prefix + topic, payload)
+        except TimeoutError:
+            self._not_before = now() + QUIET_SECONDS
+        except GONE:
+            return  # lossy by contract: rows are the truth
 
     @asynccontextmanager
     async def listen(self, topic: str) -> AsyncIterator[AsyncIterator[str]]:
