@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,13 +24,16 @@ _BASES = range(20_000, 31_000, 1_000)
 
 
 class OwnServers:
-    """Servers of this run's own: they may be killed, frozen and wiped.
+    """Servers of this run's own: they may be killed, frozen and wiped; those on small disks, filled.
 
     `direct` holds their addresses as `tests/stack` names them; `proxies` what services go through.
     """
 
-    def __init__(self, names: Sequence[str] = NAMES) -> None:
+    def __init__(
+        self, names: Sequence[str] = NAMES, *, disks_mb: Mapping[str, int] | None = None
+    ) -> None:
         self._names = names
+        self._disks_mb = dict(disks_mb or {})
         self._folder = Path(tempfile.mkdtemp(prefix="codexsys-chaos-"))
         self._base = next(base for base in _BASES if _free(base))
         self._kafka_proxy = free_port()
@@ -43,6 +46,10 @@ class OwnServers:
         (shared / "lib").mkdir(parents=True, exist_ok=True)
         (self._folder / "lib").symlink_to(shared / "lib")
         try:
+            for name, size in self._disks_mb.items():
+                self._data(name).mkdir(parents=True)
+                options = ("-t", "tmpfs", "-o", f"size={size}m", "tmpfs")
+                await did("mount", *options, str(self._data(name)))
             await self._run("up", *self._names)
             lines = (await self._run("env", *self._names)).splitlines()
             self.direct = dict(line.removeprefix("export ").split("=", 1) for line in lines)
@@ -94,6 +101,23 @@ class OwnServers:
         """SIGCONT."""
         os.kill(self.pid(name), signal.SIGCONT)
 
+    def fill(self, name: str) -> None:
+        """Leave no room on a server's disk; it must be one of its own."""
+        assert name in self._disks_mb
+        for grown in self._data(name).glob(
+            "ib*"
+        ):  # MariaDB has allocated these; the copy is sparse
+            with grown.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, grown.stat().st_size)
+        with self._filler(name).open("xb") as filler:
+            while room := _room(self._data(name)):
+                with suppress(OSError):  # the server has written meanwhile
+                    os.posix_fallocate(filler.fileno(), filler.seek(0, os.SEEK_END), room)
+
+    def free(self, name: str) -> None:
+        """Give the room back."""
+        self._filler(name).unlink()
+
     def pid(self, name: str) -> int:
         """Return a server's process id."""
         return int((self._folder / "run" / f"{name}.pid").read_text().split()[0])
@@ -105,7 +129,16 @@ class OwnServers:
             except (ProcessLookupError, FileNotFoundError):
                 continue
         await self._run("down", *self._names)
+        for name in self._disks_mb:
+            if self._data(name).is_mount():
+                await did("umount", str(self._data(name)))
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def _data(self, name: str) -> Path:
+        return self._folder / "data" / name
+
+    def _filler(self, name: str) -> Path:
+        return self._data(name) / "filler"
 
     async def _run(self, *arguments: str) -> str:
         own = {
@@ -124,6 +157,20 @@ class OwnServers:
         )
         assert ended.returncode == 0, f"stack {arguments}: {ended.stderr}"
         return ended.stdout
+
+
+async def did(*argv: str) -> None:
+    """Run a command that must succeed."""
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    _, wrong = await process.communicate()
+    assert process.returncode == 0, f"{argv}: {wrong.decode()}"
+
+
+def _room(disk: Path) -> int:
+    found = os.statvfs(disk)
+    return found.f_bavail * found.f_frsize
 
 
 def _cache() -> Path:

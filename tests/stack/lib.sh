@@ -144,6 +144,11 @@ crash() { # NAME...: SIGKILL; the pid files stay, so that "down" still knows wha
   for name; do gone "$name" 50 || die "$name does not end"; done
 }
 
+emptied() { # NAME: its data folder, with nothing in it; it may be a file system of its own
+  mkdir -p "$DATA/$1"
+  find "$DATA/$1" -mindepth 1 -delete
+}
+
 unmount_below() { # DIRECTORY
   local target
   while read -r target; do

@@ -17,10 +17,7 @@ minio_install() {
   }
 }
 
-minio_fresh() {
-  rm -rf "$DATA/minio"
-  mkdir "$DATA/minio"
-}
+minio_fresh() { emptied minio; }
 
 minio_up() {
   claim "$MINIO_PORT"
