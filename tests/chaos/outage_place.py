@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ class Place:
     git_url: str
     following: "asyncio.Task[list[Sse]]" = field(init=False)
     """Listens to the steadfast task's events over one connection."""
+    wiped_at: datetime | None = None
+    """When Kafka was killed, to come back with nothing: what had ended by then need not be there."""
     patch: bytes = b""
     """What the task that is over has changed."""
     tasks: dict[str, str] = field(default_factory=dict)

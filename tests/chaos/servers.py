@@ -104,13 +104,12 @@ class OwnServers:
     def fill(self, name: str) -> None:
         """Leave no room on a server's disk; it must be one of its own."""
         assert name in self._disks_mb
-        for grown in self._data(name).glob(
-            "ib*"
-        ):  # MariaDB has allocated these; the copy is sparse
+        data = self._data(name)
+        for grown in (*data.glob("ib*"), *data.glob("*/*.ibd")):  # InnoDB's; our copy is sparse
             with grown.open("rb+") as file:
-                os.posix_fallocate(file.fileno(), 0, grown.stat().st_size)
+                os.posix_fallocate(file.fileno(), 0, max(1, grown.stat().st_size))
         with self._filler(name).open("xb") as filler:
-            while room := _room(self._data(name)):
+            while room := _room(data):
                 with suppress(OSError):  # the server has written meanwhile
                     os.posix_fallocate(filler.fileno(), filler.seek(0, os.SEEK_END), room)
 
