@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.chaos import checker, evidence
+from tests.chaos.checker import Broken
 from tests.chaos.evidence import Evidence, Where
 from tests.chaos.history import History
 from tests.support.distributed import eventually
@@ -24,8 +25,10 @@ async def rest(where: Where) -> Evidence:
         raise AssertionError(f"{error}: {moving[:10]}") from None
 
 
-async def judged(where: Where, history: History, *, wiped_at: Any = None) -> Evidence:
-    """Hold once all has come to rest, and every promise was kept."""
+async def judged(
+    where: Where, history: History, *, wiped_at: Any = None
+) -> tuple[Evidence, list[Broken]]:
+    """Return what there is at rest, and the promises that were not kept."""
     found = await rest(where)
     client = evidence.store(where)
     broken = checker.broken(found, history)
@@ -35,6 +38,4 @@ async def judged(where: Where, history: History, *, wiped_at: Any = None) -> Evi
     ours = {row["id"] for row in found.rows["tasks"]}
     records = await evidence.results(where, 30)
     found.results = [record for record in records if record["task_id"] in ours]
-    broken += checker.wrong_results(found, wiped_at=wiped_at)
-    assert not broken, "\n".join(map(str, broken[:20]))
-    return found
+    return found, broken + checker.wrong_results(found, wiped_at=wiped_at)

@@ -1,6 +1,5 @@
 """Services that may be told where to die, a client that asks until it is answered, and a judge from outside."""
 
-import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +13,7 @@ from tests.chaos import checker, evidence
 from tests.chaos.checker import Broken
 from tests.chaos.evidence import Evidence, Where
 from tests.chaos.history import Entry, History
+from tests.chaos.judge import judged, rest
 from tests.support.distributed import Fleet, Running, eventually
 from tests.support.users import make_key, zipped
 
@@ -118,30 +118,11 @@ class Place:
 
     async def rest(self) -> Evidence:
         """Wait until nothing moves and nothing is left."""
-        moving: list[str] = []
-
-        async def settled() -> Evidence | None:
-            found = await evidence.gathered(self.where)
-            moving[:] = checker.unsettled(found)
-            return None if moving else found
-
-        try:
-            return await eventually(settled, seconds=60, what="rest", every=0.5)
-        except AssertionError as error:
-            raise AssertionError(f"{error}: {moving[:10]}") from None
+        return await rest(self.where)
 
     async def judged(self) -> tuple[Evidence, list[Broken]]:
         """Return what there is at rest, and the promises that were not kept."""
-        found = await self.rest()
-        client, where = evidence.store(self.where), self.where
-        broken = checker.broken(found, self.history)
-        broken += await asyncio.to_thread(
-            checker.unequal_artifacts, found, lambda name: evidence.digest(client, where, name)
-        )
-        ours = {row["id"] for row in found.rows["tasks"]}
-        records = await evidence.results(where, 30)
-        found.results = [record for record in records if record["task_id"] in ours]
-        return found, broken + checker.wrong_results(found, wiped_at=None)
+        return await judged(self.where, self.history)
 
     async def judge(self) -> None:
         """Every promise was kept, and every task has succeeded."""

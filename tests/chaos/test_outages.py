@@ -155,7 +155,8 @@ async def test_nothing_is_lost_and_nothing_is_left(place: Place) -> None:
     events = await place.following
     assert [each["id"] for each in events[:-1]] == list(range(1, len(events)))
     assert events[-1]["event"] == "done"
-    found = await judged(place.where, place.history, wiped_at=place.wiped_at)
+    found, broken = await judged(place.where, place.history, wiped_at=place.wiped_at)
+    assert not broken, "\n".join(map(str, broken[:20]))
     for row in found.rows["tasks"]:
         op = next(each["value"] for each in found.of("task_labels", row["id"]))
         wanted = "cancelled" if op.endswith(("doomed", "steadfast")) else "succeeded"
