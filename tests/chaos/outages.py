@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
+import asyncmy
 from tests.chaos.servers import OwnServers, did
 from tests.support.fault_proxy import Weather
 
@@ -43,13 +45,15 @@ class Promise:
 
 
 _GONE = Promise("database", 503, submits=DATABASE, zips=DATABASE, cancels=DATABASE, reads=DATABASE)
-_REFUSES = Promise("database", refuses=True, submits=DATABASE, zips=DATABASE, cancels=DATABASE)
+_REFUSES = Promise(
+    "database", refuses=True, waits=True, submits=DATABASE, zips=DATABASE, cancels=DATABASE
+)
 _QUEUE, _REDIS = Promise("queue"), Promise("redis")
 _AWAY = ("kill", "freeze", "black hole")
 CELLS = {
     ("mysql", "kill"): replace(_GONE, doors=DATABASE),
     **{("mysql", harm): _GONE for harm in ("freeze", "black hole", "dropped packets")},
-    ("mysql", "full disk"): _REFUSES,
+    **{("mysql", harm): _REFUSES for harm in ("full disk", "held commits")},
     **{("kafka", harm): _QUEUE for harm in (*_AWAY, "full disk")},
     **{("redis", harm): _REDIS for harm in (*_AWAY, "full disk")},
     **{("minio", harm): Promise("store", waits=True, zips=STORE, links=False) for harm in _AWAY},
@@ -60,11 +64,34 @@ CELLS = {
 @asynccontextmanager
 async def away(servers: OwnServers, name: str, harm: str) -> AsyncIterator[None]:
     """Do one server harm, and mend it at the end."""
+    if harm == "held commits":
+        async with _held_commits(servers):
+            yield
+        return
     await _harm(servers, name, harm)
     try:
         yield
     finally:
         await _mend(servers, name, harm)
+
+
+@asynccontextmanager
+async def _held_commits(servers: OwnServers) -> AsyncIterator[None]:
+    """Let statements pass and commits wait, as a MariaDB does whose binary log finds no room.
+
+    That looks for room once a minute, which would be long here.
+    """
+    url = urlsplit(servers.direct["CODEXSYS_TEST_MYSQL_URL"])
+    connection = await asyncmy.connect(
+        host=url.hostname, port=url.port, user=url.username, password=url.password
+    )
+    try:
+        async with connection.cursor() as cursor:
+            await cursor.execute("BACKUP STAGE START")
+            await cursor.execute("BACKUP STAGE BLOCK_COMMIT")
+        yield
+    finally:
+        connection.close()
 
 
 async def _harm(servers: OwnServers, name: str, harm: str) -> None:

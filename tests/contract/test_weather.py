@@ -22,6 +22,7 @@ from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Unavailable
 
 MYSQL = "CODEXSYS_TEST_MYSQL_URL"
+CODE_BUCKET = "codexsys-code"
 BAD = [weather for weather in Weather if weather not in (Weather.CLEAR, Weather.LATENCY)]
 # Without servers named there is nothing that weather could come between.
 REAL = adapters("", "real", MYSQL, REDIS, S3_URL)[1:]
@@ -66,11 +67,29 @@ async def objects(proxy: FaultProxy) -> AsyncIterator[Use]:
         yield opened.ready
 
 
+@asynccontextmanager
+async def impatient(proxy: FaultProxy) -> AsyncIterator[Use]:
+    """A store as an API uses it: the driver would wait for much longer than the one who asks."""
+    store = S3Objects(
+        url=f"s3://127.0.0.1:{proxy.port}",
+        access_key=must_have(S3_KEY),
+        secret_key=must_have(S3_SECRET),
+        public_url="",
+        bucket_suffix="-weather",
+        clock=SystemClock(),
+        answer_seconds=30,
+        silence_seconds=0.6,
+    )
+    async with store as opened:
+        yield lambda: opened.put(f"{CODE_BUCKET}/weather/large", bytes(400_000))
+
+
 PARTS: dict[str, tuple[str, Part]] = {
     "database": (MYSQL, database),
     "ready set": (REDIS, ready_set),
     "hints": (REDIS, hints),
     "objects": (S3_URL, objects),
+    "impatient objects": (S3_URL, impatient),
 }
 
 
@@ -101,7 +120,7 @@ async def works_again(use: Use) -> None:
 @pytest.mark.stack
 @pytest.mark.parametrize("real", REAL)
 @pytest.mark.parametrize("weather", BAD)
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", [name for name in PARTS if name != "impatient objects"])
 def test_bad_weather_is_unavailable_at_most_and_passes(
     name: str, weather: Weather, real: str
 ) -> None:
@@ -113,7 +132,7 @@ def test_bad_weather_is_unavailable_at_most_and_passes(
                 if noticed and weather in (Weather.CUT, Weather.RESET):
                     await proxy.ended()
                 for end in await asyncio.gather(use(), use(), return_exceptions=True):
-                    assert end is None or isinstance(end, Unavailable | str), repr(end)
+                    assert end is None or isinstance(end, Unavailable | str | tuple), repr(end)
                 proxy.turn(Weather.CLEAR)
                 await works_again(use)
 
@@ -174,3 +193,94 @@ def test_a_burst_waits_for_connections_as_long_as_the_database_answers(_: str) -
                 await opened.look(lambda connection: connection.execute(text("SELECT SLEEP(20)")))
 
     on_the_services_loop(burst())
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("_", REAL)
+def test_a_write_that_hangs_is_given_up_though_reads_are_answered(_: str) -> None:
+    """As on a full disk: MariaDB holds commits then, and answers all else."""
+
+    async def story() -> None:
+        held = text("SELECT GET_LOCK('weather', 30)")
+        async with Database(must_have(MYSQL), answer_seconds=0.5) as opened:
+
+            async def read() -> None:
+                while True:
+                    await opened.ready()
+                    await asyncio.sleep(0.05)
+
+            async with opened.read() as holder:
+                await holder.execute(held)
+                reading = asyncio.create_task(read())
+                with pytest.raises(Unavailable):
+                    async with asyncio.timeout(3):
+                        await opened.transact(lambda connection: connection.execute(held))
+                assert opened.refusals.recent
+                assert not reading.done()
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+                await holder.execute(text("SELECT RELEASE_LOCK('weather')"))
+
+    on_the_services_loop(story())
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("real", REAL)
+def test_a_patient_database_is_waited_for(real: str) -> None:
+    async def story() -> None:
+        url = urlsplit(must_have(MYSQL))
+        async with FaultProxy(str(url.hostname), int(url.port or 0)) as proxy:
+            there = url._replace(netloc=f"{url.netloc.partition('@')[0]}@127.0.0.1:{proxy.port}")
+            async with Database(there.geturl(), answer_seconds=0.3, patient=True) as opened:
+                one = text("SELECT 1")
+                for weather in (Weather.CUT, Weather.BLACK_HOLE):
+                    proxy.turn(weather)
+                    asked = [
+                        asyncio.create_task(ask(lambda connection: connection.execute(one)))
+                        for ask in (opened.look, opened.transact)
+                    ]
+                    done, _ = await asyncio.wait(asked, timeout=1)
+                    assert not done
+                    proxy.turn(Weather.CLEAR)
+                    await asyncio.gather(*asked)
+
+    on_the_services_loop(story())
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("real", REAL)
+def test_a_silent_store_holds_nobody_up_and_a_slow_one_is_waited_for(real: str) -> None:
+    async def story() -> None:
+        async with between("impatient objects") as (proxy, put):
+            await put()
+            proxy.turn(Weather.SLOW, seconds=0.01)
+            await put()  # some two seconds, in which the store says that it lives
+            proxy.turn(Weather.BLACK_HOLE)
+            with pytest.raises(Unavailable):
+                async with asyncio.timeout(8):
+                    await put()
+            proxy.turn(Weather.CLEAR)
+            await works_again(put)
+
+    on_the_services_loop(story())
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("real", REAL)
+def test_many_hints_into_silence_hold_nobody_up(real: str) -> None:
+    async def story() -> None:
+        url = urlsplit(must_have(REDIS))
+        async with (
+            FaultProxy(str(url.hostname), int(url.port or 0)) as proxy,
+            open_redis(f"redis://127.0.0.1:{proxy.port}/9") as connection,
+        ):
+            hints = RedisHints(connection)
+            await hints.ready()
+            proxy.turn(Weather.BLACK_HOLE)
+            async with asyncio.timeout(8):
+                for _ in range(100):
+                    await hints.tell("cancel", "task_1")
+            proxy.turn(Weather.CLEAR)
+            await works_again(hints.ready)
+
+    on_the_services_loop(story())
