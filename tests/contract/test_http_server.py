@@ -1,6 +1,7 @@
 """An HTTP server that leaves: whoever could connect is answered, and nobody waits for it in vain."""
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
@@ -156,3 +157,11 @@ async def test_a_stream_ends_whole_once_nobody_comes_in_any_more() -> None:
             await ask(address, "GET /counter HTTP/1.0\r\n\r\n")
         stream = await asyncio.wait_for(streaming, 10)
     assert stream.endswith(b"6\r\nfirst \r\n4\r\nlast\r\n0\r\n\r\n")
+
+
+async def test_where_somebody_listens_already_it_ends_and_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        shop = Shop(host="127.0.0.1", port=port)
+        with pytest.raises(OSError, match=f"cannot listen at 127.0.0.1:{port}: .*in use"):
+            await asyncio.wait_for(shop.server.serve(), 10)

@@ -92,6 +92,15 @@ class HttpServer(QuietServer):
         self.should_exit = True
 
     @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen; raises `OSError` where that cannot be."""
+        try:
+            await super().startup(sockets)
+        except SystemExit as end:  # of a task, which would leave the process hanging
+            where = self.config.uds or f"{self.config.host}:{self.config.port}"
+            raise OSError(f"cannot listen at {where}: {end.__context__}") from end.__context__
+
+    @override
     async def on_tick(self, counter: int) -> bool:
         """Say whether it is time to leave: when the drain's time is over."""
         if not await super().on_tick(counter):
