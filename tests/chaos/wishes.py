@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.chaos.shapes import SHAPES
 
-CANCELLED = 0.15
+CANCELLED, FROM_GIT = 0.15, 0.2
 AT_ONCE, ANY_TIME, OVER = "at once", "any time", "over"
 _POINTS = {
     "quick": (AT_ONCE, OVER),
@@ -52,7 +52,7 @@ def wish(name: str, number: int, *, seed: int, sandbox: str, git_url: str) -> Wi
         "limits": {"attempts": 3, "wall_seconds": 120},
     }
     body = {name: value for name, value in (body | drawn.body).items() if value is not None}
-    zip_ = rng.random() < 0.5
+    zip_ = rng.random() >= FROM_GIT
     if not zip_:
         body["source"] = {"git": {"url": git_url}}
     points = _POINTS.get(shape, (AT_ONCE, ANY_TIME, OVER))
