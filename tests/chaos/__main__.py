@@ -26,15 +26,16 @@ def main() -> None:
     )
     parser.add_argument("--faults", type=int, help="spread evenly; else one after another")
     parser.add_argument("--sandbox", choices=sorted(SHAPES), default="dummy")
+    parser.add_argument("--into", type=Path, default=FOLDER, help="folder of the report")
     parser.add_argument("--apart", action="store_true", help="workers are of different hosts")
     options = parser.parse_args()
     print(f"make chaos: seed {options.seed}", flush=True)
     plan = _plan(options)
-    outcome = uvloop.run(run(plan, FOLDER))
-    print(report.write(outcome, FOLDER))
+    outcome = uvloop.run(run(plan, options.into))
+    print(report.write(outcome, options.into))
     if report.missed(outcome):
-        sys.exit(f"make chaos: seed {plan.seed} was not survived; see build/chaos")
-    print(f"make chaos: seed {plan.seed} was survived; the report is in build/chaos")
+        sys.exit(f"make chaos: seed {plan.seed} was not survived; see {options.into}")
+    print(f"make chaos: seed {plan.seed} was survived; the report is in {options.into}")
 
 
 def _plan(options: argparse.Namespace) -> Plan:

@@ -12,7 +12,7 @@ from tests.chaos.wishes import ANY_TIME, AT_ONCE, OVER, Wish, wish
 
 TERMINAL = {"succeeded", "failed", "cancelled", "timed_out"}
 ANSWER_SECONDS = 10.0
-_PAUSE, _MOST_PAUSE, _EAGER = 0.5, 4.0, 0.3
+_PAUSE, _MOST_PAUSE, _EAGER = 0.7, 5.0, 0.4
 _UNLIMITED = httpx2.Limits(max_connections=None, max_keepalive_connections=200)
 
 
@@ -38,6 +38,12 @@ class Life:
     def point(self) -> str | None:
         """Return where the task was seen last."""
         return self.phase if self.status == "running" else self.status
+
+    @property
+    def waits_for_a_point(self) -> bool:
+        """Say whether the client must look often, to cancel where it wants to."""
+        soon = self.wish.cancel not in (None, AT_ONCE, ANY_TIME, OVER)
+        return soon and not self.cancelled and self.status == "running"
 
     def to_be_cancelled(self, age: float) -> bool:
         """Say whether now is the time; a point that was missed is made up for at the end."""
@@ -128,10 +134,10 @@ class Clients:
             await self._poll(life)
             if life.status == "suspended" and life.wish.cancel is None:
                 await self._answer(life)
-            if life.wish.follow:
+            if life.wish.follow and life.status != "queued":
                 await self._follow(life)
-            patience = min(_MOST_PAUSE, _PAUSE + age / 20) * (1 + self._rng.random())
-            await asyncio.sleep(_EAGER if life.wish.cancel and age < 20 else patience)
+            patience = min(_MOST_PAUSE, _PAUSE + age / 10) * (1 + self._rng.random())
+            await asyncio.sleep(_EAGER if life.waits_for_a_point else patience)
         if life.to_be_cancelled(0):
             await self._cancel(life)
         if life.wish.follow:
