@@ -17,8 +17,8 @@ from tests.bench.place import Place
 from tests.bench.processes import our_api, our_gateway, our_worker
 from tests.bench.throughput import percentile
 from tests.support.distributed import eventually
+from tests.support.fault_proxy import FaultProxy, Weather
 from tests.support.git_http import GitHttpServer, make_repository
-from tests.support.tcp_proxy import TcpProxy
 
 from codexsys_worker.beat import BEATS
 
@@ -111,7 +111,7 @@ async def measure_cancel(place: Place, key: str, times: int) -> Cancel:
     make_repository(repositories / "small", {"a.py": "X = 1\n"})
     redis = urlsplit(place.redis_url)
     with GitHttpServer(repositories) as git:
-        async with TcpProxy(redis.hostname or "127.0.0.1", redis.port or 6379) as proxy:
+        async with FaultProxy(redis.hostname or "127.0.0.1", redis.port or 6379) as proxy:
             cut_off = f"{redis.scheme}://127.0.0.1:{proxy.port}{redis.path}"
             behind = replace(place, redis_url=cut_off)
             async with (
@@ -143,7 +143,7 @@ async def _queued(tasks: _Tasks) -> tuple[float, bool]:
     return (time.perf_counter() - began) * 1000, answer["status"] == "cancelled"
 
 
-async def _running(tasks: _Tasks, proxy: TcpProxy | None = None) -> float:
+async def _running(tasks: _Tasks, proxy: FaultProxy | None = None) -> float:
     mark = f"mark-{uuid.uuid4().hex}"
     task = await tasks.submit(mark)
 
@@ -152,14 +152,14 @@ async def _running(tasks: _Tasks, proxy: TcpProxy | None = None) -> float:
 
     pid = await eventually(found, seconds=START_SECONDS, what=f"{task} runs", every=0.05)
     if proxy is not None:
-        await proxy.cut()
+        proxy.turn(Weather.CUT)
     async with _gone(pid) as gone:
         began = time.perf_counter()
         await tasks.cancel(task)
         await gone.wait()
         took = (time.perf_counter() - began) * 1000
     if proxy is not None:
-        await proxy.mend()
+        proxy.turn(Weather.CLEAR)
     await tasks.over(task)
     return took
 

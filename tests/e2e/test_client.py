@@ -14,9 +14,9 @@ import httpx2
 import pytest
 import pytest_asyncio
 from tests.support.api_service import free_port, zipped
+from tests.support.fault_proxy import FaultProxy, Weather
 from tests.support.place import Place
 from tests.support.shop import open_shop
-from tests.support.tcp_proxy import TcpProxy
 from tests.support.users import User
 
 from codexsys_client import ApiError, AsyncClient, Client, Unreachable
@@ -195,7 +195,7 @@ async def test_a_stream_that_breaks_is_taken_up_where_it_was(
     task_id = answer.json()["id"]
     host = urlsplit(url)
     async with (
-        TcpProxy(host.hostname or "", host.port or 0) as proxy,
+        FaultProxy(host.hostname or "", host.port or 0) as proxy,
         opened(kind, f"http://127.0.0.1:{proxy.port}", key) as client,
     ):
         following = asyncio.create_task(collected(client.events(task_id)))
@@ -203,8 +203,8 @@ async def test_a_stream_that_breaks_is_taken_up_where_it_was(
             await place.platform.events.append(
                 task_id, EventType.AGENT_NOTE, {"text": str(round_)}, attempt=1
             )
-            await proxy.cut()
-            await proxy.mend()
+            proxy.turn(Weather.CUT)
+            proxy.turn(Weather.CLEAR)
         await ada.client.post(f"/api/v1/tasks/{task_id}/cancel")
         events = await asyncio.wait_for(following, 60)
     assert [each["id"] for each in events] == list(range(1, len(events) + 1))

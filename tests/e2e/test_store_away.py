@@ -9,7 +9,6 @@ from tests.e2e.test_end_reasons_steered import FILES, PATCH, steered
 from tests.support.distributed import Servers, eventually
 from tests.support.fault_proxy import FaultProxy, Weather
 from tests.support.place import Place, open_place, reason
-from tests.support.tcp_proxy import TcpProxy
 
 from codexsys_core.end_reasons import EndReason
 
@@ -17,15 +16,15 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[tuple[TcpProxy, Servers]]:
+async def store() -> AsyncIterator[tuple[FaultProxy, Servers]]:
     servers = Servers(redis_number=9)
-    async with TcpProxy(servers.s3.hostname or "", servers.s3.port or 80) as proxy:
+    async with FaultProxy(servers.s3.hostname or "", servers.s3.port or 80) as proxy:
         yield proxy, servers
     servers.remove_buckets()
 
 
 @pytest.fixture
-async def place(tmp_path: Path, store: tuple[TcpProxy, Servers]) -> AsyncIterator[Place]:
+async def place(tmp_path: Path, store: tuple[FaultProxy, Servers]) -> AsyncIterator[Place]:
     proxy, servers = store
     async with open_place(
         tmp_path / "data",
@@ -39,23 +38,23 @@ async def place(tmp_path: Path, store: tuple[TcpProxy, Servers]) -> AsyncIterato
         yield running
 
 
-async def _until_finishing(place: Place, proxy: TcpProxy) -> str:
+async def _until_finishing(place: Place, proxy: FaultProxy) -> str:
     """Submit a task whose work is done once the store is away."""
     source = await place.zip_source(FILES)
     environment = steered(AGENT_DELAY=1, PATCH=PATCH)
     task_id = await place.submit(source, environment=environment, limits={"attempts": 2})
     await place.until(task_id, phase="analyzing")
-    await proxy.cut()
+    proxy.turn(Weather.CUT)
     return task_id
 
 
 async def test_a_store_that_comes_back_costs_no_attempt(
-    place: Place, store: tuple[TcpProxy, Servers]
+    place: Place, store: tuple[FaultProxy, Servers]
 ) -> None:
     proxy, _ = store
     task_id = await _until_finishing(place, proxy)
     await place.until(task_id, phase="committing")
-    await proxy.mend()
+    proxy.turn(Weather.CLEAR)
     task = await place.until(task_id)
     assert (reason(task), task.attempt) == (EndReason.FINISHED, 1)
     assert {each.name for each in await place.platform.artifacts.of_task(task_id)} >= {"diff.patch"}
@@ -63,18 +62,18 @@ async def test_a_store_that_comes_back_costs_no_attempt(
 
 
 async def test_a_store_that_stays_away_ends_the_task(
-    place: Place, store: tuple[TcpProxy, Servers]
+    place: Place, store: tuple[FaultProxy, Servers]
 ) -> None:
     proxy, _ = store
     task_id = await _until_finishing(place, proxy)
     task = await place.until(task_id)
     assert (reason(task), task.attempt) == (EndReason.STORE_UNAVAILABLE, 2)
     await place.clean()
-    await proxy.mend()
+    proxy.turn(Weather.CLEAR)
 
 
 async def test_the_next_attempt_works_once_the_store_is_back(
-    place: Place, store: tuple[TcpProxy, Servers]
+    place: Place, store: tuple[FaultProxy, Servers]
 ) -> None:
     proxy, _ = store
     task_id = await _until_finishing(place, proxy)
@@ -84,7 +83,7 @@ async def test_the_next_attempt_works_once_the_store_is_back(
         return True if task.attempt == 2 else None
 
     await eventually(second, seconds=30, what="the first attempt is over")
-    await proxy.mend()
+    proxy.turn(Weather.CLEAR)
     task = await place.until(task_id)
     assert (reason(task), task.attempt) == (EndReason.FINISHED, 2)
     await place.clean()
