@@ -26,7 +26,7 @@ from codexsys_client import AsyncClient
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(480),
 ]
 
 DRAIN = 2.5
