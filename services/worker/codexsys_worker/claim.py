@@ -107,11 +107,16 @@ class Claimer:
     async def _adopt(self) -> bool:
         """Carry on with what others left here; the caps count it already.
 
-        All of it is taken before any is begun, so that none waits for the others' beginnings.
+        All of it is taken before any is begun, so that none waits for the others' beginnings; but
+        not for so long that the first leases run out meanwhile.
         """
         claims: list[Claim] = []
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._lease_seconds / 3
         while some := await self._adopter.look(len(self._running) + len(claims)):
             claims += some
+            if loop.time() > until:
+                break
         for claim in claims:
             self._begin(claim, nullcontext())
         return bool(claims)
