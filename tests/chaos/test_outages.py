@@ -23,7 +23,7 @@ pytestmark = [
 SHORT_SECONDS = 1.0
 """How long an agent works that ends while its server is away."""
 LONGER_SECONDS = 2.5
-"""More than that, and than a lease."""
+"""More than that."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

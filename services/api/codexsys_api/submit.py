@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +17,15 @@ from codexsys_api.idempotency import promised
 from codexsys_core.announcement import TaskRecord
 from codexsys_core.artifact import CODE_BUCKET
 from codexsys_core.attempt import Attempt
-from codexsys_core.errors import Conflict, FieldError, Invalid, NotFound, TooLarge
+from codexsys_core.errors import (
+    Conflict,
+    FieldError,
+    Invalid,
+    NotFound,
+    PlatformError,
+    TooLarge,
+    Unavailable,
+)
 from codexsys_core.principal import Principal
 from codexsys_core.ready import turn_at
 from codexsys_core.secret import SecretUnreadable
@@ -126,14 +134,20 @@ class Submitter:
             object=name, sha256=upload.sha256, size=upload.size, filename=upload.filename
         )
         task = self._task(principal, await self._spec(principal, body, source, task_id), task_id)
-        kept = False
-        await self._platform.objects.put(name, upload.path, content_type="application/zip")
+        objects = self._platform.objects
+        await objects.put(name, upload.path, content_type="application/zip")
         try:
             stored = await self._add(task, idempotency)
-            kept = stored.id == task_id
-        finally:
-            if not kept:
-                await asyncio.shield(self._platform.objects.delete(name))
+        except Unavailable:
+            # It may have been stored all the same, and then it needs its zip. One whose task was
+            # never made is removed by a relay, as is that of a request which is given up here.
+            raise
+        except PlatformError:
+            await objects.delete(name)
+            raise
+        if stored.id != task_id:
+            with suppress(Unavailable):
+                await objects.delete(name)
         return stored
 
     async def _source(self, principal: Principal, body: CreateTask) -> GitSource | TaskSource:
