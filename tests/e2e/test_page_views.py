@@ -1,15 +1,18 @@
 """What a task left behind, read in Chromium: a large change, a long log, hostile names and colours."""
 
 import json
+import random
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 
 import httpx2
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 from tests.support.browser import Profile, fresh_profile
 from tests.support.up_process import Up, running_up
 from tests.support.users import User, zipped
@@ -29,6 +32,11 @@ def get(url: str, attempts: int = 4) -> bytes:
 AFTER = BEFORE.replace("attempts: int = 4", "attempts: int = 5")
 FILES = {"src/fetch.py": BEFORE, "run.sh": "#!/bin/sh\n", "gone.txt": "bye\n"}
 PATCH = "diff --git a/README.md b/README.md\n--- a/README.md\n+++ b/README.md\n@@ -1 +1,2 @@\n one\n+two\n"
+KEEP_WHAT_IS_SAID = """() => {
+  const box = document.querySelector(".upload .hint");
+  const keep = () => sessionStorage.setItem("said", (sessionStorage.getItem("said") ?? "") + box.textContent);
+  new MutationObserver(keep).observe(box, { childList: true, characterData: true, subtree: true });
+}"""
 EVIL = "<img src=x onerror=alert(1)>"
 SCRIPT = f"""
 printf '\\033[1;31mFAILED\\033[0m \\033]0;title\\007{EVIL} \\342\\200\\256rtl\\n'
@@ -71,7 +79,9 @@ async def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[U
 @asynccontextmanager
 async def owner_of(up: Up) -> AsyncIterator[User]:
     headers = {"Authorization": f"Bearer {up.key}"}
-    async with httpx2.AsyncClient(base_url=up.url, headers=headers, trust_env=False) as client:
+    async with httpx2.AsyncClient(
+        base_url=up.url, headers=headers, timeout=60, trust_env=False
+    ) as client:
         yield User(client, "default")
 
 
@@ -199,6 +209,91 @@ async def test_a_question_is_answered_where_it_is_asked(rehearsal: Up) -> None:
         await expect(page.locator(".step", has_text="Question")).to_contain_text(EVIL)
         await expect(page.locator(".step", has_text="Answer")).to_contain_text("red")
         await person.picture("conversation-asked")
+
+
+async def test_a_zip_is_dropped_checked_and_sent_with_its_progress(
+    rehearsal: Up, tmp_path: Path
+) -> None:
+    archive = zipped({"README.md": "one\n", "data.bin": random.Random(1).randbytes(4 << 20)})
+    file = tmp_path / "code.zip"
+    file.write_bytes(archive)
+    async with fresh_profile(rehearsal.url) as person:
+        page = person.page
+        await sign_in(person, rehearsal)
+        await person.open("/submit")
+        await drop(page, "not.zip", b"no zip at all")
+        await expect(page.locator("#src-zip")).to_be_checked()
+        await expect(page.locator(".upload")).to_contain_text("not.zip")
+        await page.get_by_role("button", name="Fix a bug").click()
+        await expect(page.get_by_label("What should be done?")).to_have_value(re.compile("^What"))
+        await page.get_by_role("button", name="Check without starting").click()
+        await expect(page.locator("#zip-e")).to_be_visible()
+        await expect(page.locator(".upload")).to_contain_text("not.zip")
+        await expect(page.get_by_label("What should be done?")).to_have_value(re.compile("^What"))
+        await page.locator("#zip").set_input_files(file)
+        await page.get_by_role("button", name="Check without starting").click()
+        good = page.get_by_text("Good. Nothing was started.")
+        await expect(good).to_be_visible()
+        await expect(page.locator(".note")).to_contain_text(sha256(archive).hexdigest())
+        await person.picture("submit-checked")
+        await page.evaluate(KEEP_WHAT_IS_SAID)
+        wire = await person.context.new_cdp_session(page)
+        slow = {
+            "offline": False,
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": 4 << 20,
+        }
+        await wire.send("Network.emulateNetworkConditions", slow)
+        await page.keyboard.press("Escape")
+        await page.locator("#prompt").press("Control+Enter")
+        await page.wait_for_url("**/tasks/task_*")
+        said = await page.evaluate("sessionStorage.getItem('said')")
+        assert re.search(r"Uploading: [\d.]+ MiB of 4\.\d MiB \(\d+ %\)", said)
+        assert "Uploaded." in said
+
+
+async def drop(page: Page, name: str, content: bytes) -> None:
+    """Drop a file where files are dropped."""
+    make = "([name, text]) => { const list = new DataTransfer(); list.items.add(new File([text], name)); return list; }"
+    carried = await page.evaluate_handle(make, [name, content.decode()])
+    await page.dispatch_event(".drop", "drop", {"dataTransfer": carried})
+
+
+async def test_keys_and_environments_are_made_and_taken_back(rehearsal: Up) -> None:
+    async with fresh_profile(rehearsal.url) as person:
+        page = person.page
+        await sign_in(person, rehearsal)
+        await person.open("/keys")
+        await page.get_by_label("Name").fill(EVIL)
+        await page.get_by_label("Scope").select_option("read")
+        assert await person.press("Make a key") == 200
+        key = await page.locator("#new-key").inner_text()
+        await person.picture("keys")
+        async with httpx2.AsyncClient(
+            base_url=rehearsal.url, timeout=60, trust_env=False
+        ) as client:
+            client.headers["Authorization"] = f"Bearer {key}"
+            assert (await client.get("/api/v1/me")).json()["key"]["scope"] == "read"
+            await person.open("/keys")
+            assert key not in await page.content()
+            assert await person.press(f"Revoke the key {EVIL}") == 200
+            assert (await client.get("/api/v1/me")).status_code == 401
+        await person.open("/environments")
+        for status in (200, 409):
+            await page.get_by_label("Name").fill("python")
+            await page.get_by_label("Setup script").fill("pip install --user .\n")
+            assert await person.press("Make an environment") == status
+        await expect(page.get_by_label("Name")).to_have_value("python")
+        await person.picture("environments")
+        await person.open("/submit")
+        await expect(page.locator("#environment option")).to_have_count(2)
+        await person.open("/environments")
+        assert await person.press("Delete the environment python") == 200
+        await expect(page.get_by_role("heading", name="No environments yet")).to_be_visible()
+        await person.open("/health")
+        await expect(page.get_by_role("heading", name="Good")).to_be_visible()
+        await person.picture("health")
 
 
 async def test_without_a_script_every_line_has_an_address(up: Up, task_id: str) -> None:

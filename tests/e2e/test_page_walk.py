@@ -207,8 +207,15 @@ async def test_a_zip_from_the_form_to_its_diff(
     git(demo.root / "inventory.git", "apply", "--check", str(tmp_path / "zip.patch"))
 
 
-async def test_the_form_keeps_what_was_typed_beside_what_is_wrong(up: Up, person: Profile) -> None:
-    page = person.page
+@pytest.fixture
+async def plain(up: Up) -> AsyncIterator[Profile]:
+    """A browser that runs no script."""
+    async with fresh_profile(up.url, script=False) as profile:
+        yield profile
+
+
+async def test_the_form_keeps_what_was_typed_beside_what_is_wrong(up: Up, plain: Profile) -> None:
+    person, page = plain, plain.page
     await sign_in(person, up)
     await person.open("/submit")
     typed = {

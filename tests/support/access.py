@@ -113,6 +113,13 @@ TABLE: dict[str, Row] = {
     "GET /sign-in/{token}": anyone(401),
     "POST /sign-out": view(303, 303),
     "GET /tasks": view(200, 200),
+    "GET /keys": Row(200, 200, LOW, "session"),
+    "POST /keys": send(200, 200),
+    "POST /keys/{key_id}/revoke": send(303, NO_KEY),
+    "GET /environments": view(200, 200),
+    "POST /environments": send(303, 303),
+    "POST /environments/{environment_id}/delete": send(303, NO_ENVIRONMENT),
+    "GET /health": view(200, 200),
     "GET /submit": view(200, 200),
     "POST /submit": send(422, 422),
     "GET /tasks/{task_id}": view(200, NO_TASK),
@@ -159,6 +166,8 @@ BODIES: dict[str, Any] = {
 }
 FORMS: dict[str, dict[str, str]] = {
     "POST /sign-in": {"key": "cdx_nonsense"},
+    "POST /keys": {"name": "page", "scope": "read"},
+    "POST /environments": {"name": "page", "setup": "true"},
     "POST /tasks/{task_id}/answers": {"question": "qst_" + "0" * 26, "words": "x"},
     "POST /tasks/{task_id}/shares": {"expires_in": "60", "parts": "status"},
 }

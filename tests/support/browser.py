@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,7 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 _SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 _SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 
@@ -34,10 +36,11 @@ _SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 class Profile:
     """A browser profile with one page, and everything that its console complained about."""
 
-    def __init__(self, *, context: BrowserContext, page: Page, base_url: str) -> None:
+    def __init__(self, *, context: BrowserContext, page: Page, base_url: str, script: bool) -> None:
         self.context = context
         self.page = page
         self._base_url = base_url
+        self._script = script
         self._documents: dict[str, int] = {}
         self._complaints: list[tuple[str, str]] = []
         page.on("console", self._said)
@@ -64,7 +67,11 @@ class Profile:
         return self.page.url.removeprefix(self._base_url)
 
     async def picture(self, name: str) -> None:
-        """Photograph the page in both themes and sizes; at none may it be wider than the window."""
+        """Photograph the page in both themes and sizes.
+
+        At none may it be wider than the window, and axe-core must find nothing: on a desk in the
+        light, and on a phone in the dark.
+        """
         PICTURES.mkdir(parents=True, exist_ok=True)
         for size, (width, height) in _SIZES.items():
             await self.page.set_viewport_size({"width": width, "height": height})
@@ -72,11 +79,23 @@ class Profile:
             assert wide <= width, f"{name} is {wide} px wide in a window of {width} px"
             for scheme in _SCHEMES:
                 await self.page.emulate_media(color_scheme=scheme)
+                if self._script and (size, scheme) in {("desk", "light"), ("phone", "dark")}:
+                    await self._accessible(f"{name}, {size}, {scheme}")
                 await self.page.screenshot(
                     path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=True
                 )
         await self.page.set_viewport_size({"width": 1280, "height": 800})
         await self.page.emulate_media(color_scheme="light")
+
+    async def _accessible(self, what: str) -> None:
+        """Let axe-core look at the page; it is evaluated, since the page allows no foreign script."""
+        if not await self.page.evaluate("typeof axe === 'object'"):
+            await self.page.evaluate(_AXE)
+        found = await self.page.evaluate(
+            "axe.run().then((found) => found.violations.map((each) => "
+            "[each.id, each.help, each.nodes.slice(0, 3).map((node) => node.html.slice(0, 200))]))"
+        )
+        assert not found, f"{what}: {found}"
 
     @property
     def complaints(self) -> list[tuple[str, str]]:
@@ -109,7 +128,7 @@ async def fresh_profile(base_url: str, *, script: bool = True) -> AsyncIterator[
             )
             context.set_default_timeout(20_000)
             page = await context.new_page()
-            profile = Profile(context=context, page=page, base_url=base_url)
+            profile = Profile(context=context, page=page, base_url=base_url, script=script)
             yield profile
             assert not profile.complaints
         finally:

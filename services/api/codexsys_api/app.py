@@ -14,6 +14,7 @@ from codexsys_api.described.page import page
 from codexsys_api.observe import Observe
 from codexsys_api.pages import Pages
 from codexsys_api.routes import (
+    account,
     answers,
     artifacts,
     browser,
@@ -57,6 +58,7 @@ ROUTERS = tuple(
         sign_in,
         static,
         watch,
+        account,
         pages,
     )
 )

@@ -486,7 +486,7 @@ def test_an_empty_form_is_whole(pages: Pages, ctx: PageContext) -> None:
         "attempts",
     } <= names
     assert page.all("form")[-1] == {
-        "class": "form", "method": "post", "action": "/submit", "enctype": "multipart/form-data",
+        "class": "form", "data-submit": None, "method": "post", "action": "/submit", "enctype": "multipart/form-data",
     }  # fmt: skip
 
 

@@ -26,6 +26,18 @@ LIMITS: Mapping[str, Callable[[str], int | float]] = {
     "setup_seconds": int,
     "checks_seconds": int,
 }
+TEMPLATES = (
+    ("Fix a bug", "modify", "What happens:\n\nWhat should happen:\n\nHow to see it:"),
+    ("Add a feature", "modify", "Add:\n\nIt is done when:\n\nOut of scope:"),
+    (
+        "Write tests",
+        "modify",
+        "Write tests for:\n\nCases that matter:\n\nDo not change the code itself.",
+    ),
+    ("Upgrade a dependency", "modify", "Upgrade:\n\nFrom and to:\n\nKeep working:"),
+    ("Explain the code", "explain", "Explain:\n\nFor whom:"),
+)
+"""Beginnings of prompts: name, mode, words."""
 _POINTERS = {
     "/source/git/url": "url",
     "/source/git/ref": "ref",
@@ -86,7 +98,7 @@ def to_create_body(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, s
     body: dict[str, Any] = {"prompt": form.get("prompt", "").replace("\r\n", "\n")}
     if source := _source(form, errors):
         body["source"] = source
-    for name in ("mode", "engine", "model"):
+    for name in ("mode", "engine", "model", "environment", "clarify"):
         if given := form.get(name, "").strip():
             body[name] = given
     may_change = [line.strip() for line in form.get("may_change", "").splitlines() if line.strip()]

@@ -50,6 +50,8 @@ class PageContext:
     csrf: str
     tenant: str
     path: str
+    admin: bool = False
+    """Whether the visitor may manage keys."""
 
 
 def _finalize(value: object) -> object:
@@ -124,6 +126,7 @@ class Pages:
         errors: Mapping[str, str],
         ctx: PageContext,
         options: Json,
+        checked: Json | None = None,
     ) -> str:
         """Ask for a task; what was typed stays, errors stand beside their fields."""
         return self._render(
@@ -132,6 +135,8 @@ class Pages:
             form=form,
             errors=errors,
             options=options,
+            checked=checked,
+            templates=forms.TEMPLATES,
             limits_changed=any(form.get(name) for name in forms.LIMITS),
             limits_wrong=any(name in errors for name in forms.LIMITS),
         )
@@ -242,6 +247,37 @@ class Pages:
             return ""
         found = Review(change, Place("", ""), view).one(number, file, chunk)
         return self._render("diff_part.html", None, chunk=found, number=number, path=file.path)
+
+    def keys(
+        self,
+        items: Sequence[Json],
+        ctx: PageContext,
+        *,
+        new_key: str = "",
+        form: Mapping[str, str] | None = None,
+        errors: Mapping[str, str] | None = None,
+    ) -> str:
+        """List keys; a new one is shown once."""
+        return self._render(
+            "keys.html", ctx, items=items, new_key=new_key, form=form or {}, errors=errors or {}
+        )
+
+    def environments(
+        self,
+        items: Sequence[Json],
+        ctx: PageContext,
+        *,
+        form: Mapping[str, str] | None = None,
+        errors: Mapping[str, str] | None = None,
+    ) -> str:
+        """List environments."""
+        return self._render(
+            "environments.html", ctx, items=items, form=form or {}, errors=errors or {}
+        )
+
+    def health(self, parts: Mapping[str, str], ctx: PageContext) -> str:
+        """Say which parts answer; of the others what is wrong."""
+        return self._render("health.html", ctx, parts=parts)
 
     def error(self, problem: Json, ctx: PageContext | None = None) -> str:
         """Show a problem document."""

@@ -41,6 +41,7 @@ class Visitor:
             csrf=self.sessions.csrf(self.cookie),
             tenant=self.tenant,
             path=self.path,
+            admin=who.scope.covers(Scope.ADMIN),
         )
 
     @asynccontextmanager

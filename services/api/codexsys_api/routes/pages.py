@@ -1,6 +1,8 @@
 """The pages for people: tasks, the form, one task, its shares, and the shared page."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -54,15 +56,17 @@ async def tasks(
 async def ask(visitor: Signed, platform: Opened, task: str = "") -> Response:
     """Ask for a task."""
     form = {"task": task, "source": "task"} if task else {}
-    return html(visitor.pages.submit(form, {}, visitor.context, _options(platform)))
+    return html(visitor.pages.submit(form, {}, visitor.context, await _options(platform, visitor)))
 
 
-def _options(platform: Platform) -> dict[str, Any]:
+async def _options(platform: Platform, visitor: Visitor) -> dict[str, Any]:
     limits = Limits().model_dump()
+    named = await platform.environments.find(tenant_id=visitor.principal.tenant_id, limit=100)
     return {
         "engines": ["builtin"],
         "models": [platform.settings.model],
         "limits": {name: limits[name] for name in LIMITS},
+        "environments": [{"id": each.id, "name": each.name} for each in named],
         "max_zip": f"{platform.settings.max_upload_mb} MiB",
     }
 
@@ -73,19 +77,27 @@ async def submit(request: Request, visitor: Signed, platform: Opened, folders: D
     most = platform.settings.max_upload_mb << 20
     async with visitor.form(request, most) as form:
         typed = {name: value for name, value in form.items() if isinstance(value, str)}
+        options = await _options(platform, visitor)
+        show = partial(visitor.pages.submit, typed, ctx=visitor.context, options=options)
         try:
-            task = await _made(request, visitor, folders, form, typed, most)
+            made = await _made(request, visitor, folders, form, typed, most)
         except PlatformError as error:
             problem = of_error(request, error)
             if problem["status"] >= 500:
                 raise
-            found = visitor.pages.submit(
-                typed, errors_by_field(problem), visitor.context, _options(platform)
-            )
-            return html(found, problem["status"])
-    if isinstance(task, Task):
-        return go(f"/tasks/{task.id}")
-    return html(visitor.pages.submit(typed, task, visitor.context, _options(platform)), 422)
+            return html(show(errors_by_field(problem)), problem["status"])
+    if isinstance(made, Task):
+        return go(f"/tasks/{made.id}")
+    if isinstance(made, Checked):
+        return html(show({}, checked=made.source))
+    return html(show(made), 422)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A source that was tried and found good; nothing was made."""
+
+    source: dict[str, Any]
 
 
 async def _made(
@@ -95,8 +107,8 @@ async def _made(
     form: FormData,
     typed: dict[str, str],
     most: int,
-) -> Task | dict[str, str]:
-    """Return the new task, or errors by field."""
+) -> Task | Checked | dict[str, str]:
+    """Return the new task, what a check found, or errors by field."""
     submitter: Submitter = request.app.state.submitter
     given, errors = to_create_body(typed)
     file = form.get("file")
@@ -106,9 +118,13 @@ async def _made(
     if errors:
         return errors
     body = read(CreateTask, given)
-    if not (zipped and isinstance(file, UploadFile)):
-        return await submitter.create(visitor.principal, body)
-    async with received(file, folders=folders, most=most) as upload:
+    async with AsyncExitStack() as held:
+        upload = None
+        if zipped and isinstance(file, UploadFile):
+            upload = await held.enter_async_context(received(file, folders=folders, most=most))
+        if typed.get("check"):
+            found = await submitter.check(visitor.principal, body, upload=upload)
+            return Checked(found["source"])
         return await submitter.create(visitor.principal, body, upload=upload)
 
 

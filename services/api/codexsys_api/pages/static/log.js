@@ -15,8 +15,8 @@ function open(panel) {
   const box = document.createElement("div");
   box.className = before?.classList.contains("tall") || !panel.dataset.live ? "log tall" : "log";
   box.tabIndex = 0;
-  box.setAttribute("role", "region");
-  box.setAttribute("aria-label", panel.querySelector("h2").textContent);
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Lines of the log");
   const follow = panel.querySelector("[data-follow]");
   const state = panel.querySelector("[data-state]");
   const log = { panel, box, follow, state, lines: [], rest: "", blocks: [], style: plain(), styles: [plain()], marks: [], bytes: 0, dropped: 0 };
