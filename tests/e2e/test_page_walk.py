@@ -94,7 +94,8 @@ async def downloaded(person: Profile, link: str, target: Path) -> bytes:
 
 async def every_tab(person: Profile, path: str, name: str) -> None:
     for tab in ("Log", "Conversation", "Checks", "Files", "Details", "Diff"):
-        await person.page.get_by_role("link", name=re.compile(f"^{tab}")).click()
+        tabs = person.page.get_by_role("navigation", name="Parts of the task")
+        await tabs.get_by_role("link", name=re.compile(f"^{tab}")).click()
         current = person.page.locator(".tabs a[aria-current=page]")
         await expect(current).to_contain_text(tab)
         assert person.path == f"{path}?tab={tab.lower()}"
