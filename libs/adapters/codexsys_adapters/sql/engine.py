@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from codexsys_adapters.sql.faults import AWAY, SAID, Contended, Lost, Silent, edge
 from codexsys_adapters.sql.refusals import Refusals
-from codexsys_adapters.sql.silence import Silence, answered
+from codexsys_adapters.sql.silence import Silence
 from codexsys_core.errors import Invalid, Unavailable
 
 T = TypeVar("T")
@@ -82,8 +82,10 @@ class Database:
             # A read is one round trip: no transaction is begun, and none has to be ended.
             options = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
             self._reader = create_async_engine(self._url, **self._options | options)
-        for engine in {self._engine, self._reader}:
-            event.listen(engine.sync_engine, "after_cursor_execute", answered)
+        # A database whose disk is full may hold commits and answer all else: writers listen to
+        # writers, whose connections are soon all held then, and not to readers.
+        for engine, silence in ((self._engine, self._writes), (self._reader, self._reads)):
+            event.listen(engine.sync_engine, "after_cursor_execute", silence.broken)
         if self.dialect == "sqlite":
             # Writers of one process queue here, in order, instead of polling for the file's lock.
             self._writer = asyncio.Lock()
@@ -178,11 +180,9 @@ class Database:
         async def once() -> T:
             async with _in_time(self._reads):
                 try:
-                    done = await read()
+                    return await read()
                 except Lost:
-                    done = await read()
-            self._reads.broken()
-            return done
+                    return await read()
 
         return await self._patiently(once)
 

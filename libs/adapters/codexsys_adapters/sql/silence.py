@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from typing import Any
 
 _TICKS = 12
 _PATIENCE = 8
@@ -13,19 +11,18 @@ _PATIENCE = 8
 class Silence:
     """Bounds how long a process listens to a silent database.
 
-    Silence is what counts: as long as each of its own statements is answered, or others of this
-    process come to their ends, whoever waits for a connection or a lock waits on, up to `_PATIENCE`
-    times as long. It is counted in ticks: a loop that was held up by its own work, or by a busy
-    machine, has not waited meanwhile.
+    Silence is what counts: as long as the database answers others of this process, whoever waits
+    for a connection or a lock waits on, up to `_PATIENCE` times as long. It is counted in ticks: a
+    loop that was held up by its own work, or by a busy machine, has not waited meanwhile.
     """
 
     def __init__(self, seconds: float) -> None:
         self.pause = seconds / _TICKS
         self.answers = 0
-        """Counts what was done to its end: a database whose disk is full may take statements, and hold commits."""
+        """Counts what the database said to anybody here."""
 
-    def broken(self) -> None:
-        """Note that somebody has come to an end."""
+    def broken(self, *_: object) -> None:
+        """Note that the database said something."""
         self.answers += 1
 
     @asynccontextmanager
@@ -33,11 +30,9 @@ class Silence:
         """Raise `TimeoutError` in the block once it was silent for too long."""
         async with asyncio.timeout(None) as limit:
             watch = _Watch(self, limit)
-            token = _WATCH.set(watch)
             try:
                 yield
             finally:
-                _WATCH.reset(token)
                 watch.end()
 
 
@@ -49,7 +44,6 @@ class _Watch:
         self._limit = limit
         self._heard = silence.answers
         self._silent = self._waited = 0
-        self.answered = False
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(silence.pause, self._tick)
 
@@ -58,20 +52,9 @@ class _Watch:
 
     def _tick(self) -> None:
         self._waited += 1
-        said = self.answered or self._heard != self._silence.answers
-        self._silent = 0 if said else self._silent + 1
-        self._heard, self.answered = self._silence.answers, False
+        self._silent = self._silent + 1 if self._heard == self._silence.answers else 0
+        self._heard = self._silence.answers
         if self._silent == _TICKS or self._waited == _TICKS * _PATIENCE:
             self._limit.reschedule(self._loop.time())
         else:
             self._timer = self._loop.call_later(self._silence.pause, self._tick)
-
-
-_WATCH: ContextVar[_Watch | None] = ContextVar("watch", default=None)
-
-
-def answered(*_: Any) -> None:
-    """Note that the statement under way here was answered; an engine's event calls it."""
-    watch = _WATCH.get()
-    if watch is not None:
-        watch.answered = True
