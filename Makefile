@@ -92,5 +92,5 @@ docs: setup  ## write what is made from code: openapi.json; of docs/ settings, e
 	echo 'make docs: the generated pages are written'
 
 clean:  ## remove .venv and caches of tools
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .schemathesis .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find libs services tests -name __pycache__ -prune -exec rm -rf {} +

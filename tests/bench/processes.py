@@ -57,6 +57,8 @@ def our_environment(place: Place, name: str, port: int = 0) -> dict[str, str]:
         "CODEXSYS_API_PORT": str(port),
         "CODEXSYS_SECRET_KEY": "a secret of the benchmark",
         "CODEXSYS_SANDBOX": "dummy",
+        "CODEXSYS_RATE_PER_MINUTE": "10000000",
+        "CODEXSYS_RATE_BURST": "1000000",
         "CODEXSYS_ALLOW_HTTP_GIT": "1",
         "CODEXSYS_ALLOW_NETWORKS": "127.0.0.0/8",
         "CODEXSYS_LOG_LEVEL": "warning",

@@ -123,9 +123,9 @@ TABLE: dict[str, Row] = {
     "GET /submit": view(200, 200),
     "POST /submit": send(422, 422),
     "GET /tasks/{task_id}": view(200, NO_TASK),
-    "GET /tasks/{task_id}/diff": view("not_found", NO_TASK),
     "GET /tasks/{task_id}/events": view(200, NO_TASK),
     "GET /tasks/{task_id}/log": view(200, NO_TASK),
+    "GET /tasks/{task_id}/diff": view("not_found", NO_TASK),
     "POST /tasks/{task_id}/answers": send("question_not_found", NO_TASK),
     "GET /tasks/{task_id}/artifacts/{name}": view("artifact_not_found", NO_TASK),
     "POST /tasks/{task_id}/cancel": send(303, NO_TASK),
@@ -133,8 +133,8 @@ TABLE: dict[str, Row] = {
     "POST /tasks/{task_id}/shares": send(200, NO_TASK),
     "POST /shares/{share_id}/revoke": send(303, NO_SHARE),
     "GET /s/{token}": anyone(200),
-    "GET /s/{token}/diff": anyone("not_found"),
     "GET /s/{token}/log": anyone(200),
+    "GET /s/{token}/diff": anyone("not_found"),
     "GET /s/{token}/artifacts/{name}": anyone("artifact_not_found"),
 }
 for _name in (

@@ -115,6 +115,9 @@ PROBLEMS: dict[str, set[str]] = {
     },
     "test_api_bad_input.py::test_a_large_json_body_is_refused": {"too_large"},
     "test_api_bad_input.py::test_a_bad_zip_is_refused": {"zip_refused"},
+    "test_api_rates.py::test_a_key_that_asks_too_often_is_told_when_to_come_again": {
+        "rate_limited"
+    },
     "test_api_keys.py::test_a_key_does_what_its_scope_allows_at_once": {"scope_too_low"},
     "test_api_keys.py::test_keys_are_shown_renamed_and_listed_in_pages": {"key_not_found"},
     "test_api_bad_input.py::test_keys_that_are_missing_wrong_or_revoked": {
@@ -152,7 +155,6 @@ DEFAULTS = {
     "forbidden": "each has a code of its own",
     "conflict": "each has a code of its own",
     "unavailable": "each part has a code of its own",
-    "rate_limited": "quotas come with the tenants' rules",
     "environment_busy": "others would have to come between every read and its write",
     "sandbox_error": "an end reason for the API's users",
     "bad_request": "what FastAPI itself would call so is read by our own readers",

@@ -85,7 +85,7 @@ class TooLarge(PlatformError):
 
 
 class RateLimited(PlatformError):
-    """Too many requests for now; `policy` names what was counted, and how many of it there may be."""
+    """Too many requests for now; `policy` names what was counted, how many of it there may be, and in how many seconds (0: ever)."""
 
     default_code = "rate_limited"
 
@@ -95,7 +95,7 @@ class RateLimited(PlatformError):
         *,
         code: str | None = None,
         retry_after: float | None = None,
-        policy: tuple[str, int] | None = None,
+        policy: tuple[str, int, float] | None = None,
     ) -> None:
         super().__init__(message, code=code, retry_after=retry_after)
         self.policy = policy

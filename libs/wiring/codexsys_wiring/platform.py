@@ -18,7 +18,7 @@ from codexsys_adapters.files import FileObjects
 from codexsys_adapters.git import FetchLimits, GitFetcher, GitPatchBench
 from codexsys_adapters.memory import MemoryQueue
 from codexsys_adapters.outbound import Outbound
-from codexsys_adapters.redis import RedisHints, RedisReadySet, open_redis
+from codexsys_adapters.redis import RedisHints, RedisRates, RedisReadySet, open_redis
 from codexsys_adapters.sql.adoption import SqlOrphans
 from codexsys_adapters.sql.artifacts import SqlArtifacts
 from codexsys_adapters.sql.attempts import SqlAttempts
@@ -57,6 +57,7 @@ from codexsys_core.patch import PatchBench
 from codexsys_core.principal import KeyStore, TenantStore
 from codexsys_core.question import QuestionStore
 from codexsys_core.quota import QuotaStore
+from codexsys_core.rate import OwnRates, Rates, SteadyRates
 from codexsys_core.ready import Hints, ReadySet
 from codexsys_core.redaction import SecretRedactor
 from codexsys_core.retention import RetentionStore
@@ -120,6 +121,7 @@ class Platform:
     queue: Queue
     ready: ReadySet
     hints: Hints
+    rates: Rates
     objects: ObjectStore
     forms: UploadForms
     local_objects: LocalObjects | None
@@ -216,6 +218,7 @@ async def open_platform(
             queue=queue,
             ready=RedisReadySet(redis),
             hints=RedisHints(redis),
+            rates=SteadyRates(shared=RedisRates(redis), own=OwnRates(clock=clock), clock=clock),
             objects=objects,
             forms=objects,
             local_objects=local,

@@ -145,6 +145,10 @@ class Settings(BaseSettings):
     """Attempts that a tenant may have running at the same time, unless its own cap says otherwise. 0: no cap."""
     tenant_max_queued: int = Field(default=10_000, ge=0, le=1_000_000)
     """Attempts that a tenant may have queued, unless its own cap says otherwise; more are refused (429). A tenant's own cap is kept exactly, this one may be passed by submits at the same moment. 0: no cap."""
+    rate_per_minute: int = Field(default=12_000, ge=0, le=10_000_000)
+    """Requests to the API that one key may make in a minute; more are refused (429). 0: as many as it likes."""
+    rate_burst: int = Field(default=2_000, ge=1, le=1_000_000)
+    """Requests that one key may make at once, before the rate counts."""
     max_upload_mb: int = Field(default=256, ge=1, le=10_240)
     """Largest zip, in MiB."""
     max_source_mb: int = Field(default=1024, ge=1, le=102_400)

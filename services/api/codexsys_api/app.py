@@ -117,4 +117,5 @@ def create_app(platform: Platform) -> FastAPI:
     app.add_middleware(Observe, ids=platform.ids)
     for router in ROUTERS:
         app.include_router(router)
+    app.state.addresses = [route for router in ROUTERS for route in router.routes]
     return app

@@ -8,7 +8,8 @@ from fastapi import Depends, Request
 from itsdangerous import BadData, URLSafeSerializer
 
 from codexsys_api.context import Opened
-from codexsys_core.errors import Forbidden, Unauthorized
+from codexsys_api.problems import rate_headers
+from codexsys_core.errors import Forbidden, RateLimited, Unauthorized
 from codexsys_core.principal import (
     ApiKey,
     Principal,
@@ -17,6 +18,7 @@ from codexsys_core.principal import (
     parse_key,
     secret_matches,
 )
+from codexsys_core.rate import Rate
 from codexsys_wiring.platform import Platform
 
 COOKIE = "codexsys_session"
@@ -44,11 +46,29 @@ def _principal(key: ApiKey) -> Principal:
 
 
 async def bearer(request: Request, platform: Opened) -> Principal:
-    """Return who a request's key belongs to."""
+    """Return who a request's key belongs to, unless it asks too often."""
     kind, _, text = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not text.strip():
         raise Unauthorized("Send your key as: Authorization: Bearer cdx_…", code="key_missing")
-    return await principal_of_key(platform, text.strip())
+    principal = await principal_of_key(platform, text.strip())
+    await _keep_to_rate(request, platform, principal)
+    return principal
+
+
+async def _keep_to_rate(request: Request, platform: Platform, principal: Principal) -> None:
+    settings = platform.settings
+    if not settings.rate_per_minute:
+        return
+    rate = Rate("key", settings.rate_per_minute, settings.rate_burst)
+    left = await platform.rates.take(principal.key_id, rate)
+    if left.retry_after:
+        raise RateLimited(
+            f"This key asks too often: {rate.per_minute:,} requests a minute, "
+            f"{rate.burst:,} at once, are allowed.",
+            retry_after=left.retry_after,
+            policy=(rate.name, rate.burst, rate.window),
+        )
+    request.scope["rate_limit"] = rate_headers(rate.name, rate.burst, rate.window, left.remaining)
 
 
 async def writer(caller: Annotated[Principal, Depends(bearer)]) -> Principal:

@@ -196,9 +196,18 @@ def read(model: type[M], raw: bytes | str | Mapping[str, Any]) -> M:
 
 def _parse(raw: bytes | str) -> Any:
     try:
-        return from_json(raw, allow_inf_nan=False)
+        return _whole(from_json(raw, allow_inf_nan=False))
     except ValueError as error:
         raise Invalid(f"The body is not JSON: {error}", code="bad_json") from error
+
+
+def _whole(value: Any) -> Any:
+    """Return 28.0 as 28: JSON has one kind of number, and our models are strict about theirs."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _whole(part) for name, part in value.items()}
+    return [_whole(part) for part in value] if isinstance(value, list) else value
 
 
 async def read_json(request: Request, model: type[M]) -> M:

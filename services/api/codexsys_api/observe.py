@@ -44,6 +44,7 @@ class Observe:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = scope["request_id"]
                 headers["X-Content-Type-Options"] = "nosniff"
+                headers.update(scope.get("rate_limit", {}))
             await send(message)
 
         began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import Any, cast
 
 import structlog
@@ -161,6 +162,8 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> Response:
         problem = cast("HTTPException", error)
         status, headers = problem.status_code, dict(problem.headers or {})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = _allowed(request)
         code = _CODES.get(status, HTTPStatus(status).name.lower())
         said = _HTTP.get(status, str(problem.detail))
         return respond(request, document(request, status, code, said), headers)
@@ -176,9 +179,27 @@ _HTTP = {
 }
 
 
+def _allowed(request: Request) -> str:
+    """Return the methods of all routes at this address, not of the first one alone."""
+    path = request.url.path
+    found = {
+        method
+        for route in request.app.state.addresses
+        if route.path_regex.match(path)
+        for method in route.methods
+    }
+    return ", ".join(sorted(found))
+
+
 def unexpected(request: Request) -> Response:
     """Answer for an error that nobody foresaw."""
     return respond(request, document(request, 500, "internal", _OURS))
+
+
+def rate_headers(name: str, most: int, seconds: float, left: int) -> dict[str, str]:
+    """Return what is limited and what is left of it, as RateLimit header fields for HTTP say it."""
+    window = f";w={ceil(seconds)}" if seconds else ""
+    return {"RateLimit-Policy": f'"{name}";q={most}{window}', "RateLimit": f'"{name}";r={left}'}
 
 
 def _headers(error: PlatformError) -> dict[str, str]:
@@ -186,8 +207,7 @@ def _headers(error: PlatformError) -> dict[str, str]:
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="codexsys"'
     if isinstance(error, RateLimited) and error.policy is not None:
-        name, most = error.policy
-        headers |= {"RateLimit-Policy": f'"{name}";q={most}', "RateLimit": f'"{name}";r=0'}
+        headers |= rate_headers(*error.policy, 0)
     if error.retry_after is not None or isinstance(error, Unavailable | RateLimited):
-        headers["Retry-After"] = str(max(1, round(error.retry_after or 2)))
+        headers["Retry-After"] = str(max(1, ceil(error.retry_after or 2)))
     return headers

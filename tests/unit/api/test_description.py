@@ -27,6 +27,8 @@ def shown(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], Any]
     places = [("takes", operation.get("requestBody", {})), *operation["responses"].items()]
     for name, place in places:
         for media, content in place.get("content", {}).items():
+            if media == "text/event-stream":
+                continue  # the schema is of one event, the example a piece of the stream
             for which, example in content.get("examples", {}).items():
                 yield f"{name} {media} {which}", content["schema"], resolved(example)["value"]
 

@@ -2,6 +2,7 @@
 
 from codexsys_adapters.redis.connection import Connection, open_redis
 from codexsys_adapters.redis.hints import RedisHints
+from codexsys_adapters.redis.rates import RedisRates
 from codexsys_adapters.redis.ready_set import RedisReadySet
 
-__all__ = ["Connection", "RedisHints", "RedisReadySet", "open_redis"]
+__all__ = ["Connection", "RedisHints", "RedisRates", "RedisReadySet", "open_redis"]

@@ -182,7 +182,7 @@ async def _insert(
             f"You may have {most} tasks queued, and have. Wait until some have run, or cancel some.",
             code="queue_full",
             retry_after=QUEUE_FULL_SECONDS,
-            policy=("queued", most),
+            policy=("queued", most, 0),
         )
     await connection.execute(_NEW_WALLET, _full_wallet(task))
     event = {

@@ -147,7 +147,7 @@ def _scopes(dependant: Dependant, needs: Needs) -> Iterator[str]:
 def _refusals(operation: Json, scopes: Sequence[str]) -> dict[str, int]:
     codes: list[str] = []
     if scopes:
-        codes += [*_KEY, "internal", "database_unavailable"]
+        codes += [*_KEY, "rate_limited", "internal", "database_unavailable"]
     if len(scopes) > 1:  # more than any key has
         codes.append("scope_too_low")
     for parameter in operation.get("parameters", []):

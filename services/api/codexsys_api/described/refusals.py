@@ -53,6 +53,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "source_task_not_over": (422, "The task that was named as the source is not over yet."),
     "url_refused": (422, "This is no URL that Git is fetched from."),
     "zip_refused": (422, "The zip cannot be taken; `detail` says why."),
+    "rate_limited": (429, "This key asks too often."),
     "queue_full": (429, "The tenant has as many tasks queued as it may have."),
     "internal": (500, "The platform made an error."),
     "database_unavailable": (503, "The database does not answer."),

@@ -1,27 +1,35 @@
-"""Pages of lists: a cursor is the last id of the page before."""
+"""Pages of lists: a cursor names the last thing of the page before."""
 
-import base64
+import re
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Query, Request
 
-from codexsys_api.routes.params import known_form
 from codexsys_core.errors import FieldError, Invalid
+
+_FORM = r"^[0-9a-z]{26}$"
+Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+Cursor = Annotated[
+    str | None,
+    Query(
+        description="`next_cursor` of the page before.",
+        json_schema_extra={"anyOf": [{"type": "string", "pattern": _FORM}, {"type": "null"}]},
+    ),
+]
 
 
 def cursor_after(last_id: str) -> str:
-    """Return the cursor of the page after this id."""
-    return base64.urlsafe_b64encode(last_id.encode()).decode().rstrip("=")
+    """Return the cursor of the page after this id: what of it is not the same in the whole list."""
+    return last_id.rpartition("_")[2]
 
 
-def before(cursor: str | None, what: str) -> str | None:
-    """Return the id in a cursor of a list of such things."""
+def before(cursor: str | None, prefix: str) -> str | None:
+    """Return the id in a cursor of a list whose ids begin so."""
     if cursor is None:
         return None
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        return known_form(text, what)
-    except Exception as error:
-        raise wrong_query("cursor", "This cursor is not one of ours; start without it.") from error
+    if not re.fullmatch(_FORM, cursor):
+        raise wrong_query("cursor", "This cursor is not one of ours; start without it.")
+    return f"{prefix}_{cursor}"
 
 
 def next_link(request: Request, more: str | None) -> dict[str, str]:

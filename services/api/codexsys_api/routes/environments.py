@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from codexsys_api.auth import Caller, Writer
@@ -15,8 +15,8 @@ from codexsys_api.environments import (
     Environments,
     environment_body,
 )
-from codexsys_api.routes.cursor import before, cursor_after, next_link
-from codexsys_api.routes.params import known_form, takes
+from codexsys_api.routes.cursor import Cursor, Limit, before, cursor_after, next_link
+from codexsys_api.routes.params import IdempotencyKey, known_form, takes
 from codexsys_core.named_environment import NamedEnvironment
 
 router = APIRouter(prefix="/api/v1/environments", tags=["environments"])
@@ -35,7 +35,7 @@ async def create(
     request: Request,
     caller: Writer,
     platform: Opened,
-    idempotency_key: Annotated[str | None, Header()] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Make an environment; its setup variables are never shown again."""
     body = await read_json(request, CreateEnvironment)
@@ -53,14 +53,14 @@ async def find(
     name: Annotated[
         str | None, Query(max_length=100, description="Only the one so called.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(max_length=100)] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Response:
     """List environments, newest first."""
     found = await platform.environments.find(
         tenant_id=caller.tenant_id,
         limit=limit + 1,
-        before=before(cursor, "environment"),
+        before=before(cursor, "env"),
         name=name,
     )
     more = cursor_after(found[limit - 1].id) if len(found) > limit else None

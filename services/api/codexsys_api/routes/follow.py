@@ -1,6 +1,6 @@
 """What happens in a task: events and logs."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -10,17 +10,29 @@ from codexsys_api.context import Open, Opened
 from codexsys_api.routes.params import TaskId
 from codexsys_api.serialize import EventPage, Stream, event_body
 from codexsys_api.stream import follow_events, follow_log, read_log, sse
+from codexsys_core.event import EventType
 
 router = APIRouter(prefix="/api/v1/tasks/{task_id}", tags=["tasks"])
 _EVENT_STREAM = "text/event-stream"
 _PAGE = 500
 
 
+def _streamed(*names: str) -> dict[int | str, dict[str, Any]]:
+    """Describe a stream by one of its server-sent events."""
+    properties = {
+        "id": {"type": "string", "description": "Send the last one as Last-Event-ID to go on."},
+        "event": {"type": "string", "enum": names},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    }
+    schema = {"type": "object", "properties": properties, "required": ["data"]}
+    return {200: {"content": {_EVENT_STREAM: {"schema": schema}}}}
+
+
 @router.get(
     "/events",
     operation_id="followEvents",
     response_model=EventPage,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=_streamed(*EventType, "done"),
 )
 async def events(
     task_id: TaskId,
@@ -44,7 +56,7 @@ async def events(
     "/logs",
     operation_id="followLogs",
     response_class=PlainTextResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=_streamed("log", "done"),
 )
 async def logs(
     task_id: TaskId,

@@ -1,15 +1,13 @@
 """Keys of the caller's tenant."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from codexsys_api.auth import Admin
 from codexsys_api.bodies import ChangeKey, CreateKey, read_json
 from codexsys_api.context import Opened
 from codexsys_api.described.refusals import headers
-from codexsys_api.routes.cursor import before, cursor_after, next_link
+from codexsys_api.routes.cursor import Cursor, Limit, before, cursor_after, next_link
 from codexsys_api.routes.params import known_form, takes
 from codexsys_api.serialize import KeyBody, KeyList, key_body
 from codexsys_core.errors import NotFound
@@ -23,8 +21,8 @@ async def find(
     request: Request,
     caller: Admin,
     platform: Opened,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(max_length=100)] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Response:
     """List keys, newest first, revoked ones too; secrets are never shown again."""
     found = await platform.keys.keys(

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from fastapi import Depends, Path
+from fastapi import Depends, Header, Path
 from pydantic import BaseModel
 
 from codexsys_api.bodies import (
@@ -51,6 +51,17 @@ def _merged(field: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [field, {"type": "null"}]}
 
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        description="The same key and the same body are one request, for 24 hours.",
+        json_schema_extra={
+            "anyOf": [{"type": "string", "pattern": r"^[ -~]{1,255}$"}, {"type": "null"}]
+        },
+    ),
+]
+
+
 def takes(
     model: type[BaseModel], *, multipart: bool = False, optional: bool = False
 ) -> dict[str, Any]:
@@ -71,4 +82,5 @@ def takes(
             "schema": form,
             "encoding": {"task": {"contentType": "application/json"}},
         }
-    return {"requestBody": {"content": content}}
+    required = bool(model.model_json_schema().get("required")) and not optional
+    return {"requestBody": {"content": content, "required": required}}

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -22,8 +21,9 @@ from codexsys_api.bodies import (
 )
 from codexsys_api.context import Address, Desk, Open, Opened
 from codexsys_api.described.refusals import SOURCE_REASONS, headers, refuses
-from codexsys_api.routes.cursor import before, cursor_after, next_link, wrong_query
-from codexsys_api.routes.params import TaskId, takes
+from codexsys_api.routes.cursor import Cursor, Limit, before, cursor_after, next_link
+from codexsys_api.routes.filters import CreatedAfter, Label, labelled, moment
+from codexsys_api.routes.params import IdempotencyKey, TaskId, takes
 from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body, task_body
 from codexsys_api.sources import Checked
 from codexsys_api.stream import listening
@@ -74,7 +74,7 @@ async def create(
     folders: Desk,
     base: Address,
     check: Annotated[bool, Query(description="Try the source, make nothing.")] = False,
-    idempotency_key: Annotated[str | None, Header()] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Make a task from JSON, or from multipart with the parts `task` (JSON) and `file` (a zip)."""
     submitter: Submitter = request.app.state.submitter
@@ -141,19 +141,19 @@ async def find(
     platform: Opened,
     base: Address,
     status: TaskStatus | None = None,
-    label: Annotated[str | None, Query(description="name=value")] = None,
+    label: Label = None,
     source_url: Annotated[str | None, Query(max_length=2048)] = None,
-    created_after: datetime | None = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(max_length=100)] = None,
+    created_after: CreatedAfter = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Response:
     """List tasks, newest first."""
     query = TaskQuery(
         tenant_id=caller.tenant_id,
         status=status,
-        label=_label(label),
+        label=labelled(label),
         source_url=source_url,
-        created_after=_aware(created_after),
+        created_after=moment(created_after),
         limit=limit,
         before=before(cursor, "task"),
     )
@@ -185,23 +185,10 @@ def query_of(
     return TaskQuery(
         tenant_id=principal.tenant_id,
         status=TaskStatus(status) if known else None,
-        label=_label(label or None),
+        label=labelled(label or None),
         source_url=source_url or None,
         before=before(cursor or None, "task"),
     )
-
-
-def _label(text: str | None) -> tuple[str, str] | None:
-    if text is None:
-        return None
-    name, equals, value = text.partition("=")
-    if not equals or not name or not name.isascii():
-        raise wrong_query("label", "Give a label as name=value.")
-    return name, value
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 @router.get(

@@ -1,0 +1,28 @@
+"""Keeps a run of schemathesis from harming itself, and lets what it makes up be taken."""
+
+from typing import Any
+
+import schemathesis
+
+OTHER = "key_" + "0" * 26
+SOURCE = {"git": {"url": "https://example.org/a/b.git"}}
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Leave the key that everything is sent with as it is, and wait for a second at most.
+
+    Of a thousand made-up URLs of a source none would be taken: a task that is meant to be right has ours.
+    """
+    del context, kwargs
+    path = case.path_parameters or {}
+    said = str((case.headers or {}).get("Authorization", ""))
+    if "key_id" in path and path["key_id"] in {f"key_{part}" for part in said.split("_")}:
+        path["key_id"] = OTHER
+    waits = (case.query or {}).get("wait")
+    if isinstance(waits, int) and 1 < waits <= 60:
+        case.query["wait"] = 1
+    right = case.meta is not None and case.meta.generation.mode.is_positive
+    made = case.method.upper() == "POST" and case.operation.path == "/api/v1/tasks"
+    if made and right and isinstance(case.body, dict) and isinstance(case.body.get("source"), dict):
+        case.body["source"] = SOURCE
