@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.chaos.checker import Broken, adoptions, restarts
+from tests.chaos.checker import Broken, adoptions
 from tests.chaos.evidence import Evidence, Row, selected
 from tests.chaos.place import SKIP, Place, opened
 from tests.support.distributed import Running, eventually
@@ -67,7 +67,9 @@ def shown_twice(found: Evidence, task: Row) -> list[Broken]:
     """Return a phase that an attempt came to a second time: only a former owner would show it again."""
     seen: set[tuple[int, str]] = set()
     wrong = []
-    for event in found.of("events", task["id"]):
+    for event in sorted(found.of("events", task["id"]), key=lambda row: row["seq"]):
+        if event["type"] == "task.running":  # queued again, it begins anew
+            seen.clear()
         if event["type"] == "task.phase":
             phase = (event["attempt"], json.loads(event["data"])["phase"])
             if phase in seen:
@@ -77,9 +79,9 @@ def shown_twice(found: Evidence, task: Row) -> list[Broken]:
 
 
 def killed(found: Evidence, task: Row) -> int:
-    """Count agents' sandboxes that somebody ended while the attempt went on."""
+    """Count agents' sandboxes that did not end with their attempt."""
     agents = [row for row in found.of("sandboxes", task["id"]) if row["role"] == "agent"]
-    return len(agents) - 1 + len(restarts(found, task["id"]))
+    return sum(row["end_reason"] not in ("attempt_ended", "closed") for row in agents)
 
 
 class Rounds:
@@ -96,6 +98,7 @@ class Rounds:
         api, *_ = await asyncio.gather(*(self._place.fleet.start(each, 1) for each in services))
         await self._place.fleet.start("worker", 2)
         for number in range(1, rounds + 1):
+            await self._place.over(but=TASKS)
             await asyncio.gather(*(self._submit(api.url) for _ in range(TASKS)))
             await self._freeze(self._chance.choice(self._place.fleet.named("worker")))
             print(

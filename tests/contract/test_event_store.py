@@ -5,13 +5,19 @@ from itertools import pairwise
 
 import pytest
 
+from codexsys_adapters.sql.adoption import SqlOrphans
+from codexsys_adapters.sql.attempts import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents
-from codexsys_core.attempt import Hold
+from codexsys_core.attempt import Ending, Hold
+from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound
 from codexsys_core.event import EventType
+from codexsys_core.moves import TaskStatus
+from codexsys_core.outcome import Outcome
 
 STEP = EventType.AGENT_STEP
+DONE = Ending(status=TaskStatus.SUCCEEDED, outcome=Outcome(reason=EndReason.FINISHED))
 
 
 @pytest.fixture
@@ -81,3 +87,26 @@ async def test_an_unknown_task_is_not_found(store: SqlEvents) -> None:
         await store.append("task_nowhere", STEP, {}, attempt=1)
     with pytest.raises(NotFound):
         await store.append("task_nowhere", STEP, {}, attempt=1, sender=("sbx_a", 1))
+
+
+async def test_a_former_owner_adds_nothing(
+    store: SqlEvents, database: Database, hold: Hold
+) -> None:
+    kind = EventType.VERIFY_RESULT
+    assert await store.append(hold.task_id, kind, {}, attempt=1, hold=hold)
+    await SqlOrphans(database=database).release("own_a", [hold])
+    before = await store.after(hold.task_id, 0)
+    assert await store.append(hold.task_id, kind, {}, attempt=1, hold=hold) == 0
+    assert await store.after(hold.task_id, 0) == before
+
+
+async def test_nothing_is_added_to_a_task_that_is_over(
+    store: SqlEvents, database: Database, hold: Hold
+) -> None:
+    """Whoever froze between looking and writing, a gateway as well as a worker."""
+    first = await store.append(hold.task_id, STEP, {}, attempt=1, sender=("sbx_a", 1))
+    assert await SqlAttempts(database=database).end(hold, DONE)
+    assert await store.append(hold.task_id, STEP, {}, attempt=1, sender=("sbx_a", 2)) == 0
+    assert await store.append(hold.task_id, STEP, {}, attempt=1) == 0
+    assert await store.append(hold.task_id, STEP, {}, attempt=1, sender=("sbx_a", 1)) == first
+    assert (await store.after(hold.task_id, 0))[-1].type is EventType.TASK_SUCCEEDED

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from codexsys_core.attempt import Hold
+
 
 class EventType(StrEnum):
     """The closed list."""
@@ -60,8 +62,12 @@ class EventStore(Protocol):
         *,
         attempt: int,
         sender: tuple[str, int] | None = None,
+        hold: Hold | None = None,
     ) -> int:
-        """Add an event and return its number; the same (sandbox id, number) is added once."""
+        """Add an event and return its number; the same (sandbox id, number) is added once.
+
+        Returns 0, and adds nothing, when the task is over or the owner's `hold` is stale.
+        """
 
     async def after(self, task_id: str, after: int, *, limit: int = 500) -> list[Event]:
         """Return events with a greater number, in order."""

@@ -210,7 +210,6 @@ class Life:
             )
         await run.move(Phase.TESTING)
         evidence = await verifier.judge(patch, baseline, run.setup_paths)
-        await run.move(Phase.TESTING)  # or it is not ours to tell any more
         await self._tell(work, evidence)
         return Result(
             _told(done.outcome, evidence.verdict.end_reason),
@@ -225,9 +224,10 @@ class Life:
             "before": evidence.before,
             "after": evidence.after,
         }
-        await self._events.append(
-            work.task.id, EventType.VERIFY_RESULT, data, attempt=work.hold.number
-        )
+        if not await self._events.append(
+            work.task.id, EventType.VERIFY_RESULT, data, attempt=work.hold.number, hold=work.hold
+        ):
+            raise Lost
 
     async def _conclude(self, work: Work, result: Result) -> None:
         if await self._retries.again(work, result.outcome):

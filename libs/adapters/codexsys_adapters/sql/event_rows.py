@@ -22,15 +22,18 @@ async def append_event(
     attempt: int,
     sender: tuple[str, int] | None = None,
     columns: Mapping[str, Any] = MappingProxyType({}),
+    while_open: bool = False,
 ) -> int:
     """Add an event and return its number; `columns` are set on the task's row with it.
 
     Raising the counter locks the task's row until the transaction ends, so that numbers have
-    neither gap nor repeat. Returns 0 when there is no such task.
+    neither gap nor repeat. Returns 0 when there is no such task, or, `while_open`, when it is over.
     """
     # In this order: MySQL assigns from left to right, so that `seq` in other columns is the old one.
     assigned = [(TASKS.c[name], value) for name, value in columns.items()]
     raised = update(TASKS).where(TASKS.c.id == task_id)
+    if while_open:
+        raised = raised.where(TASKS.c.finished_at.is_(None))
     raised = raised.ordered_values(*assigned, (TASKS.c.seq, TASKS.c.seq + 1))
     if (await connection.execute(raised)).rowcount != 1:
         return 0

@@ -8,8 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
+from codexsys_adapters.sql.fenced import held
 from codexsys_adapters.sql.tables import EVENTS, TASKS
 from codexsys_adapters.sql.times import aware
+from codexsys_core.attempt import Hold
 from codexsys_core.errors import NotFound
 from codexsys_core.event import Event, EventType
 
@@ -28,18 +30,23 @@ class SqlEvents:
         *,
         attempt: int,
         sender: tuple[str, int] | None = None,
+        hold: Hold | None = None,
     ) -> int:
-        """Add an event; `NotFound` when there is no such task."""
+        """Add an event to an open task; `NotFound` when there is no such task."""
 
-        async def statements(connection: AsyncConnection) -> int:
+        async def statements(connection: AsyncConnection) -> int | None:
+            if hold and not await held(connection, hold):
+                return 0
             if sender and (known := await _known(connection, task_id, sender)):
                 return known
-            return await append_event(
-                connection, task_id, kind, data, attempt=attempt, sender=sender
+            number = await append_event(
+                connection, task_id, kind, data, attempt=attempt, sender=sender, while_open=True
             )
+            there = select(TASKS.c.id).where(TASKS.c.id == task_id)
+            return number if number or await connection.scalar(there) else None
 
         number = await self._database.transact(statements)
-        if not number:
+        if number is None:
             raise NotFound("There is no such task.")
         return number
 
