@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import asyncmy
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 from tests.chaos.servers import OwnServers, did
 from tests.support.fault_proxy import Weather
 
@@ -106,6 +108,15 @@ async def _harm(servers: OwnServers, name: str, harm: str) -> None:
         await did("nft", _DROPPED.format(port=port))
     elif harm == "full disk":
         await asyncio.to_thread(servers.fill, name)
+        if name == "redis":  # which has little to write
+            await _until_refused(servers.direct["CODEXSYS_TEST_REDIS_URL"])
+
+
+async def _until_refused(url: str) -> None:
+    async with Redis.from_url(url) as redis:
+        with suppress(ResponseError):
+            while True:
+                await redis.set("outage", bytes(8192))
 
 
 async def _mend(servers: OwnServers, name: str, harm: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import httpx2
@@ -13,6 +13,7 @@ from tests.chaos.judge import judged
 from tests.chaos.outage_place import Place
 from tests.chaos.outages import CELLS, DATABASE, Promise, away
 from tests.support.distributed import eventually
+from tests.support.fault_proxy import Weather
 
 pytestmark = [
     pytest.mark.stack,
@@ -144,7 +145,8 @@ async def test_a_server_is_away(place: Place, server: str, harm: str) -> None:
             await asyncio.gather(changes(place, name, doomed, promise), reads(place, promise))
             await told(place, promise)
             await over
-        await place.well()
+        if not promise.refuses:  # else it is told for some seconds more
+            await place.well()
     await changes(place, name, doomed, Promise(promise.part))
 
 
@@ -163,3 +165,29 @@ async def test_nothing_is_lost_and_nothing_is_left(place: Place) -> None:
         (attempt,) = found.of("attempts", row["id"])
         agents = [each for each in found.of("sandboxes", row["id"]) if each["role"] == "agent"]
         assert (row["status"], attempt["takeovers"], len(agents)) == (wanted, 0, 1), op
+
+
+async def test_services_start_while_every_server_is_away(place: Place) -> None:
+    names = [each.name for each in place.fleet.running]
+    for proxy in place.servers.proxies.values():
+        proxy.turn(Weather.CUT)
+    for each in place.fleet.running:
+        each.kill()
+    place.fleet.running.clear()
+    for name in names:
+        place.fleet.again(name)
+    seen: dict[str, tuple[int, set[str]]] = {}
+
+    async def up() -> bool | None:
+        with suppress(httpx2.TransportError):  # not all listen yet
+            seen.update(await place.problems())
+        return True if len(seen) == len(names) else None
+
+    await eventually(up, seconds=60, what="all services are up")
+    everything = {"database", "queue", "redis", "store"}
+    assert seen == dict.fromkeys(names, (503, everything))
+    for proxy in place.servers.proxies.values():
+        proxy.turn(Weather.CLEAR)
+    await place.well()
+    assert (await place.submit("after all", zip_=True)).status_code == 202
+    await place.until("after all", status="succeeded")

@@ -38,6 +38,7 @@ class Producer:
             async with asyncio.timeout(self._answer_seconds):
                 producer = await self._started()
                 sent = await producer.send(topic, value, key=key, headers=headers)
+                sent.add_done_callback(_forgotten)
                 await asyncio.shield(sent)
         except GONE as error:
             # One that was given up may go on for ever with what it knew of brokers that are no more.
@@ -114,3 +115,9 @@ async def make_topics(bootstrap: str, topics: dict[str, int], replication: int) 
 
 def _away() -> Unavailable:
     return Unavailable("The queue does not answer.", code="queue_unavailable")
+
+
+def _forgotten(sent: "asyncio.Future[object]") -> None:
+    """Take note of the end of what was given up."""
+    if not sent.cancelled():
+        sent.exception()
