@@ -7,7 +7,8 @@ from pathlib import Path
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import PhaseSpec, SandboxBackend, SandboxRole, SandboxSpec
 
-_WORK = "sum(i * i for i in range(20_000_000))"
+_WORK = "sum(i * i for i in range(100_000_000))"
+"""Some seconds for one processor, as a short task takes."""
 _HOG = """
 f() { f & f & wait; }
 (while :; do head -c 1G /dev/zero > /app/home/x; done) &
