@@ -79,9 +79,15 @@ def shown_twice(found: Evidence, task: Row) -> list[Broken]:
 
 
 def killed(found: Evidence, task: Row) -> int:
-    """Count agents' sandboxes that did not end with their attempt."""
-    agents = [row for row in found.of("sandboxes", task["id"]) if row["role"] == "agent"]
-    return sum(row["end_reason"] not in ("attempt_ended", "closed") for row in agents)
+    """Count agents' sandboxes that lived, and did not end with their attempt."""
+    shown = [row["at"] for row in found.of("events", task["id"]) if row["type"] == "task.phase"]
+    ended = [
+        row
+        for row in found.of("sandboxes", task["id"])
+        if row["role"] == "agent" and row["end_reason"] not in ("attempt_ended", "closed")
+    ]
+    # One that was still being made has shown no phase: `setup` comes when it lives.
+    return sum(any(row["created_at"] < at < row["ended_at"] for at in shown) for row in ended)
 
 
 class Rounds:
