@@ -10,7 +10,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 WORKDIR /src
 COPY requirements.lock pyproject.toml README.md LICENSE schema.sql ./
 RUN python3 -m venv /opt/codexsys \
- && awk '/^[a-z0-9]/ {tool = $0 ~ /^(import-linter|mypy|playwright|pytest|pytest-[a-z]+|ruff|uv)==/} !tool' requirements.lock > runtime.lock \
+ && tools='import-linter|mypy|(axe-)?playwright(-python)?|pytest(-[a-z]+)?|ruff|uv' \
+ && described='schemathesis|hypothesis(-graphql)?|graphql-core|harfile|jsonschema-rs|pyrate-limiter|werkzeug' \
+ && awk -v what="^($tools|$described)==" '/^[a-z0-9]/ {tool = $0 ~ what} !tool' requirements.lock > runtime.lock \
  && /opt/codexsys/bin/pip install --no-cache-dir --require-hashes -r runtime.lock
 COPY libs libs
 COPY services services
