@@ -44,7 +44,8 @@ class Observe:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = scope["request_id"]
                 headers["X-Content-Type-Options"] = "nosniff"
-                headers.update(scope.get("rate_limit", {}))
+                for name, said in scope.get("rate_limit", {}).items():
+                    headers.setdefault(name, said)  # a refusal names the limit that it is about
             await send(message)
 
         began = time.perf_counter()
