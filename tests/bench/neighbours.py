@@ -12,7 +12,7 @@ _WORK = "sum(i * i for i in range(100_000_000))"
 _HOG = """
 f() { f & f & wait; }
 (while :; do head -c 1G /dev/zero > /app/home/x; done) &
-(while :; do head -c 1G /dev/zero | tail -c 4G; done) &
+(while :; do head -c 1G /dev/zero | tail -c 4G > /dev/null; done) &
 f 2> /dev/null &
 while :; do head -c 256K /dev/zero; sleep 0.05; done
 """
