@@ -132,6 +132,20 @@ class Place:
         assert {row["status"] for row in found.rows["tasks"]} == {"succeeded"}
 
 
+def seen(fleet: Fleet) -> Where:
+    """Return where to look for what a fleet on the shared servers did."""
+    servers = fleet.servers
+    return Where(
+        mysql=servers.database,
+        s3=servers.s3.geturl(),
+        s3_key=servers.s3_key,
+        s3_secret=servers.s3_secret,
+        suffix=servers.suffix,
+        kafka=servers.kafka,
+        hosts=fleet.folder,
+    )
+
+
 @asynccontextmanager
 async def opened(
     folder: Path, *, redis_number: int, settings: dict[str, str]
@@ -142,17 +156,7 @@ async def opened(
     fleet = Fleet(folder=hosts, redis_number=redis_number, settings=settings)
     history = History(folder / "history.jsonl")
     async with fleet:
-        servers = fleet.servers
-        where = Where(
-            mysql=servers.database,
-            s3=servers.s3.geturl(),
-            s3_key=servers.s3_key,
-            s3_secret=servers.s3_secret,
-            suffix=servers.suffix,
-            kafka=servers.kafka,
-            hosts=fleet.folder,
-        )
-        headers = {"Authorization": f"Bearer {await make_key(servers, 'ours')}"}
+        headers = {"Authorization": f"Bearer {await make_key(fleet.servers, 'ours')}"}
         async with httpx2.AsyncClient(headers=headers, timeout=20, trust_env=False) as client:
-            yield Place(fleet, history, client, where)
+            yield Place(fleet, history, client, seen(fleet))
     history.close()

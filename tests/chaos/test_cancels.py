@@ -17,10 +17,12 @@ import pytest_asyncio
 from tests.chaos import checker, evidence
 from tests.chaos.evidence import Row, Where
 from tests.chaos.history import Entry, History
+from tests.chaos.judge import judged
+from tests.chaos.place import ARCHIVE, PATCH, seen
 from tests.support.distributed import Fleet, eventually
 from tests.support.fault_proxy import FaultProxy, Weather
 from tests.support.git_http import GitHttpServer, make_repository
-from tests.support.users import User, user, zipped
+from tests.support.users import User, user
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(600)]
 TIMES = int(os.environ.get("CODEXSYS_CHAOS_TIMES", "2"))
@@ -33,15 +35,6 @@ SETTINGS = {
     "CODEXSYS_ALLOW_HTTP_GIT": "1",
 }
 FILES = {"a.txt": "a\n"}
-ARCHIVE = zipped(FILES)
-PATCH = """diff --git a/made.txt b/made.txt
-new file mode 100644
-index 0000000..257cc56
---- /dev/null
-+++ b/made.txt
-@@ -0,0 +1 @@
-+foo
-"""
 QUESTION = json.dumps([{"text": "Red or blue?"}])
 
 
@@ -135,20 +128,6 @@ class Place:
         assert answer.status_code in (200, 202), answer.text
 
 
-def seen(fleet: Fleet) -> Where:
-    """Return where the checker looks."""
-    servers = fleet.servers
-    return Where(
-        mysql=servers.database,
-        s3=servers.s3.geturl(),
-        s3_key=servers.s3_key,
-        s3_secret=servers.s3_secret,
-        suffix=servers.suffix,
-        kafka=servers.kafka,
-        hosts=fleet.folder,
-    )
-
-
 @pytest_asyncio.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     make_repository(tmp_path / "git" / "shop", FILES)
@@ -180,20 +159,6 @@ async def test_in_each_state(place: Place) -> None:
         task = await place.ada.finished(task_id, seconds=60)
         assert (task["status"], task["end_reason"]["code"]) == ("cancelled", "cancelled")
         await place.cancel(task_id)
-    await judge(place)
-
-
-async def judge(place: Place) -> None:
-    """Every promise was kept and nothing was left, as one sees it from outside."""
-
-    async def rest() -> evidence.Evidence | None:
-        found = await evidence.gathered(place.where)
-        return None if checker.unsettled(found) else found
-
-    found = await eventually(rest, seconds=30, what="nothing moves and nothing is left", every=0.3)
-    ours = {row["id"] for row in found.rows["tasks"]}
-    records = await evidence.results(place.where, 30)
-    found.results = [record for record in records if record["task_id"] in ours]
-    broken = checker.broken(found, place.history) + checker.wrong_results(found, wiped_at=None)
+    found, broken = await judged(place.where, place.history)
     assert not broken, "\n".join(map(str, broken[:20]))
     assert {row["status"] for row in found.rows["tasks"]} == {"cancelled"}
