@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ pytestmark = [
 ]
 
 DRAIN = 2.5
+PACE = 40
+"""Requests a second of all clients together: what a caller may send, 50, less room for streams and waits."""
 LONG = ("one", "two")
 """Models, each with a task that calls it again and again."""
 LIMITS = {"attempts": 1, "steps": 500, "calls": 500, "tokens": 50_000_000}
@@ -125,6 +128,7 @@ class Traffic:
     front: Front
     seen: Counter[tuple[str, object]] = field(default_factory=Counter)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    _next: float = 0.0
 
     async def again(self, what: str, ask: Callable[[], Awaitable[httpx2.Response]]) -> None:
         while not self.over.is_set():
@@ -132,6 +136,7 @@ class Traffic:
             await asyncio.sleep(0.05)
 
     async def once(self, what: str, asked: Awaitable[httpx2.Response]) -> httpx2.Response | None:
+        await self._turn()
         try:
             answer = await asked
         except httpx2.HTTPError as error:
@@ -139,6 +144,11 @@ class Traffic:
             return None
         self.seen[what, answer.status_code] += 1
         return answer
+
+    async def _turn(self) -> None:
+        turn = max(time.monotonic(), self._next)
+        self._next = turn + 1 / PACE
+        await asyncio.sleep(turn - time.monotonic())
 
     async def submitting(self, what: str, post: Callable[[int], dict[str, Any]]) -> None:
         """Submit and cancel again and again, on connections of its own."""
