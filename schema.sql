@@ -257,9 +257,9 @@ CREATE TABLE tasks (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 CREATE INDEX ix_tasks_code ON tasks (code_gone_at, finished_at);
 CREATE INDEX ix_tasks_files ON tasks (files_gone_at, finished_at);
+CREATE INDEX ix_tasks_of_tenant ON tasks (tenant_id, id, created_at, verdict);
 CREATE INDEX ix_tasks_result_due ON tasks (result_due_at);
 CREATE INDEX ix_tasks_status ON tasks (status, queue_until);
-CREATE INDEX ix_tasks_tenant ON tasks (tenant_id, id);
 
 -- Owners, and how much of the platform each gets. Written by the command line.
 CREATE TABLE tenants (

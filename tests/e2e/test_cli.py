@@ -122,6 +122,12 @@ async def test_a_folder_is_sent_followed_and_read(terminal: Terminal, tmp_path: 
         assert (tmp_path / "files" / artifact["name"]).stat().st_size == artifact["size"]
     assert (await terminal.run("workspace", task_id, "tree.zip")).code == 0
     assert "inventory/stock.py" in zipfile.ZipFile(tmp_path / "tree.zip").namelist()
+    used = (await terminal.run("usage", "--json")).json()
+    assert (used["total"]["tasks"], used["total"]["verified"]) == (1, 1)
+    assert used["total"]["cost_usd"] == task["usage"]["cost_usd"]
+    table = (await terminal.run("usage", "--label", "team")).out.split()
+    assert {"team", "web", "total"} < set(table)
+    assert (await terminal.run("usage", "--from", "yesterday")).code == 2
     share = (await terminal.run("share", task_id, "--json")).json()
     assert share["url"].startswith("http://")
     assert (await terminal.run("share", task_id, "--revoke", share["id"])).code == 0

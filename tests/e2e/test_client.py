@@ -150,6 +150,18 @@ async def test_a_task_from_submit_to_revoked_share(client: Either, tmp_path: Pat
     assert (await client.me())["limits"]["attempts"] == 2
 
 
+async def test_what_was_used_is_told_by_day_and_label(client: Either) -> None:
+    task = await client.submit(GIT | {"labels": {"team": "web"}})
+    await client.cancel(task["id"])
+    used = await client.usage(label="team")
+    assert used["total"]["tasks"] == sum(each["tasks"] for each in used["values"]) >= 1
+    no_days = await client.usage(first="2026-01-01", last="2026-01-02", label="team=web")
+    assert [(day["day"], day["tasks"]) for day in no_days["days"]] == [
+        ("2026-01-01", 0),
+        ("2026-01-02", 0),
+    ]
+
+
 async def test_refusals_say_what_is_wrong(
     shop: tuple[Place, User], client: Either, tmp_path: Path
 ) -> None:

@@ -134,6 +134,7 @@ async def test_git_from_sign_in_to_a_revoked_link(
     await person.open("/tasks")
     await expect(page.locator(".tasks")).to_contain_text("Verified")
     await person.picture("tasks")
+    await what_was_used(person)
     await person.open(path)
     await share_and_revoke(person, up, path)
 
@@ -142,6 +143,24 @@ async def test_git_from_sign_in_to_a_revoked_link(
     await person.open(path)
     assert person.path == "/sign-in"
     assert await person.open(up.sign_in_link) == 401
+
+
+async def what_was_used(person: Profile) -> None:
+    """See the task's tokens drawn and as a table; a label that is none stays beside what is wrong."""
+    page = person.page
+    await page.get_by_role("link", name="Usage", exact=True).click()
+    await expect(page.get_by_role("img", name="Tokens by day")).to_be_visible()
+    today = page.get_by_role("region", name="Usage by day").locator("tbody tr").first
+    assert int((await today.locator("td").nth(3).inner_text()).replace(",", "")) > 0
+    await page.get_by_label("Label").fill("team")
+    await page.get_by_label("Label").press("Enter")
+    await expect(page.get_by_role("region", name="Usage by team")).to_contain_text("without it")
+    await person.picture("usage")
+    await page.get_by_role("link", name="7 days").click()
+    assert person.path == "/usage?days=7&label=team"
+    assert await person.open("/usage?label=%3D") == 422
+    await expect(page.get_by_label("Label")).to_have_value("=")
+    await expect(page.locator("#label-e")).to_be_visible()
 
 
 async def share_and_revoke(person: Profile, up: Up, path: str) -> None:

@@ -78,6 +78,7 @@ TABLE: dict[str, Row] = {
     "GET /docs/reference.css": anyone(200),
     "GET /api/v1/docs": anyone(200),
     "GET /api/v1/me": look(200, 200),
+    "GET /api/v1/usage": look(200, 200),
     "POST /api/v1/tasks": act(202, 202),
     "GET /api/v1/tasks": look(200, 200),
     f"GET {_TASK}": look(200, NO_TASK),
@@ -119,6 +120,7 @@ TABLE: dict[str, Row] = {
     "GET /environments": view(200, 200),
     "POST /environments": send(303, 303),
     "POST /environments/{environment_id}/delete": send(303, NO_ENVIRONMENT),
+    "GET /usage": view(200, 200),
     "GET /health": view(200, 200),
     "GET /submit": view(200, 200),
     "POST /submit": send(422, 422),
@@ -146,7 +148,6 @@ for _name in (
     "schedules",
     "sources",
     "uploads",
-    "usage",
 ):
     for _verb in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         for _rest in ("", "/{rest:path}"):

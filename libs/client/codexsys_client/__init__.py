@@ -7,6 +7,7 @@ from codexsys_client.streams import Patience
 from codexsys_client.types import (
     Artifact,
     Attempt,
+    DayUsage,
     Environment,
     EnvironmentList,
     Event,
@@ -15,6 +16,9 @@ from codexsys_client.types import (
     Share,
     Task,
     TaskList,
+    TasksUsage,
+    UsageReport,
+    ValueUsage,
 )
 
 __all__ = [
@@ -24,6 +28,7 @@ __all__ = [
     "Attempt",
     "Client",
     "ClientError",
+    "DayUsage",
     "Environment",
     "EnvironmentList",
     "Event",
@@ -33,5 +38,8 @@ __all__ = [
     "Share",
     "Task",
     "TaskList",
+    "TasksUsage",
     "Unreachable",
+    "UsageReport",
+    "ValueUsage",
 ]

@@ -20,6 +20,7 @@ from codexsys_client.types import (
     Share,
     Task,
     TaskList,
+    UsageReport,
 )
 
 
@@ -208,6 +209,13 @@ class AsyncClient:
     async def me(self) -> dict[str, Any]:
         """Return who is asking."""
         return cast("dict[str, Any]", (await self._transport.call(calls.me())).json())
+
+    async def usage(
+        self, *, first: str | None = None, last: str | None = None, label: str | None = None
+    ) -> UsageReport:
+        """Return what tasks used that were made from day to day (`2026-11-28`), by day and by a label's values."""
+        call = calls.usage(first=first, last=last, label=label)
+        return cast("UsageReport", (await self._transport.call(call)).json())
 
     async def _link(self, task_id: str, name: str) -> str:
         return str((await self._transport.call(calls.artifact(task_id, name))).headers["location"])

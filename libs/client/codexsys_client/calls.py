@@ -132,6 +132,12 @@ def me() -> Call:
     return Call("GET", "/me")
 
 
+def usage(*, first: str | None, last: str | None, label: str | None) -> Call:
+    """Sum up what was used."""
+    given = {"from": first, "to": last, "label": label}
+    return Call("GET", "/usage", params={name: value for name, value in given.items() if value})
+
+
 def create_environment(given: Mapping[str, Any], *, idempotency_key: str | None) -> Call:
     """Make an environment."""
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}

@@ -19,6 +19,7 @@ from codexsys_client.types import (
     Share,
     Task,
     TaskList,
+    UsageReport,
 )
 
 
@@ -207,6 +208,13 @@ class Client:
     def me(self) -> dict[str, Any]:
         """Return who is asking."""
         return cast("dict[str, Any]", self._transport.call(calls.me()).json())
+
+    def usage(
+        self, *, first: str | None = None, last: str | None = None, label: str | None = None
+    ) -> UsageReport:
+        """Return what tasks used that were made from day to day (`2026-11-28`), by day and by a label's values."""
+        call = calls.usage(first=first, last=last, label=label)
+        return cast("UsageReport", self._transport.call(call).json())
 
     def _link(self, task_id: str, name: str) -> str:
         return str(self._transport.call(calls.artifact(task_id, name)).headers["location"])

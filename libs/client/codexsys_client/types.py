@@ -160,6 +160,45 @@ class Share(TypedDict):
     expires_at: str
 
 
+class TasksUsage(TypedDict):
+    """So many tasks, how many of them were verified, and what their model calls came to."""
+
+    tasks: int
+    verified: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_usd: float
+
+
+class DayUsage(TasksUsage):
+    """Of the tasks that were made on one day, in UTC."""
+
+    day: str
+
+
+class ValueUsage(TasksUsage):
+    """Of the tasks whose label has this value; None: without it."""
+
+    value: str | None
+
+
+UsageReport = TypedDict(
+    "UsageReport",
+    {
+        "from": str,
+        "to": str,
+        "label": str | None,
+        "total": TasksUsage,
+        "days": list[DayUsage],
+        "values": list[ValueUsage],
+        "more": bool,
+    },
+)
+"""What was used from day to day; `values` are of the label that was named, the dearest first."""
+
+
 class LogChunk(NamedTuple):
     """A piece of a log: where it starts, where the next one starts, and its text."""
 

@@ -46,6 +46,12 @@ def made_at(identifier: str) -> datetime | None:
         return None
 
 
+def first_at(prefix: str, moment: datetime) -> str:
+    """Return what sorts before every id that is made from this moment on, and after every earlier one."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return f"{prefix}_{_crockford(milliseconds << 80)}"
+
+
 def host_name(identifier: str) -> str:
     """Return the id as Kubernetes and host names want it."""
     return identifier.replace("_", "-")

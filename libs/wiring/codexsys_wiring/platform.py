@@ -37,6 +37,7 @@ from codexsys_adapters.sql.retention import SqlRetention
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.shares import SqlShares
 from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.usage import SqlUsage
 from codexsys_adapters.sql.wallets import SqlWallet
 from codexsys_adapters.zips.adapter import Zips
 from codexsys_adapters.zips.rules import ZipLimits
@@ -65,6 +66,7 @@ from codexsys_core.sandbox import SandboxBackend, SandboxStore
 from codexsys_core.secret import SecretBox
 from codexsys_core.share import ShareStore
 from codexsys_core.task import TaskStore
+from codexsys_core.usage import UsageStore
 from codexsys_core.wallet import Wallet
 from codexsys_wiring.crash import crashing_backend, crashing_platform
 from codexsys_wiring.settings import ConfigurationError, Settings
@@ -117,6 +119,7 @@ class Platform:
     artifacts: ArtifactStore
     shares: ShareStore
     wallet: Wallet
+    usage: UsageStore
     checkpoints: CheckpointStore
     queue: Queue
     ready: ReadySet
@@ -214,6 +217,7 @@ async def open_platform(
             artifacts=SqlArtifacts(database=database),
             shares=SqlShares(database=database),
             wallet=SqlWallet(database=database, ids=ids),
+            usage=SqlUsage(database=database),
             checkpoints=SqlCheckpoints(database=database),
             queue=queue,
             ready=RedisReadySet(redis),

@@ -30,6 +30,7 @@ from codexsys_api.routes import (
     sign_in,
     static,
     tasks,
+    usage,
     watch,
     workspace,
 )
@@ -52,6 +53,7 @@ ROUTERS = tuple(
         shares,
         keys,
         environments,
+        usage,
         later,
         objects,
         docs,

@@ -8,7 +8,12 @@ from typing import Annotated
 
 import typer
 
-from codexsys_cli import commands_environments, commands_operations, commands_tasks
+from codexsys_cli import (
+    commands_environments,
+    commands_operations,
+    commands_tasks,
+    commands_usage,
+)
 from codexsys_cli.output import Exit, say
 
 app = typer.Typer(
@@ -49,6 +54,7 @@ def demo(
 
 commands_tasks.register(app)
 commands_environments.register(app)
+commands_usage.register(app)
 commands_operations.register(app)
 
 

@@ -32,7 +32,7 @@ _TAGS = {
     "shares": "Links that show one task to whoever has them.",
     "environments": "Named environments that tasks run in.",
     "keys": "Keys of the own tenant.",
-    "platform": "The platform itself: alive, ready, who am I.",
+    "platform": "The platform itself: alive, ready, who am I, what was used.",
 }
 _KEY = ("key_missing", "key_unknown", "key_revoked")
 _BODY = ("bad_json", "too_large", "media_type", "invalid")

@@ -245,6 +245,17 @@ _ENVIRONMENT = {
 }
 
 
+_USED = {
+    "tasks": 14,
+    "verified": 12,
+    "calls": 98,
+    "input_tokens": 294000,
+    "output_tokens": 43400,
+    "cached_tokens": 0,
+    "cost_usd": 1.12,
+}
+
+
 def _list(*items: Any) -> dict[str, Any]:
     return {"items": list(items), "next_cursor": None}
 
@@ -274,6 +285,21 @@ EXAMPLES: dict[str, Example] = {
                     "tenant": {"id": "ten_06f5k0a9y5p1z7k3h8d2s6t4cv"},
                     "key": {"id": _KEY_ID, "name": "ci", "scope": "write"},
                     "limits": _LIMITS,
+                }
+            }
+        }
+    ),
+    "getUsage": Example(
+        answers={
+            200: {
+                JSON: {
+                    "from": "2026-11-28",
+                    "to": "2026-11-28",
+                    "label": "team",
+                    "total": _USED,
+                    "days": [{"day": "2026-11-28", **_USED}],
+                    "values": [{"value": "web", **_USED}],
+                    "more": False,
                 }
             }
         }

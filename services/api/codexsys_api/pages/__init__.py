@@ -27,6 +27,7 @@ Routes and what the pages link to and post (every POST carries `csrf`):
 - `POST /tasks/{id}/shares` fields `expires_in` (seconds), `parts` (repeated) → not a redirect:
   `task(tab="share", new_share_url=…)`, because the link is shown once
 - `POST /shares/{id}/revoke` field `task` → 303 `/tasks/{task}?tab=share`
+- `GET /usage?days=&label=` → `usage(wrong)`; 422 where the label is none
 - `GET /s/{token}` → `share`; its artifacts' `url`s are addresses below `/s/{token}`
 - `GET /tasks/{id}/diff?file=&chunk=&view=` → `diff_part`: lines that the page has only a link to
 - `GET /static/{name}` → what is in `STATIC`

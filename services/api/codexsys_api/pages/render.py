@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from codexsys_api.pages import forms, log, talk, text, views
+from codexsys_api.pages import usage as use
 from codexsys_api.pages.diff import Diff
 from codexsys_api.pages.review import Place, Review
 from codexsys_core.clock import Clock
@@ -278,6 +279,12 @@ class Pages:
     def health(self, parts: Mapping[str, str], ctx: PageContext) -> str:
         """Say which parts answer; of the others what is wrong."""
         return self._render("health.html", ctx, parts=parts)
+
+    def usage(self, usage: Json, ctx: PageContext, *, label: str = "", wrong: str = "") -> str:
+        """Show what was used, by day and by label, drawn and as tables."""
+        drawn = use.shown(usage)
+        asked = {"usage": usage, "label": label, "wrong": wrong, "ranges": use.RANGES}
+        return self._render("usage.html", ctx, shown=drawn, u=use, **asked)
 
     def error(self, problem: Json, ctx: PageContext | None = None) -> str:
         """Show a problem document."""

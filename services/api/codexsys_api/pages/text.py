@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
 
 _UNSAFE = re.compile(
@@ -30,6 +30,19 @@ def size(count: int) -> str:
 def money(amount: float) -> str:
     """Say dollars; what is less than a cent keeps four digits."""
     return f"${amount:,.4f}" if 0 < amount < 0.01 else f"${amount:,.2f}"
+
+
+def short(count: float) -> str:
+    """Say a large number in three digits or so."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if count >= size:
+            return f"{count / size:,.1f}".removesuffix(".0") + f" {unit}"
+    return f"{count:g}"
+
+
+def day(date: date) -> str:
+    """Say a day."""
+    return f"{date:%a %-d %b %Y}"
 
 
 def duration(seconds: float) -> str:

@@ -1,8 +1,9 @@
-"""The pages around tasks: keys, environments, and how the platform is."""
+"""The pages around tasks: keys, environments, what was used, and how the platform is."""
 
-from typing import Any
+from datetime import UTC, timedelta
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from codexsys_api.bodies import CreateEnvironment, CreateKey, read
@@ -12,9 +13,11 @@ from codexsys_api.pages.forms import errors_by_field
 from codexsys_api.problems import of_error
 from codexsys_api.routes.browser import Signed, Visitor, go, html, text
 from codexsys_api.routes.params import known_form
+from codexsys_api.routes.usage import DAYS, range_of, usage_body
 from codexsys_api.serialize import key_body
 from codexsys_core.errors import Conflict, Invalid
 from codexsys_core.principal import ApiKey, Scope, hash_secret, key_text, new_secret
+from codexsys_core.usage import MOST_DAYS
 from codexsys_wiring.platform import Platform
 
 router = APIRouter(include_in_schema=False)
@@ -109,6 +112,26 @@ async def delete_environment(
     async with visitor.form(request):
         await platform.environments.delete(wanted, tenant_id=visitor.principal.tenant_id)
     return go("/environments")
+
+
+@router.get("/usage")
+async def usage(
+    visitor: Signed,
+    platform: Opened,
+    days: Annotated[int, Query(ge=1, le=MOST_DAYS)] = DAYS,
+    label: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Draw what the tenant's tasks used; a label that is none stays in its field."""
+    today, said, wrong = platform.clock.now().astimezone(UTC).date(), label.strip() or None, ""
+    first, tenant_id = today - timedelta(days=days - 1), visitor.principal.tenant_id
+    try:
+        query = range_of(tenant_id, first, today, said)
+    except Invalid as error:
+        query, wrong = range_of(tenant_id, first, today, None), error.message
+    body = usage_body(query, await platform.usage.report(query), None if wrong else said)
+    shown = body.model_dump(mode="json", by_alias=True)
+    page = visitor.pages.usage(shown, visitor.context, label=label, wrong=wrong)
+    return html(page, 422 if wrong else 200)
 
 
 @router.get("/health")

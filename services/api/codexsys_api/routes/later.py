@@ -13,7 +13,6 @@ _NAMES = (
     "endpoints",
     "schedules",
     "deliveries",
-    "usage",
     "audit",
     "hooks",
 )
