@@ -206,7 +206,8 @@ class Clients:
             answer = await self._client.request(method, f"{url}/api/v1{path}", **options)
             result = answer.status_code
             data |= _told(operation, answer)
-        except httpx2.TransportError as error:
+        except (httpx2.TransportError, AttributeError) as error:
+            # The latter is what anyio and uvloop make of a connection that ends as it is opened.
             data["error"] = type(error).__name__
         self._history.add(Entry(operation, life.wish.op, sent, self.now(), result, data))
         return answer

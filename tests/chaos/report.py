@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from statistics import quantiles
@@ -9,10 +10,13 @@ from typing import Any
 
 from tests.chaos.checker import adoptions, ends_of, restarts
 from tests.chaos.history import UNKNOWN, Entry
+from tests.chaos.nemesis import Fault
 from tests.chaos.run import SETTLE_SECONDS, Outcome
+from tests.support.fault_proxy import Weather
 
 MOST_SHOWN = 50
 ANSWER_503_SECONDS = 1.5
+SLOW = {Weather.LATENCY, Weather.SLOW}
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:
@@ -21,7 +25,8 @@ def figures(outcome: Outcome) -> dict[str, Any]:
     submits = outcome.history.of("submit")
     accepted = {entry.data["id"] for entry in submits if entry.result == 202}
     statuses = Counter(row["status"] for row in rows["tasks"])
-    refused = [entry.seconds for entry in outcome.history.entries if entry.result == 503]
+    refused = [entry for entry in outcome.history.entries if entry.result == 503]
+    held_up = [entry for entry in refused if _held_up(entry, outcome.faults)]
     return {
         "sustained_without_faults": outcome.sustained,
         "rate": round(outcome.rate, 2),
@@ -32,7 +37,8 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         "operations": len(outcome.history.entries),
         "unknown_answers": sum(entry.result == UNKNOWN for entry in outcome.history.entries),
         "refused_503": len(refused),
-        "slowest_503_seconds": round(max(refused, default=0.0), 3),
+        "slowest_503_seconds": _slowest(entry for entry in refused if entry not in held_up),
+        "slowest_503_seconds_on_slow_ways_or_of_stopped_apis": _slowest(held_up),
         "submit_p99_seconds": _p99(submits),
         "cancels_by_point": _cancels(outcome),
         "answered_questions": sum(e.result == 200 for e in outcome.history.of("answer")),
@@ -87,6 +93,23 @@ def write(outcome: Outcome, folder: Path) -> str:
     text = "\n".join(lines) + "\n"
     (folder / "report.md").write_text(text)
     return text
+
+
+def _held_up(entry: Entry, faults: list[Fault]) -> bool:
+    """Say whether a way was slow, or an API itself was stopped, while somebody waited.
+
+    What is slow is waited for, so that it may fall silent late; who stands still answers nothing.
+    """
+    return any(
+        (fault.what in SLOW or fault.whom.startswith("api"))
+        and fault.begun < entry.answered
+        and entry.sent < fault.mended
+        for fault in faults
+    )
+
+
+def _slowest(entries: Iterable[Entry]) -> float:
+    return round(max((entry.seconds for entry in entries), default=0.0), 3)
 
 
 def _cancels(outcome: Outcome) -> dict[str, int]:

@@ -32,11 +32,15 @@ Use = Callable[[], Awaitable[object]]
 Part = Callable[[FaultProxy], AbstractAsyncContextManager[Use]]
 
 
-@asynccontextmanager
-async def database(proxy: FaultProxy) -> AsyncIterator[Use]:
+def _through(proxy: FaultProxy) -> Database:
     url = urlsplit(must_have(MYSQL))
     there = url._replace(netloc=f"{url.netloc.partition('@')[0]}@127.0.0.1:{proxy.port}").geturl()
-    async with Database(there, pool_size=2, answer_seconds=DATABASE_SECONDS) as opened:
+    return Database(there, pool_size=2, answer_seconds=DATABASE_SECONDS)
+
+
+@asynccontextmanager
+async def database(proxy: FaultProxy) -> AsyncIterator[Use]:
+    async with _through(proxy) as opened:
         yield opened.ready
 
 
@@ -193,6 +197,24 @@ def test_a_burst_waits_for_connections_as_long_as_the_database_answers(_: str) -
                 await opened.look(lambda connection: connection.execute(text("SELECT SLEEP(20)")))
 
     on_the_services_loop(burst())
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("_", REAL)
+def test_a_database_that_lets_one_in_is_not_silent(_: str) -> None:
+    """Neither the way in nor the answer takes too long; both together do."""
+
+    async def story() -> None:
+        url = urlsplit(must_have(MYSQL))
+        async with (
+            FaultProxy(str(url.hostname), int(url.port or 0)) as proxy,
+            _through(proxy) as opened,
+        ):
+            proxy.turn(Weather.LATENCY, seconds=0.02)
+            slowly = text(f"SELECT SLEEP({0.7 * DATABASE_SECONDS})")
+            await opened.look(lambda connection: connection.execute(slowly))
+
+    on_the_services_loop(story())
 
 
 @pytest.mark.stack

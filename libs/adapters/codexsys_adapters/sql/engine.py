@@ -86,6 +86,7 @@ class Database:
         # writers, whose connections are soon all held then, and not to readers.
         for engine, silence in ((self._engine, self._writes), (self._reader, self._reads)):
             event.listen(engine.sync_engine, "after_cursor_execute", silence.broken)
+            event.listen(engine.sync_engine, "connect", silence.broken)
         if self.dialect == "sqlite":
             # Writers of one process queue here, in order, instead of polling for the file's lock.
             self._writer = asyncio.Lock()
