@@ -255,6 +255,7 @@ CREATE TABLE tasks (
 	deleted_at DATETIME(6),
 	PRIMARY KEY (id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX ix_tasks_by_status ON tasks (tenant_id, status, id);
 CREATE INDEX ix_tasks_code ON tasks (code_gone_at, finished_at);
 CREATE INDEX ix_tasks_files ON tasks (files_gone_at, finished_at);
 CREATE INDEX ix_tasks_of_tenant ON tasks (tenant_id, id, created_at, verdict);

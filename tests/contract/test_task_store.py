@@ -168,6 +168,50 @@ async def test_find_filters(tasks: TaskStore, submit: Submit) -> None:
     assert len(await found(created_after=datetime.now(UTC) - timedelta(hours=1))) == 3
 
 
+async def test_find_looks_for_words_as_they_are(tasks: TaskStore, submit: Submit) -> None:
+    fix = await submit(prompt='Say "100 %" and\nFix the İndex_of Größe')
+    other = await submit(prompt="Nothing", source=GitSource(url="https://example.org/Harbor.git"))
+    await submit(prompt="Fix it", tenant="ten_b")
+
+    async def found(words: str) -> list[str]:
+        query = TaskQuery(tenant_id="ten_a", words=words)
+        return [task.id for task in await tasks.find(query)]
+
+    for words in ("fix the", 'SAY "100 %" and\nfix', "x_of größe", fix.id, "100 %"):
+        assert await found(words) == [fix.id], words
+    assert await found("harbor.GIT") == [other.id]
+    for words in ("1__ %", "%fix%", "prompt", "command", "\\n", "fix it"):
+        assert await found(words) == [], words
+
+
+async def test_a_list_that_began_can_be_seen_again_without_what_came_since(
+    tasks: TaskStore, attempts: AttemptStore, submit: Submit
+) -> None:
+    old, shown, new = [(await submit()).id for _ in range(3)]
+    again = await tasks.find(TaskQuery(tenant_id="ten_a", through=shown))
+    assert [task.id for task in again] == [shown, old]
+    since = await tasks.find(TaskQuery(tenant_id="ten_a", after=shown))
+    assert [task.id for task in since] == [new]
+    claim = await claimed(attempts, again[0])
+    await attempts.end(claim.hold, DONE)
+    verified = TaskQuery(tenant_id="ten_a", verdict=Verdict.VERIFIED)
+    assert [task.id for task in await tasks.find(verified)] == [shown]
+
+
+async def test_counts_are_by_status_and_stop_somewhere(tasks: TaskStore, submit: Submit) -> None:
+    for _ in range(4):
+        await submit()
+    gone = await submit()
+    await submit(tenant="ten_b")
+    await tasks.cancel(gone.id, tenant_id="ten_a")
+    found = await tasks.counts(tenant_id="ten_a", most=3)
+    assert set(found) == set(TaskStatus)
+    assert {status: count for status, count in found.items() if count} == {
+        TaskStatus.QUEUED: 3,
+        TaskStatus.CANCELLED: 1,
+    }
+
+
 async def test_queue_position_counts_the_tenants_earlier_tasks(
     tasks: TaskStore, attempts: AttemptStore, submit: Submit
 ) -> None:

@@ -109,6 +109,10 @@ class Task(BaseModel):
     """Number of the task's last event; grows with every visible change."""
 
 
+SEARCHED = 1000
+"""How many of a tenant's tasks, from the newest on, a search by words reads."""
+
+
 class TaskQuery(BaseModel):
     """Filters of a list; newest first."""
 
@@ -116,12 +120,19 @@ class TaskQuery(BaseModel):
 
     tenant_id: str
     status: TaskStatus | None = None
+    verdict: Verdict | None = None
     label: tuple[str, str] | None = None
     source_url: str | None = None
     created_after: datetime | None = None
     limit: int = 20
     before: str | None = None
     """Only tasks with a smaller id: ids grow with time, so this is the cursor."""
+    through: str | None = None
+    """Only tasks up to this id, itself included: what a list showed when it began."""
+    after: str | None = None
+    """Only tasks with a greater id: what came since."""
+    words: str | None = None
+    """Only those of the newest `SEARCHED` tasks whose prompt, source URL or id has these words."""
 
 
 class Idempotency(BaseModel):
@@ -159,6 +170,9 @@ class TaskStore(Protocol):
 
     async def find(self, query: TaskQuery) -> list[Task]:
         """Return up to `limit` tasks, newest first."""
+
+    async def counts(self, *, tenant_id: str, most: int) -> dict[TaskStatus, int]:
+        """Return how many tasks have each status, of each up to `most`."""
 
     async def cancel(self, task_id: str, *, tenant_id: str) -> Task:
         """Idempotent. Queued or suspended: ends at once (result due). Running: `cancel_at` is set."""

@@ -59,6 +59,7 @@ class TaskRow(SQLModel, table=True):
     __tablename__ = "tasks"
     __table_args__ = (
         Index("ix_tasks_of_tenant", "tenant_id", "id", "created_at", "verdict"),
+        Index("ix_tasks_by_status", "tenant_id", "status", "id"),
         Index("ix_tasks_result_due", "result_due_at"),
         Index("ix_tasks_status", "status", "queue_until"),
         Index("ix_tasks_code", "code_gone_at", "finished_at"),

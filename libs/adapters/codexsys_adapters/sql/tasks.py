@@ -15,18 +15,18 @@ from codexsys_adapters.sql.idempotency import made_with, note_key
 from codexsys_adapters.sql.needs import note_needs
 from codexsys_adapters.sql.quotas import in_turn, max_queued_of, may_queue
 from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, LABELS, TASKS, WALLETS
+from codexsys_adapters.sql.task_lists import counted, listed
 from codexsys_adapters.sql.task_rows import (
     new_attempt,
     read_task,
     task_values,
-    tasks_with_usage,
     to_task,
 )
-from codexsys_adapters.sql.times import after_sql, naive, now_sql
+from codexsys_adapters.sql.times import after_sql, now_sql
 from codexsys_core.attempt import Attempt, Hold
 from codexsys_core.errors import RateLimited
 from codexsys_core.event import EventType
-from codexsys_core.moves import AttemptState
+from codexsys_core.moves import AttemptState, TaskStatus
 from codexsys_core.ready import AGING
 from codexsys_core.task import Idempotency, Task, TaskQuery
 
@@ -73,6 +73,7 @@ def _position() -> Select[Any]:
 
 
 _POSITION = _position()
+_COUNTS = counted()
 
 
 class SqlTasks:
@@ -119,26 +120,20 @@ class SqlTasks:
 
     async def find(self, query: TaskQuery) -> list[Task]:
         """Return up to `limit` tasks, newest first."""
-        wanted = tasks_with_usage().where(TASKS.c.tenant_id == query.tenant_id)
-        if query.status is not None:
-            wanted = wanted.where(TASKS.c.status == query.status.value)
-        if query.source_url is not None:
-            wanted = wanted.where(TASKS.c.source_url == query.source_url)
-        if query.created_after is not None:
-            wanted = wanted.where(TASKS.c.created_at > naive(query.created_after))
-        if query.before is not None:
-            wanted = wanted.where(TASKS.c.id < query.before)
-        if query.label is not None:
-            name, value = query.label
-            wanted = wanted.join(LABELS, LABELS.c.task_id == TASKS.c.id).where(
-                LABELS.c.tenant_id == query.tenant_id,
-                LABELS.c.name == name,
-                LABELS.c.value == value,
-            )
-        wanted = wanted.order_by(TASKS.c.id.desc()).limit(query.limit)
+        wanted = listed(query)
 
         async def statements(connection: AsyncConnection) -> list[Task]:
             return [to_task(row) for row in (await connection.execute(wanted)).mappings()]
+
+        return await self._database.look(statements)
+
+    async def counts(self, *, tenant_id: str, most: int) -> dict[TaskStatus, int]:
+        """Return how many tasks have each status, of each up to `most`."""
+        named = {"wanted_tenant": tenant_id, "most": most}
+
+        async def statements(connection: AsyncConnection) -> dict[TaskStatus, int]:
+            found = await connection.execute(_COUNTS, named)
+            return {TaskStatus(row.status): int(row.tasks) for row in found}
 
         return await self._database.look(statements)
 
