@@ -4,7 +4,6 @@ import json
 import random
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,8 +13,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 from tests.support.browser import Profile, fresh_profile
+from tests.support.seats import owner_of, sign_in
 from tests.support.up_process import Up, running_up
-from tests.support.users import User, zipped
+from tests.support.users import zipped
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -76,15 +76,6 @@ async def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[U
         yield running
 
 
-@asynccontextmanager
-async def owner_of(up: Up) -> AsyncIterator[User]:
-    headers = {"Authorization": f"Bearer {up.key}"}
-    async with httpx2.AsyncClient(
-        base_url=up.url, headers=headers, timeout=60, trust_env=False
-    ) as client:
-        yield User(client, "default")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def task_id(up: Up) -> str:
     async with owner_of(up) as user:
@@ -100,12 +91,6 @@ async def seen(up: Up, task_id: str) -> AsyncIterator[Seen]:
     async with fresh_profile(up.url) as person:
         await sign_in(person, up)
         yield Seen(person, task_id)
-
-
-async def sign_in(person: Profile, up: Up) -> None:
-    await person.open("/sign-in")
-    await person.page.get_by_label("API key").fill(up.key)
-    assert await person.press("Sign in") == 200
 
 
 async def test_a_change_of_100_000_lines_is_read_where_one_looks(seen: Seen) -> None:

@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 from tests.support.browser import Profile, fresh_profile
 from tests.support.git_http import GitHttpServer, git, make_repository
+from tests.support.seats import sign_in
 from tests.support.up_process import Up, running_up
 
 from codexsys_cli.demo.run import CHECKS, REPOSITORY
@@ -48,13 +49,6 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
 async def person(up: Up) -> AsyncIterator[Profile]:
     async with fresh_profile(up.url) as profile:
         yield profile
-
-
-async def sign_in(person: Profile, up: Up) -> None:
-    await person.open("/sign-in")
-    await person.page.get_by_label("API key").fill(up.key)
-    assert await person.press("Sign in") == 200
-    assert person.path == "/tasks"
 
 
 async def fold_out(page: Page, title: str) -> None:
@@ -168,7 +162,7 @@ async def share_and_revoke(person: Profile, up: Up, path: str) -> None:
     page = person.page
     await page.get_by_role("link", name="Share").click()
     await page.get_by_label("Expires").select_option("in 1 hour")
-    assert await person.press("Make a link") == 200
+    await page.get_by_role("button", name="Make a link").click()
     link = await page.locator("#new-share-url").inner_text()
     assert link.startswith(f"{up.url}/s/")
     await person.picture("share-made")

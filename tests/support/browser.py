@@ -106,6 +106,10 @@ class Profile:
             if not (text.startswith("Failed to load resource") and self._documents.get(url))
         ]
 
+    def forgive(self, words: str) -> None:
+        """Forget the complaints with these words: what a test broke on purpose."""
+        self._complaints = [each for each in self._complaints if words not in each[1]]
+
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self._complaints.append((str(message.location["url"]), message.text))

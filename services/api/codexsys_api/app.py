@@ -29,6 +29,7 @@ from codexsys_api.routes import (
     shares,
     sign_in,
     static,
+    task_list,
     tasks,
     usage,
     watch,
@@ -61,6 +62,7 @@ ROUTERS = tuple(
         static,
         watch,
         account,
+        task_list,
         pages,
     )
 )

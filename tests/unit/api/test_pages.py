@@ -248,6 +248,20 @@ def test_the_list_keeps_its_filters_on_the_next_page(pages: Pages, ctx: PageCont
     assert older == ["/tasks?status=failed&label=team%3Dweb&cursor=c%262"]
 
 
+def test_the_list_says_what_a_task_is_doing(pages: Pages, ctx: PageContext) -> None:
+    asked = {"id": "q_1", "text": "?", "answer": None, "deadline": "2026-11-21T07:12:00Z"}
+    tasks = [
+        a_task(status="running", phase="coding", verdict=None, finished_at=None),
+        a_task(status="suspended", verdict=None, questions=[asked]),
+        a_task(verdict="tests_failed", status="failed"),
+    ]
+    counts = {"running": 1, "failed": 1000}
+    shown = parsed(pages.tasks(tasks, None, {}, ctx, counts=counts, newer=2)).text
+    for said in ("coding, 21 min", "until 21 Nov, 07:12", "All 999+", "Failed 999+", "Running 1"):
+        assert said in shown
+    assert "2 newer tasks: show them" in shown
+
+
 def a_trajectory(said: str) -> bytes:
     calls = [
         {"tool_call_id": "1", "function_name": "bash", "arguments": {"command": said}},

@@ -148,10 +148,28 @@ class Pages:
         next_cursor: str | None,
         filters: Mapping[str, str],
         ctx: PageContext,
+        *,
+        through: str = "",
+        counts: Mapping[str, int] | None = None,
+        newer: int = 0,
+        errors: Mapping[str, str] | None = None,
     ) -> str:
-        """List tasks."""
+        """List tasks; the list as it was when it began at `through`, and how many are newer."""
         kept = {name: value for name, value in filters.items() if value}
-        return self._render("tasks.html", ctx, items=items, next_cursor=next_cursor, filters=kept)
+        first = items[0]["id"].rpartition("_")[2] if items else ""
+        again = kept if kept.get("cursor") else kept | {"through": through or first}
+        return self._render(
+            "tasks.html",
+            ctx,
+            items=items,
+            next_cursor=next_cursor,
+            filters=kept,
+            again={name: value for name, value in again.items() if value},
+            counts=counts or {},
+            newer=newer,
+            errors=errors or {},
+            moving=any(not views.is_terminal(each) for each in items),
+        )
 
     def task(
         self,

@@ -71,6 +71,12 @@ def when(stamp: str | None) -> str:
     return f"{found.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if found else NOTHING
 
 
+def soon(stamp: str | None) -> str:
+    """Say a time that is near, in UTC, without its year."""
+    found = moment(stamp)
+    return f"{found.astimezone(UTC):%-d %b, %H:%M}" if found else NOTHING
+
+
 def age(stamp: str | None, now: datetime) -> str:
     """Say how long ago a time was, in its largest unit."""
     found = moment(stamp)

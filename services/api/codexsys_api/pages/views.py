@@ -161,6 +161,31 @@ def under_status(task: Json) -> str:
     return f"no. {place} in queue" if place else ""
 
 
+def in_list(task: Json, now: datetime) -> str:
+    """Say the small line below a status in a list: as `under_status`, and since or until when."""
+    said = under_status(task)
+    if task["status"] == "running" and (begun := task.get("started_at")):
+        return f"{said}, {text.age(begun, now)}"
+    if task["status"] == "suspended":
+        asked = [each for each in task.get("questions") or () if each.get("answer") is None]
+        deadlines = [each["deadline"] for each in asked if each.get("deadline")]
+        return f"until {text.soon(min(deadlines))}" if deadlines else said
+    return said
+
+
+def under_verdict(task: Json) -> str:
+    """Say the small line below a verdict in a list: what it stands on."""
+    checks = task.get("checks") or {}
+    before, after = checks.get("before") or {}, checks.get("after") or {}
+    passed, failed = int(after.get("passed") or 0), int(after.get("failed") or 0)
+    if task.get("verdict") == "verified" and passed:
+        new = passed - int(before.get("passed") or 0)
+        return text.plural(passed, "test") + (f", {new:,} more" if before and new > 0 else "")
+    if task.get("verdict") == "tests_failed" and failed:
+        return f"{failed:,} of {sum(after.values()):,}"
+    return ""
+
+
 def phases(task: Json) -> list[Phase]:
     """Say where a task is among the six phases."""
     now = task.get("phase")

@@ -1,4 +1,4 @@
-"""The pages for people: tasks, the form, one task, its shares, and the shared page."""
+"""The pages for people: the form, one task, its shares, and the shared page."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -22,7 +22,7 @@ from codexsys_api.routes.objects import attachment
 from codexsys_api.routes.params import TaskId, known_form
 from codexsys_api.routes.shares import new_share, share_of_token
 from codexsys_api.routes.shown import change_in, live_shares, shared_data, tab_data
-from codexsys_api.routes.tasks import cancelled, page, query_of, shown
+from codexsys_api.routes.tasks import cancelled, shown
 from codexsys_api.submit import Submitter, received
 from codexsys_api.workspaces import Workspaces
 from codexsys_core.errors import Invalid, NotFound, PlatformError
@@ -33,23 +33,6 @@ from codexsys_wiring.platform import Platform
 
 router = APIRouter(include_in_schema=False)
 Number = Annotated[int, Query(ge=0, lt=2**31)]
-
-
-@router.get("/tasks")
-async def tasks(
-    visitor: Signed,
-    platform: Opened,
-    base: Address,
-    status: str = "",
-    label: str = "",
-    source_url: str = "",
-    cursor: str = "",
-) -> Response:
-    """List tasks."""
-    filters = {"status": status, "label": label, "source_url": source_url, "cursor": cursor}
-    found, more = await page(platform, query_of(visitor.principal, **filters), base)
-    items = [each.model_dump(mode="json") for each in found]
-    return html(visitor.pages.tasks(items, more, filters, visitor.context))
 
 
 @router.get("/submit")

@@ -172,25 +172,6 @@ async def page(
     return [task_body(task, base_url=base, questions=asked.get(task.id, [])) for task in kept], more
 
 
-def query_of(
-    principal: Principal,
-    *,
-    status: str = "",
-    label: str = "",
-    source_url: str = "",
-    cursor: str = "",
-) -> TaskQuery:
-    """Return a query from a page's filters."""
-    known = status in {each.value for each in TaskStatus}
-    return TaskQuery(
-        tenant_id=principal.tenant_id,
-        status=TaskStatus(status) if known else None,
-        label=labelled(label or None),
-        source_url=source_url or None,
-        before=before(cursor or None, "task"),
-    )
-
-
 @router.get(
     "/{task_id}",
     operation_id="getTask",

@@ -17,7 +17,9 @@ function follow() {
   // What is over has another page: its verdict, its change, other things to do.
   source.addEventListener("done", () => {
     source.close();
-    location.reload();
+    const dialog = document.querySelector("dialog[open]");
+    if (dialog) dialog.addEventListener("close", () => location.reload());
+    else location.reload();
   });
   source.addEventListener("open", () => state("This page follows the task."));
   source.addEventListener("error", () => {
