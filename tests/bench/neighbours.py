@@ -7,8 +7,9 @@ from pathlib import Path
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import PhaseSpec, SandboxBackend, SandboxRole, SandboxSpec
 
-_WORK = "sum(i * i for i in range(100_000_000))"
-"""Some seconds for one processor, as a short task takes."""
+_WORK = "sum(i * i for i in range(300_000_000))"
+"""Some ten seconds for one processor: what a small task takes, its start included."""
+_SECONDS = 180
 _HOG = """
 f() { f & f & wait; }
 (while :; do head -c 1G /dev/zero > /app/home/x; done) &
@@ -36,7 +37,7 @@ class Neighbours:
         """The same beside a sandbox that forks, writes, talks and takes memory without end."""
         hog = await self._create()
         phase = PhaseSpec(
-            name="hog", argv=("bash", "-c", _HOG), seconds=60, output_bytes=_MUCH_OUTPUT
+            name="hog", argv=("bash", "-c", _HOG), seconds=_SECONDS, output_bytes=_MUCH_OUTPUT
         )
         await self._backend.start(hog, phase)
         while not await self._backend.output(hog, "hog", 0, limit=1):
@@ -57,7 +58,7 @@ class Neighbours:
         """Return the milliseconds of the work's phase alone."""
         sandbox = await self._create()
         started = time.perf_counter()
-        phase = PhaseSpec(name="work", argv=("python3", "-c", _WORK), seconds=60)
+        phase = PhaseSpec(name="work", argv=("python3", "-c", _WORK), seconds=_SECONDS)
         await self._backend.start(sandbox, phase)
         end = await self._backend.wait(sandbox, "work")
         if end.exit_code != 0:

@@ -129,7 +129,8 @@ class Place:
         """Every promise was kept, and every task has succeeded."""
         found, broken = await self.judged()
         assert not broken, "\n".join(map(str, broken[:20]))
-        assert {row["status"] for row in found.rows["tasks"]} == {"succeeded"}
+        others = [row for row in found.rows["tasks"] if row["status"] != "succeeded"]
+        assert not others, [(row["id"], row["status"], row["end_reason"]) for row in others]
 
 
 def seen(fleet: Fleet) -> Where:

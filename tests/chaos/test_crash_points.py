@@ -83,6 +83,9 @@ async def test_a_relay_that_dies_at_any_step_announces_every_end(place: Place) -
         relays = place.doomed("relay", RELAY)
         workers = place.doomed("worker", ("attempts.end:after",) * 3)
         await place.submit_until_dead(api.url, [*relays, *workers])
+        heirs = [await place.fleet.start(service, 1) for service in ("worker", "relay")]
+        await place.over()  # what a fourth worker dies with ends as poisoned
+        await asyncio.gather(*(each.stop() for each in heirs))
     await asyncio.gather(*(place.fleet.start(service, 1) for service in ("worker", "relay")))
     await place.judge()
 
