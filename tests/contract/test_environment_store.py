@@ -9,8 +9,8 @@ from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.environments import SqlEnvironments
 from codexsys_core.environment import Environment
 from codexsys_core.errors import Conflict, Invalid, NotFound
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.named_environment import NamedEnvironment
-from codexsys_core.task import Idempotency
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 PROMISE = Idempotency(key="once", fingerprint="a" * 64)

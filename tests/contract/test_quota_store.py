@@ -17,11 +17,12 @@ from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_core.attempt import Claim
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound, RateLimited
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.outcome import Outcome
 from codexsys_core.principal import Tenant
 from codexsys_core.quota import AtCapacity, Quota
 from codexsys_core.ready import AGING
-from codexsys_core.task import Idempotency, Task, TaskQuery
+from codexsys_core.task import Task, TaskQuery
 
 LOST = Outcome(reason=EndReason.SANDBOX_LOST)
 Submit = Callable[..., Awaitable[Task]]

@@ -31,13 +31,14 @@ from codexsys_core.clock import SystemClock
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Conflict, NotFound
 from codexsys_core.event import EventType
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.ids import TimeOrderedIds, made_at
 from codexsys_core.moves import TaskStatus
 from codexsys_core.outcome import Outcome
 from codexsys_core.redaction import SecretRedactor
 from codexsys_core.retention import Kept, remove
 from codexsys_core.source import TaskSource, ZipSource
-from codexsys_core.task import Idempotency, Task, TaskQuery
+from codexsys_core.task import Task, TaskQuery
 from codexsys_relay.retention import Retention, Terms
 
 FOR_EVER = Terms(

@@ -62,6 +62,15 @@ async def test_a_revoked_link_stays_revoked(store: SqlShares) -> None:
     assert await store.by_token(share(1).token_hash) == revoked
 
 
+async def test_links_come_in_pages(store: SqlShares) -> None:
+    for number in range(5):
+        await store.add(share(number))
+    first = await store.of_task("task_1", tenant_id="ten_1", limit=3)
+    assert [each.id for each in first] == ["shr_4", "shr_3", "shr_2"]
+    rest = await store.of_task("task_1", tenant_id="ten_1", limit=3, before="shr_2")
+    assert [each.id for each in rest] == ["shr_1", "shr_0"]
+
+
 @pytest.mark.parametrize(("share_id", "tenant_id"), [("shr_1", "ten_2"), ("shr_2", "ten_1")])
 async def test_only_its_tenant_revokes_a_link(
     store: SqlShares, share_id: str, tenant_id: str

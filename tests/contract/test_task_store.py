@@ -22,12 +22,13 @@ from codexsys_core.attempt import Attempt, AttemptStore, Claim, Ending, Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Invalid, NotFound, Unavailable
 from codexsys_core.event import EventStore, EventType
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.moves import AttemptState, Phase, TaskStatus
 from codexsys_core.outcome import Outcome
 from codexsys_core.ready import turn_at
 from codexsys_core.sandbox import Sandbox, SandboxRole, SandboxState, SandboxStore
 from codexsys_core.source import Base, GitSource, TaskSource, ZipSource
-from codexsys_core.task import DiffStat, Idempotency, Task, TaskQuery, TaskStore
+from codexsys_core.task import DiffStat, Task, TaskQuery, TaskStore
 from codexsys_core.verdict import Evidence, Verdict
 
 MakeTask = Callable[..., tuple[Task, Attempt]]

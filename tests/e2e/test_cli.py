@@ -122,15 +122,8 @@ async def test_a_folder_is_sent_followed_and_read(terminal: Terminal, tmp_path: 
         assert (tmp_path / "files" / artifact["name"]).stat().st_size == artifact["size"]
     assert (await terminal.run("workspace", task_id, "tree.zip")).code == 0
     assert "inventory/stock.py" in zipfile.ZipFile(tmp_path / "tree.zip").namelist()
-    used = (await terminal.run("usage", "--json")).json()
-    assert (used["total"]["tasks"], used["total"]["verified"]) == (1, 1)
-    assert used["total"]["cost_usd"] == task["usage"]["cost_usd"]
-    table = (await terminal.run("usage", "--label", "team")).out.split()
-    assert {"team", "web", "total"} < set(table)
-    assert (await terminal.run("usage", "--from", "yesterday")).code == 2
-    share = (await terminal.run("share", task_id, "--json")).json()
-    assert share["url"].startswith("http://")
-    assert (await terminal.run("share", task_id, "--revoke", share["id"])).code == 0
+    await use_is_told(terminal, task)
+    await shared_and_revoked(terminal, task_id)
     again = await terminal.run("retry", task_id, "--json")
     assert again.json()["retry_of"] == task_id
     assert (await terminal.run("cancel", again.json()["id"])).code == 0
@@ -139,6 +132,24 @@ async def test_a_folder_is_sent_followed_and_read(terminal: Terminal, tmp_path: 
     assert (await terminal.run("delete", task_id)).code == 0
     assert (await terminal.run("status", task_id, "--json")).json()["prompt"] == ""
     assert (await terminal.run("delete", UNKNOWN)).code == 4
+
+
+async def use_is_told(terminal: Terminal, task: dict[str, Any]) -> None:
+    used = (await terminal.run("usage", "--json")).json()
+    assert (used["total"]["tasks"], used["total"]["verified"]) == (1, 1)
+    assert used["total"]["cost_usd"] == task["usage"]["cost_usd"]
+    table = (await terminal.run("usage", "--label", "team")).out.split()
+    assert {"team", "web", "total"} < set(table)
+    assert (await terminal.run("usage", "--from", "yesterday")).code == 2
+
+
+async def shared_and_revoked(terminal: Terminal, task_id: str) -> None:
+    share = (await terminal.run("share", task_id, "--json")).json()
+    assert share["url"].startswith("http://")
+    assert share["id"] in (await terminal.run("share", task_id, "--list")).out
+    assert (await terminal.run("share", task_id, "--revoke", share["id"])).code == 0
+    listed = (await terminal.run("share", task_id, "--list", "--json")).json()
+    assert (listed["id"], listed["url"], bool(listed["revoked_at"])) == (share["id"], None, True)
 
 
 async def test_client_commands_find_the_platform_of_this_user(up: Up, tmp_path: Path) -> None:

@@ -142,12 +142,35 @@ async def test_a_task_from_submit_to_revoked_share(client: Either, tmp_path: Pat
     assert retried["retry_of"] == task_id
     assert (await client.cancel(retried["id"]))["id"] == retried["id"]
 
-    share = await client.share(task_id, expires_in=3600, parts=["status"])
+    await shared_and_revoked(client, task_id)
+    assert (await client.me())["limits"]["attempts"] == 2
+
+
+async def shared_and_revoked(client: Either, task_id: str) -> None:
+    promise = {"expires_in": 3600, "parts": ["status"], "idempotency_key": f"share {task_id}"}
+    share = await client.share(task_id, **promise)
+    assert await client.share(task_id, **promise) == share
+    links = await client.shares(task_id)
+    assert [(each["id"], each["url"]) for each in links["items"]] == [(share["id"], None)]
     async with httpx2.AsyncClient(trust_env=False) as friend:
         assert (await friend.get(share["url"])).status_code == 200
         await client.revoke_share(share["id"])
         assert (await friend.get(share["url"])).status_code == 404
-    assert (await client.me())["limits"]["attempts"] == 2
+
+
+async def test_keys_are_made_once_listed_and_ended(
+    shop: tuple[Place, User], client: Either, tmp_path: Path
+) -> None:
+    key = await client.create_key("ci", scope="read", idempotency_key=tmp_path.name)
+    assert await client.create_key("ci", scope="read", idempotency_key=tmp_path.name) == key
+    page = await client.keys(limit=1)
+    assert (page["items"][0]["id"], page["items"][0]["key"]) == (key["id"], None)
+    assert len((await client.keys(limit=1, cursor=page["next_cursor"]))["items"]) == 1
+    async with AsyncClient(address(shop)[0], key["key"]) as reader:
+        assert (await reader.me())["key"]["scope"] == "read"
+        await client.revoke_key(key["id"])
+        with pytest.raises(ApiError):
+            await reader.me()
 
 
 async def test_what_was_used_is_told_by_day_and_label(client: Either) -> None:

@@ -16,8 +16,11 @@ from codexsys_client.types import (
     Environment,
     EnvironmentList,
     Event,
+    Key,
+    KeyList,
     LogChunk,
     Share,
+    ShareList,
     Task,
     TaskList,
     UsageReport,
@@ -105,9 +108,11 @@ class AsyncClient:
         """Cancel a task; one that is over stays as it is."""
         return cast("Task", (await self._transport.call(calls.cancel(task_id))).json())
 
-    async def answer(self, task_id: str, question: str, answer: str) -> Task:
+    async def answer(
+        self, task_id: str, question: str, answer: str, *, idempotency_key: str | None = None
+    ) -> Task:
         """Answer an open question; a suspended task goes on once none is open."""
-        call = calls.answer(task_id, question, answer)
+        call = calls.answer(task_id, question, answer, idempotency_key=idempotency_key)
         return cast("Task", (await self._transport.call(call)).json())
 
     async def delete(self, task_id: str) -> None:
@@ -120,9 +125,12 @@ class AsyncClient:
         *,
         limits: dict[str, Any] | None = None,
         start_from: str = "checkpoint",
+        idempotency_key: str | None = None,
     ) -> Task:
         """Make a new task of a terminal one: from its last checkpoint, or from its `source` as it is now."""
-        call = calls.retry(task_id, limits=limits, start_from=start_from)
+        call = calls.retry(
+            task_id, limits=limits, start_from=start_from, idempotency_key=idempotency_key
+        )
         return cast("Task", (await self._transport.call(call)).json())
 
     async def events(self, task_id: str, *, after: int = 0) -> AsyncIterator[Event]:
@@ -168,11 +176,25 @@ class AsyncClient:
             await _write(pieces, into)
 
     async def share(
-        self, task_id: str, *, expires_in: int | None = None, parts: Sequence[str] = ()
+        self,
+        task_id: str,
+        *,
+        expires_in: int | None = None,
+        parts: Sequence[str] = (),
+        idempotency_key: str | None = None,
     ) -> Share:
         """Make a link that shows this task to whoever has it."""
-        call = calls.share(task_id, expires_in=expires_in, parts=parts)
+        call = calls.share(
+            task_id, expires_in=expires_in, parts=parts, idempotency_key=idempotency_key
+        )
         return cast("Share", (await self._transport.call(call)).json())
+
+    async def shares(
+        self, task_id: str, *, limit: int = 20, cursor: str | None = None
+    ) -> ShareList:
+        """Return one page of a task's share links, newest first, also those that work no more."""
+        call = calls.shares(task_id, limit=limit, cursor=cursor)
+        return cast("ShareList", (await self._transport.call(call)).json())
 
     async def revoke_share(self, share_id: str) -> None:
         """End a share link at once."""
@@ -205,6 +227,23 @@ class AsyncClient:
     async def delete_environment(self, environment_id: str) -> None:
         """Remove an environment; tasks keep their copy of it."""
         await self._transport.call(calls.delete_environment(environment_id))
+
+    async def create_key(
+        self, name: str, *, scope: str = "admin", idempotency_key: str | None = None
+    ) -> Key:
+        """Make a key of the own tenant; it is said only here, in `key`."""
+        call = calls.create_key(name, scope=scope, idempotency_key=idempotency_key)
+        return cast("Key", (await self._transport.call(call)).json())
+
+    async def keys(self, *, limit: int = 20, cursor: str | None = None) -> KeyList:
+        """Return one page of the own tenant's keys, newest first, revoked ones too."""
+        return cast(
+            "KeyList", (await self._transport.call(calls.keys(limit=limit, cursor=cursor))).json()
+        )
+
+    async def revoke_key(self, key_id: str) -> None:
+        """Make a key useless at once."""
+        await self._transport.call(calls.revoke_key(key_id))
 
     async def me(self) -> dict[str, Any]:
         """Return who is asking."""

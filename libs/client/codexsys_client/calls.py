@@ -22,8 +22,11 @@ class Call:
 
 def submit(task: Mapping[str, Any], *, idempotency_key: str | None) -> Call:
     """Make a task."""
-    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    return Call("POST", "/tasks", headers=headers, json=task)
+    return Call("POST", "/tasks", headers=_once(idempotency_key), json=task)
+
+
+def _once(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
 
 
 def check(task: Mapping[str, Any]) -> Call:
@@ -61,9 +64,11 @@ def cancel(task_id: str) -> Call:
     return Call("POST", f"/tasks/{task_id}/cancel")
 
 
-def answer(task_id: str, question: str, answer: str) -> Call:
+def answer(task_id: str, question: str, answer: str, *, idempotency_key: str | None) -> Call:
     """Answer an open question."""
-    return Call("POST", f"/tasks/{task_id}/answers", json={"question": question, "answer": answer})
+    body = {"question": question, "answer": answer}
+    headers = _once(idempotency_key)
+    return Call("POST", f"/tasks/{task_id}/answers", headers=headers, json=body)
 
 
 def delete(task_id: str) -> Call:
@@ -71,10 +76,17 @@ def delete(task_id: str) -> Call:
     return Call("DELETE", f"/tasks/{task_id}")
 
 
-def retry(task_id: str, *, limits: Mapping[str, Any] | None, start_from: str) -> Call:
+def retry(
+    task_id: str,
+    *,
+    limits: Mapping[str, Any] | None,
+    start_from: str,
+    idempotency_key: str | None,
+) -> Call:
     """Try a terminal task again."""
     body = {"start_from": start_from} | ({"limits": limits} if limits else {})
-    return Call("POST", f"/tasks/{task_id}/retry", json=body)
+    headers = _once(idempotency_key)
+    return Call("POST", f"/tasks/{task_id}/retry", headers=headers, json=body)
 
 
 def events(task_id: str, *, after: int) -> Call:
@@ -114,17 +126,45 @@ def workspace(task_id: str) -> Call:
     return Call("GET", f"/tasks/{task_id}/workspace", wait_seconds=240)
 
 
-def share(task_id: str, *, expires_in: int | None, parts: Sequence[str]) -> Call:
+def share(
+    task_id: str, *, expires_in: int | None, parts: Sequence[str], idempotency_key: str | None
+) -> Call:
     """Make a share link."""
     body: dict[str, Any] = {"expires_in": expires_in} if expires_in else {}
     if parts:
         body["parts"] = list(parts)
-    return Call("POST", f"/tasks/{task_id}/shares", json=body)
+    headers = _once(idempotency_key)
+    return Call("POST", f"/tasks/{task_id}/shares", headers=headers, json=body)
+
+
+def shares(task_id: str, *, limit: int, cursor: str | None) -> Call:
+    """List a task's share links."""
+    return Call("GET", f"/tasks/{task_id}/shares", params=_page(limit, cursor))
+
+
+def _page(limit: int, cursor: str | None) -> dict[str, str]:
+    return {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
 
 
 def revoke_share(share_id: str) -> Call:
     """End a share link."""
     return Call("DELETE", f"/shares/{share_id}")
+
+
+def create_key(name: str, *, scope: str, idempotency_key: str | None) -> Call:
+    """Make a key."""
+    body = {"name": name, "scope": scope}
+    return Call("POST", "/keys", headers=_once(idempotency_key), json=body)
+
+
+def keys(*, limit: int, cursor: str | None) -> Call:
+    """List keys."""
+    return Call("GET", "/keys", params=_page(limit, cursor))
+
+
+def revoke_key(key_id: str) -> Call:
+    """End a key."""
+    return Call("DELETE", f"/keys/{key_id}")
 
 
 def me() -> Call:
@@ -140,8 +180,7 @@ def usage(*, first: str | None, last: str | None, label: str | None) -> Call:
 
 def create_environment(given: Mapping[str, Any], *, idempotency_key: str | None) -> Call:
     """Make an environment."""
-    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    return Call("POST", "/environments", headers=headers, json=given)
+    return Call("POST", "/environments", headers=_once(idempotency_key), json=given)
 
 
 def environments(*, name: str | None, limit: int, cursor: str | None) -> Call:

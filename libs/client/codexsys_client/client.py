@@ -15,8 +15,11 @@ from codexsys_client.types import (
     Environment,
     EnvironmentList,
     Event,
+    Key,
+    KeyList,
     LogChunk,
     Share,
+    ShareList,
     Task,
     TaskList,
     UsageReport,
@@ -105,9 +108,11 @@ class Client:
         """Cancel a task; one that is over stays as it is."""
         return cast("Task", self._transport.call(calls.cancel(task_id)).json())
 
-    def answer(self, task_id: str, question: str, answer: str) -> Task:
+    def answer(
+        self, task_id: str, question: str, answer: str, *, idempotency_key: str | None = None
+    ) -> Task:
         """Answer an open question; a suspended task goes on once none is open."""
-        call = calls.answer(task_id, question, answer)
+        call = calls.answer(task_id, question, answer, idempotency_key=idempotency_key)
         return cast("Task", self._transport.call(call).json())
 
     def delete(self, task_id: str) -> None:
@@ -120,9 +125,12 @@ class Client:
         *,
         limits: dict[str, Any] | None = None,
         start_from: str = "checkpoint",
+        idempotency_key: str | None = None,
     ) -> Task:
         """Make a new task of a terminal one: from its last checkpoint, or from its `source` as it is now."""
-        call = calls.retry(task_id, limits=limits, start_from=start_from)
+        call = calls.retry(
+            task_id, limits=limits, start_from=start_from, idempotency_key=idempotency_key
+        )
         return cast("Task", self._transport.call(call).json())
 
     def events(self, task_id: str, *, after: int = 0) -> Iterator[Event]:
@@ -167,11 +175,23 @@ class Client:
             _write(pieces, into)
 
     def share(
-        self, task_id: str, *, expires_in: int | None = None, parts: Sequence[str] = ()
+        self,
+        task_id: str,
+        *,
+        expires_in: int | None = None,
+        parts: Sequence[str] = (),
+        idempotency_key: str | None = None,
     ) -> Share:
         """Make a link that shows this task to whoever has it."""
-        call = calls.share(task_id, expires_in=expires_in, parts=parts)
+        call = calls.share(
+            task_id, expires_in=expires_in, parts=parts, idempotency_key=idempotency_key
+        )
         return cast("Share", self._transport.call(call).json())
+
+    def shares(self, task_id: str, *, limit: int = 20, cursor: str | None = None) -> ShareList:
+        """Return one page of a task's share links, newest first, also those that work no more."""
+        call = calls.shares(task_id, limit=limit, cursor=cursor)
+        return cast("ShareList", self._transport.call(call).json())
 
     def revoke_share(self, share_id: str) -> None:
         """End a share link at once."""
@@ -204,6 +224,21 @@ class Client:
     def delete_environment(self, environment_id: str) -> None:
         """Remove an environment; tasks keep their copy of it."""
         self._transport.call(calls.delete_environment(environment_id))
+
+    def create_key(
+        self, name: str, *, scope: str = "admin", idempotency_key: str | None = None
+    ) -> Key:
+        """Make a key of the own tenant; it is said only here, in `key`."""
+        call = calls.create_key(name, scope=scope, idempotency_key=idempotency_key)
+        return cast("Key", self._transport.call(call).json())
+
+    def keys(self, *, limit: int = 20, cursor: str | None = None) -> KeyList:
+        """Return one page of the own tenant's keys, newest first, revoked ones too."""
+        return cast("KeyList", self._transport.call(calls.keys(limit=limit, cursor=cursor)).json())
+
+    def revoke_key(self, key_id: str) -> None:
+        """Make a key useless at once."""
+        self._transport.call(calls.revoke_key(key_id))
 
     def me(self) -> dict[str, Any]:
         """Return who is asking."""

@@ -157,7 +157,35 @@ class Share(TypedDict):
 
     id: str
     url: str
+    parts: list[str]
+    created_at: str
     expires_at: str
+    revoked_at: str | None
+
+
+class ShareList(TypedDict):
+    """One page of a task's share links, newest first; their addresses are not told again."""
+
+    items: list[Share]
+    next_cursor: str | None
+
+
+class Key(TypedDict):
+    """A key; the secret text in `key` is said once, when it is made."""
+
+    id: str
+    name: str
+    scope: str
+    key: str | None
+    created_at: str
+    revoked_at: str | None
+
+
+class KeyList(TypedDict):
+    """One page of keys, newest first."""
+
+    items: list[Key]
+    next_cursor: str | None
 
 
 class TasksUsage(TypedDict):

@@ -6,7 +6,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from codexsys_core.environment import Environment
-from codexsys_core.task import Idempotency
+from codexsys_core.idempotency import Idempotency
 
 
 class NamedEnvironment(BaseModel):

@@ -11,6 +11,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from codexsys_core.errors import Forbidden
+from codexsys_core.idempotency import Idempotency
 
 _KEY = re.compile(r"cdx_([0-9a-z]{26})_([A-Za-z0-9_-]{32,64})")
 
@@ -93,8 +94,8 @@ class TenantStore(Protocol):
 class KeyStore(Protocol):
     """Keys. Another tenant's key is `NotFound` wherever the tenant is named."""
 
-    async def add_key(self, key: ApiKey) -> None:
-        """Insert a key."""
+    async def add_key(self, key: ApiKey, idempotency: Idempotency | None = None) -> ApiKey:
+        """Insert a key; with a known promise the one that was made with it comes back."""
 
     async def key(self, key_id: str) -> ApiKey | None:
         """Find a key by id, revoked ones too."""

@@ -6,6 +6,7 @@ from typing import Annotated, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from codexsys_core.attempt import Hold
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.moves import TaskStatus
 
 Line = Annotated[str, Field(min_length=1, max_length=500)]
@@ -60,9 +61,18 @@ class QuestionStore(Protocol):
         """
 
     async def answer(
-        self, task_id: str, question_id: str, answer: str, *, tenant_id: str, key_id: str
+        self,
+        task_id: str,
+        question_id: str,
+        answer: str,
+        *,
+        tenant_id: str,
+        key_id: str,
+        idempotency: Idempotency | None = None,
     ) -> Question:
         """Answer an open question; the same answer by the same key again is no error.
+
+        With a known promise nothing is done, whatever became of the task since.
 
         `NotFound`, or `Conflict`: `already_answered`, or `task_over`.
         """

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from codexsys_core.attempt import Attempt
 from codexsys_core.environment import Environment
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.limits import Limits
 from codexsys_core.moves import Phase, TaskStatus
 from codexsys_core.outcome import Outcome
@@ -133,16 +134,6 @@ class TaskQuery(BaseModel):
     """Only tasks with a greater id: what came since."""
     words: str | None = None
     """Only those of the newest `SEARCHED` tasks whose prompt, source URL or id has these words."""
-
-
-class Idempotency(BaseModel):
-    """A client's promise that two requests are one. Kept 24 h, by tenant."""
-
-    model_config = ConfigDict(frozen=True)
-
-    key: str
-    fingerprint: str
-    """sha256 of the canonical request."""
 
 
 class TaskStore(Protocol):

@@ -159,10 +159,10 @@ class AttemptBody(BaseModel):
 
 
 class AttemptList(BaseModel):
-    """All tries at a task, in order."""
+    """One page of the tries at a task, in order."""
 
     items: list[AttemptBody]
-    next_cursor: None
+    next_cursor: str | None
 
 
 class ArtifactBody(BaseModel):
@@ -195,10 +195,10 @@ class ShareBody(BaseModel):
 
 
 class ShareList(BaseModel):
-    """All links of a task, newest first."""
+    """One page of a task's links, newest first."""
 
     items: list[ShareBody]
-    next_cursor: None
+    next_cursor: str | None
 
 
 class KeyBody(BaseModel):

@@ -26,11 +26,12 @@ from codexsys_core.errors import (
     TooLarge,
     Unavailable,
 )
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.principal import Principal
 from codexsys_core.ready import turn_at
 from codexsys_core.secret import SecretUnreadable
 from codexsys_core.source import GitSource, Source, SourceFailure, TaskSource, ZipSource
-from codexsys_core.task import Idempotency, Task, TaskSpec
+from codexsys_core.task import Task, TaskSpec
 from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
@@ -98,8 +99,15 @@ class Submitter:
             raise Invalid(failure.detail, code=str(failure.reason), fields=fields) from failure
         return {"ok": True, "source": {"url": source.url, "commit": commit}}
 
-    async def retry(self, principal: Principal, task_id: str, body: RetryTask) -> Task:
+    async def retry(
+        self, principal: Principal, task_id: str, body: RetryTask, *, key: str | None = None
+    ) -> Task:
         """Make a new task of a terminal one, from its last checkpoint unless told otherwise."""
+        idempotency = promised(key, body, self._platform.secrets, about=(task_id,))
+        if idempotency and (
+            known := await self._platform.tasks.known(principal.tenant_id, idempotency)
+        ):
+            return known
         old = await self._platform.tasks.get(task_id, tenant_id=principal.tenant_id)
         if not old.status.terminal:
             raise Conflict("This task is not over yet; cancel it first.", code="task_not_over")
@@ -115,7 +123,7 @@ class Submitter:
         changes = {"environment": moved, "start_from": body.start_from}
         limits = {} if body.limits is None else {"limits": body.limits}
         spec = old.spec.model_copy(update=changes | limits)
-        return await self._add(self._task(principal, spec, task_id, retry_of=old.id), None)
+        return await self._add(self._task(principal, spec, task_id, retry_of=old.id), idempotency)
 
     async def close(self) -> None:
         """Wait a moment for announcements under way."""

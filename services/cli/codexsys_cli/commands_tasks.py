@@ -294,12 +294,16 @@ def share(
     expires_in: Annotated[int | None, typer.Option(min=60, help="Seconds until it ends.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="What it shows; may be repeated.")] = None,
     revoke: Annotated[str | None, typer.Option(metavar="SHARE", help="End this link.")] = None,
+    links: Annotated[bool, typer.Option("--list", help="List the links there are.")] = False,
     json: Json = False,
 ) -> None:
-    """Make a link that shows one task to whoever has it, or revoke one."""
+    """Make a link that shows one task to whoever has it, list the links there are, or revoke one."""
     from codexsys_cli.connection import connect
 
     with connect() as client:
+        if links:
+            _shares(client, task, json=json)
+            return
         if revoke is not None:
             client.revoke_share(revoke)
             say(f"{revoke} no longer works.")
@@ -310,6 +314,19 @@ def share(
     else:
         print(made["url"])
         say(f"Until {made['expires_at']}. End it with: codexsys share {task} --revoke {made['id']}")
+
+
+def _shares(client: "Client", task: str, *, json: bool) -> None:
+    cursor: str | None = ""
+    while cursor is not None:
+        page = client.shares(task, limit=100, cursor=cursor or None)
+        for each in page["items"]:
+            if json:
+                emit(each)
+            else:
+                end = "revoked" if each["revoked_at"] else f"until {each['expires_at']}"
+                print(f"{each['id']}  {end}  {','.join(each['parts'])}")
+        cursor = page["next_cursor"]
 
 
 def _watch(

@@ -7,13 +7,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.idempotency import made_with, note_key
+from codexsys_adapters.sql.idempotency import made_with, once
 from codexsys_adapters.sql.tables import ENVIRONMENTS
 from codexsys_adapters.sql.times import aware, naive
 from codexsys_core.environment import Environment
 from codexsys_core.errors import Conflict, FieldError, NotFound
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.named_environment import NamedEnvironment
-from codexsys_core.task import Idempotency
 
 
 class SqlEnvironments:
@@ -28,19 +28,17 @@ class SqlEnvironments:
         """Insert it; a known key gives what was made with it."""
 
         async def statements(connection: AsyncConnection) -> None:
-            if idempotency is not None:
-                await note_key(connection, named.tenant_id, named.id, idempotency)
             await connection.execute(insert(ENVIRONMENTS).values(**_values(named)))
 
+        tenant_id = named.tenant_id
         try:
-            await self._database.transact(statements)
+            made = await once(self._database, tenant_id, named.id, idempotency, statements)
         except IntegrityError as error:
-            known = await self.known(named.tenant_id, idempotency) if idempotency else None
-            stored = known or await self._by_name(named)
-            if stored is None or (known is None and stored.id != named.id):
+            stored = await self._by_name(named)
+            if stored is None or stored.id != named.id:
                 raise _taken(named.name) from error
             return stored
-        return named
+        return named if made == named.id else await self.get(made, tenant_id=tenant_id)
 
     async def known(self, tenant_id: str, idempotency: Idempotency) -> NamedEnvironment | None:
         """Return what was made with this key in the last 24 hours."""

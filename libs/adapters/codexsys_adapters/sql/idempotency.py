@@ -1,14 +1,49 @@
 """Rows of clients' promises that two requests are one, whatever the request made."""
 
+from collections.abc import Awaitable, Callable
+
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.tables import IDEMPOTENCY
 from codexsys_adapters.sql.times import after_sql, now_sql
 from codexsys_core.errors import Invalid
-from codexsys_core.task import Idempotency
+from codexsys_core.idempotency import Idempotency
 
 _KEPT_SECONDS = 24 * 3600
+
+
+async def once(
+    database: Database,
+    tenant_id: str,
+    made: str,
+    idempotency: Idempotency | None,
+    statements: Callable[[AsyncConnection], Awaitable[object]],
+) -> str:
+    """Make something in one transaction with its key, and return its id.
+
+    With a known key nothing is done, and the id is that of what was made before; the loser of a race
+    gets the winner's. What the statements raise, and what they clash with, is the caller's to mind.
+    """
+
+    async def noted(connection: AsyncConnection) -> None:
+        if idempotency is not None:
+            await note_key(connection, tenant_id, made, idempotency)
+        await statements(connection)
+
+    try:
+        await database.transact(noted)
+    except IntegrityError:
+        if idempotency is None:
+            raise
+        promise = idempotency
+        known = await database.look(lambda connection: made_with(connection, tenant_id, promise))
+        if known is None:
+            raise
+        return known
+    return made
 
 
 async def note_key(

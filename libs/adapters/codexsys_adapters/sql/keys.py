@@ -5,9 +5,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.idempotency import once
 from codexsys_adapters.sql.tables import KEYS, TENANTS
 from codexsys_adapters.sql.times import aware, naive, now_sql
 from codexsys_core.errors import Conflict, NotFound
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.principal import ApiKey, Scope, Tenant
 
 _ONE = select(KEYS).where(KEYS.c.id == bindparam("wanted_key"))
@@ -57,18 +59,30 @@ class SqlKeys:
 
         return await self._database.look(statements)
 
-    async def add_key(self, key: ApiKey) -> None:
-        """Insert a key; `Conflict` when another one has the id."""
+    async def add_key(self, key: ApiKey, idempotency: Idempotency | None = None) -> ApiKey:
+        """Insert a key; `Conflict` when another one has the id. A known promise gives its key."""
         times = {
             "created_at": naive(key.created_at),
             "revoked_at": key.revoked_at and naive(key.revoked_at),
         }
+
+        async def statements(connection: AsyncConnection) -> None:
+            await connection.execute(insert(KEYS).values({**key.model_dump(), **times}))
+
         try:
-            await self._write(insert(KEYS).values({**key.model_dump(), **times}))
+            made = await once(self._database, key.tenant_id, key.id, idempotency, statements)
         except IntegrityError as error:
             stored = await self.key(key.id)
             if stored is None or stored.secret_hash != key.secret_hash:
                 raise Conflict("There is a key with this id already.", code="key_exists") from error
+            return stored
+        return key if made == key.id else await self._of_tenant(made, key.tenant_id)
+
+    async def _of_tenant(self, key_id: str, tenant_id: str) -> ApiKey:
+        found = await self.key(key_id)
+        if found is None or found.tenant_id != tenant_id:
+            raise _unknown()
+        return found
 
     async def key(self, key_id: str) -> ApiKey | None:
         """Find a key by id, revoked ones too."""

@@ -11,6 +11,7 @@ from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, en
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.fenced import attempt_row, held, hold_of, leave
+from codexsys_adapters.sql.idempotency import once
 from codexsys_adapters.sql.tables import ATTEMPTS, QUESTIONS, TASKS
 from codexsys_adapters.sql.task_rows import read_task
 from codexsys_adapters.sql.times import after_sql, aware, now_sql
@@ -18,6 +19,7 @@ from codexsys_core.attempt import Ending, Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Conflict, NotFound
 from codexsys_core.event import EventType
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.moves import AttemptState, TaskStatus
 from codexsys_core.outcome import Outcome
 from codexsys_core.question import Question
@@ -52,11 +54,18 @@ class SqlQuestions:
         return await self._database.transact(statements)
 
     async def answer(
-        self, task_id: str, question_id: str, answer: str, *, tenant_id: str, key_id: str
+        self,
+        task_id: str,
+        question_id: str,
+        answer: str,
+        *,
+        tenant_id: str,
+        key_id: str,
+        idempotency: Idempotency | None = None,
     ) -> Question:
         """Answer, and queue the attempt if it waited for nothing else."""
 
-        async def statements(connection: AsyncConnection) -> Question:
+        async def statements(connection: AsyncConnection) -> None:
             await read_task(connection, task_id, tenant_id=tenant_id)
             attempt = await _open_attempt(connection, task_id)
             found = await _question(connection, task_id, question_id)
@@ -65,13 +74,17 @@ class SqlQuestions:
                     raise Conflict(
                         "This question has been answered already.", code="already_answered"
                     )
-                return _noun(found)
+                return
             if attempt is None:
                 raise Conflict("This task is over; nobody waits for the answer.", code="task_over")
             await _answer(connection, attempt, question_id, answer, key_id)
+
+        async def look(connection: AsyncConnection) -> Question:
+            await read_task(connection, task_id, tenant_id=tenant_id)
             return _noun(await _question(connection, task_id, question_id))
 
-        return await self._database.transact(statements)
+        await once(self._database, tenant_id, question_id, idempotency, statements)
+        return await self._database.look(look)
 
     async def of_tasks(self, task_ids: list[str]) -> dict[str, list[Question]]:
         """Return all questions of these tasks, each task's in order."""

@@ -299,7 +299,7 @@ class ShareRow(SQLModel, table=True):
 
 
 class IdempotencyRow(SQLModel, table=True):
-    """Keys by which clients say that two requests are one; kept 24 h. task_id: of whatever was made."""
+    """Keys by which clients say that two requests are one; kept 24 h. task_id: of whatever was made or answered."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("ix_idempotency_keys_age", "created_at"),)

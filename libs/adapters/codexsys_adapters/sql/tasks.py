@@ -26,9 +26,10 @@ from codexsys_adapters.sql.times import after_sql, now_sql
 from codexsys_core.attempt import Attempt, Hold
 from codexsys_core.errors import RateLimited
 from codexsys_core.event import EventType
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.moves import AttemptState, TaskStatus
 from codexsys_core.ready import AGING
-from codexsys_core.task import Idempotency, Task, TaskQuery
+from codexsys_core.task import Task, TaskQuery
 
 QUEUE_FULL_SECONDS = 15
 # What every submit and every poll runs is built once: building costs more than running does.

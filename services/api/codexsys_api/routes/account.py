@@ -12,11 +12,12 @@ from codexsys_api.environments import Environments, environment_body
 from codexsys_api.pages.forms import errors_by_field
 from codexsys_api.problems import of_error
 from codexsys_api.routes.browser import Signed, Visitor, go, html, text
+from codexsys_api.routes.keys import new_key
 from codexsys_api.routes.params import known_form
 from codexsys_api.routes.usage import DAYS, range_of, usage_body
 from codexsys_api.serialize import key_body
 from codexsys_core.errors import Conflict, Invalid
-from codexsys_core.principal import ApiKey, Scope, hash_secret, key_text, new_secret
+from codexsys_core.principal import Scope, key_text
 from codexsys_core.usage import MOST_DAYS
 from codexsys_wiring.platform import Platform
 
@@ -47,16 +48,7 @@ async def make_key(request: Request, visitor: Signed, platform: Opened) -> Respo
     except Invalid as error:
         errors = errors_by_field(of_error(request, error))
         return html(await _keys(visitor, platform, form=typed, errors=errors), 422)
-    secret = new_secret()
-    key = ApiKey(
-        id=platform.ids.new("key"),
-        tenant_id=visitor.principal.tenant_id,
-        name=body.name,
-        secret_hash=hash_secret(secret),
-        scope=Scope(body.scope),
-        created_at=platform.clock.now(),
-    )
-    await platform.keys.add_key(key)
+    key, secret = await new_key(platform, visitor.principal, body)
     return html(await _keys(visitor, platform, new_key=key_text(key.id, secret)))
 
 

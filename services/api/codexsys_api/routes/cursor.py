@@ -1,7 +1,8 @@
 """Pages of lists: a cursor names the last thing of the page before."""
 
 import re
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Query, Request
 
@@ -18,6 +19,14 @@ Cursor = Annotated[
 ]
 
 
+class _Numbered(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Numbered = TypeVar("Numbered", bound=_Numbered)
+
+
 def cursor_after(last_id: str) -> str:
     """Return the cursor of the page after this id: what of it is not the same in the whole list."""
     return last_id.rpartition("_")[2]
@@ -30,6 +39,18 @@ def before(cursor: str | None, prefix: str) -> str | None:
     if not re.fullmatch(_FORM, cursor):
         raise wrong_query("cursor", "This cursor is not one of ours; start without it.")
     return f"{prefix}_{cursor}"
+
+
+def following(
+    items: Sequence[Numbered], cursor: str | None, limit: int
+) -> tuple[Sequence[Numbered], str | None]:
+    """Return a page of a list that is there as a whole, and the cursor of the next."""
+    ends = [cursor_after(each.id) for each in items]
+    if cursor is not None and cursor not in ends:
+        raise wrong_query("cursor", "This cursor is not one of ours; start without it.")
+    start = 0 if cursor is None else ends.index(cursor) + 1
+    page = items[start : start + limit]
+    return page, ends[start + limit - 1] if len(items) > start + limit else None
 
 
 def next_link(request: Request, more: str | None) -> dict[str, str]:

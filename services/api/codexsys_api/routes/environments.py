@@ -16,7 +16,7 @@ from codexsys_api.environments import (
     environment_body,
 )
 from codexsys_api.routes.cursor import Cursor, Limit, before, cursor_after, next_link
-from codexsys_api.routes.params import IdempotencyKey, known_form, takes
+from codexsys_api.routes.params import ONCE, IdempotencyKey, known_form, takes
 from codexsys_core.named_environment import NamedEnvironment
 
 router = APIRouter(prefix="/api/v1/environments", tags=["environments"])
@@ -28,8 +28,7 @@ router = APIRouter(prefix="/api/v1/environments", tags=["environments"])
     status_code=201,
     response_model=EnvironmentBody,
     responses={201: {"headers": headers("Location")}},
-    openapi_extra=takes(CreateEnvironment)
-    | refuses("environment_exists", "idempotency_key", "idempotency_mismatch"),
+    openapi_extra=takes(CreateEnvironment) | refuses("environment_exists", *ONCE),
 )
 async def create(
     request: Request,

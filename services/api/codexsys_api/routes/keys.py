@@ -6,12 +6,14 @@ from starlette.responses import JSONResponse, Response
 from codexsys_api.auth import Admin
 from codexsys_api.bodies import ChangeKey, CreateKey, read_json
 from codexsys_api.context import Opened
-from codexsys_api.described.refusals import headers
+from codexsys_api.described.refusals import headers, refuses
+from codexsys_api.idempotency import promised, secret_of
 from codexsys_api.routes.cursor import Cursor, Limit, before, cursor_after, next_link
-from codexsys_api.routes.params import known_form, takes
+from codexsys_api.routes.params import ONCE, IdempotencyKey, known_form, takes
 from codexsys_api.serialize import KeyBody, KeyList, key_body
 from codexsys_core.errors import NotFound
-from codexsys_core.principal import ApiKey, Scope, hash_secret, key_text, new_secret
+from codexsys_core.principal import ApiKey, Principal, Scope, hash_secret, key_text
+from codexsys_wiring.platform import Platform
 
 router = APIRouter(prefix="/api/v1/keys", tags=["keys"])
 
@@ -39,26 +41,40 @@ async def find(
     status_code=201,
     response_model=KeyBody,
     responses={201: {"headers": headers("Location")}},
-    openapi_extra=takes(CreateKey),
+    openapi_extra=takes(CreateKey) | refuses(*ONCE),
 )
-async def create(request: Request, caller: Admin, platform: Opened) -> Response:
-    """Make a key; it is said once."""
+async def create(
+    request: Request, caller: Admin, platform: Opened, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Make a key; it is said once, or again to the same request with the same Idempotency-Key."""
     body = await read_json(request, CreateKey)
-    secret = new_secret()
-    key = ApiKey(
-        id=platform.ids.new("key"),
-        tenant_id=caller.tenant_id,
-        name=body.name,
-        secret_hash=hash_secret(secret),
-        scope=Scope(body.scope),
-        created_at=platform.clock.now(),
-    )
-    await platform.keys.add_key(key)
+    key, secret = await new_key(platform, caller, body, key=idempotency_key)
     return JSONResponse(
         key_body(key, text=key_text(key.id, secret)),
         status_code=201,
         headers={"Location": f"/api/v1/keys/{key.id}"},
     )
+
+
+async def new_key(
+    platform: Platform, principal: Principal, body: CreateKey, *, key: str | None = None
+) -> tuple[ApiKey, str]:
+    """Store a key and return it with its secret, or the one that was made with the same promise."""
+    promise = promised(key, body, platform.secrets, about=(principal.key_id,))
+    key_id = platform.ids.new("key")
+    secret = secret_of(key_id, promise, platform.secrets)
+    made = ApiKey(
+        id=key_id,
+        tenant_id=principal.tenant_id,
+        name=body.name,
+        secret_hash=hash_secret(secret),
+        scope=Scope(body.scope),
+        created_at=platform.clock.now(),
+    )
+    stored = await platform.keys.add_key(made, promise)
+    if stored.id != key_id:
+        return stored, secret_of(stored.id, promise, platform.secrets)
+    return made, secret
 
 
 @router.get("/{key_id}", operation_id="getKey", response_model=KeyBody)

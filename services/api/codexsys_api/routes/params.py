@@ -51,6 +51,8 @@ def _merged(field: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [field, {"type": "null"}]}
 
 
+ONCE = ("idempotency_key", "idempotency_mismatch")
+"""How an operation that takes an Idempotency-Key refuses one."""
 IdempotencyKey = Annotated[
     str | None,
     Header(

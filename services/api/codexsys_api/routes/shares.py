@@ -8,10 +8,13 @@ from starlette.responses import JSONResponse, Response
 from codexsys_api.auth import Caller, Writer
 from codexsys_api.bodies import CreateShare, read_json
 from codexsys_api.context import Address, Opened
-from codexsys_api.routes.params import TaskId, known_form, takes
+from codexsys_api.described.refusals import refuses
+from codexsys_api.idempotency import promised, secret_of
+from codexsys_api.routes.cursor import Cursor, Limit, before, cursor_after, next_link
+from codexsys_api.routes.params import ONCE, IdempotencyKey, TaskId, known_form, takes
 from codexsys_api.serialize import ShareBody, ShareList, share_body
 from codexsys_core.errors import NotFound
-from codexsys_core.principal import Principal, hash_secret, new_secret
+from codexsys_core.principal import Principal, hash_secret
 from codexsys_core.share import Share
 from codexsys_wiring.platform import Platform
 
@@ -23,25 +26,37 @@ router = APIRouter(prefix="/api/v1", tags=["shares"])
     operation_id="createShare",
     status_code=201,
     response_model=ShareBody,
-    openapi_extra=takes(CreateShare),
+    openapi_extra=takes(CreateShare) | refuses(*ONCE),
 )
 async def create(
-    request: Request, task_id: TaskId, caller: Writer, platform: Opened, base: Address
+    request: Request,
+    task_id: TaskId,
+    caller: Writer,
+    platform: Opened,
+    base: Address,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Make a link that shows one task to whoever has it; its address is said once."""
     body = await read_json(request, CreateShare)
-    share, token = await new_share(platform, caller, task_id, body)
+    share, token = await new_share(platform, caller, task_id, body, key=idempotency_key)
     return JSONResponse(share_body(share, url=f"{base}/s/{token}"), status_code=201)
 
 
 async def new_share(
-    platform: Platform, principal: Principal, task_id: str, body: CreateShare
+    platform: Platform,
+    principal: Principal,
+    task_id: str,
+    body: CreateShare,
+    *,
+    key: str | None = None,
 ) -> tuple[Share, str]:
-    """Store a link and return it with its token."""
+    """Store a link and return it with its token, or the one that was made with the same key."""
     await platform.tasks.get(task_id, tenant_id=principal.tenant_id)
-    token, now = new_secret(), platform.clock.now()
+    promise = promised(key, body, platform.secrets, about=(task_id, principal.key_id))
+    share_id, now = platform.ids.new("shr"), platform.clock.now()
+    token = secret_of(share_id, promise, platform.secrets)
     share = Share(
-        id=platform.ids.new("shr"),
+        id=share_id,
         task_id=task_id,
         tenant_id=principal.tenant_id,
         token_hash=hash_secret(token),
@@ -49,7 +64,9 @@ async def new_share(
         created_at=now,
         expires_at=now + timedelta(seconds=body.expires_in),
     )
-    await platform.shares.add(share)
+    stored = await platform.shares.add(share, promise)
+    if stored.id != share_id:
+        return stored, secret_of(stored.id, promise, platform.secrets)
     return share, token
 
 
@@ -62,11 +79,22 @@ async def share_of_token(platform: Platform, token: str) -> Share:
 
 
 @router.get("/tasks/{task_id}/shares", operation_id="listShares", response_model=ShareList)
-async def find(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
-    """List a task's links, newest first."""
+async def find(
+    request: Request,
+    task_id: TaskId,
+    caller: Caller,
+    platform: Opened,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Response:
+    """List a task's links, newest first, also those that work no more; addresses are never shown again."""
     await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
-    found = await platform.shares.of_task(task_id, tenant_id=caller.tenant_id)
-    return JSONResponse({"items": [share_body(each) for each in found], "next_cursor": None})
+    found = await platform.shares.of_task(
+        task_id, tenant_id=caller.tenant_id, limit=limit + 1, before=before(cursor, "shr")
+    )
+    more = cursor_after(found[limit - 1].id) if len(found) > limit else None
+    items = [share_body(each) for each in found[:limit]]
+    return JSONResponse({"items": items, "next_cursor": more}, headers=next_link(request, more))
 
 
 @router.delete("/shares/{share_id}", operation_id="revokeShare", status_code=204)

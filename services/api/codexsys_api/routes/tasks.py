@@ -21,9 +21,16 @@ from codexsys_api.bodies import (
 )
 from codexsys_api.context import Address, Desk, Open, Opened
 from codexsys_api.described.refusals import SOURCE_REASONS, headers, refuses
-from codexsys_api.routes.cursor import Cursor, Limit, before, cursor_after, next_link
+from codexsys_api.routes.cursor import (
+    Cursor,
+    Limit,
+    before,
+    cursor_after,
+    following,
+    next_link,
+)
 from codexsys_api.routes.filters import CreatedAfter, Label, labelled, moment
-from codexsys_api.routes.params import IdempotencyKey, TaskId, takes
+from codexsys_api.routes.params import ONCE, IdempotencyKey, TaskId, takes
 from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body, task_body
 from codexsys_api.sources import Checked
 from codexsys_api.stream import listening
@@ -59,9 +66,8 @@ RETRY_AFTER = "2"
         "source_task_not_found",
         "source_task_not_over",
         "source_task_deleted",
-        "idempotency_key",
-        "idempotency_mismatch",
         "queue_full",
+        *ONCE,
         *SOURCE_REASONS,
         environment_not_found=422,
         secret_unreadable=422,
@@ -273,25 +279,38 @@ async def cancelled(task_id: str, principal: Principal, platform: Platform) -> T
     response_model=TaskBody,
     responses={202: {"headers": headers("Location", "Retry-After")}},
     openapi_extra=takes(RetryTask)
-    | refuses("task_not_over", "task_deleted", "secret_unreadable", "queue_full"),
+    | refuses("task_not_over", "task_deleted", "secret_unreadable", "queue_full", *ONCE),
 )
 async def retry(
-    request: Request, task_id: TaskId, caller: Writer, platform: Opened, base: Address
+    request: Request,
+    task_id: TaskId,
+    caller: Writer,
+    platform: Opened,
+    base: Address,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Make a new task of a terminal one: from its last checkpoint, or from the source as it is now."""
     body = await read_json(request, RetryTask)
     submitter: Submitter = request.app.state.submitter
-    task = await submitter.retry(caller, task_id, body)
+    task = await submitter.retry(caller, task_id, body, key=idempotency_key)
     return await accepted(task, platform, base)
 
 
 @router.get("/{task_id}/attempts", operation_id="listAttempts", response_model=AttemptList)
-async def attempts(task_id: TaskId, caller: Caller, platform: Opened) -> Response:
-    """List the tries at a task."""
+async def attempts(
+    request: Request,
+    task_id: TaskId,
+    caller: Caller,
+    platform: Opened,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """List the tries at a task, in order."""
     await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
-    found = await platform.attempts.of_task(task_id, tenant_id=caller.tenant_id)
+    tries = await platform.attempts.of_task(task_id, tenant_id=caller.tenant_id)
+    found, more = following(tries, cursor, limit)
     made = await platform.sandboxes.of_task(task_id)
     items = [
         attempt_body(each, [row for row in made if row.attempt_id == each.id]) for each in found
     ]
-    return JSONResponse({"items": items, "next_cursor": None})
+    return JSONResponse({"items": items, "next_cursor": more}, headers=next_link(request, more))
