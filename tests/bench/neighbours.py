@@ -11,11 +11,31 @@ _WORK = "sum(i * i for i in range(300_000_000))"
 """Some ten seconds for one processor: what a small task takes, its start included."""
 _SECONDS = 180
 _HOG = """
-f() { f & f & wait; }
-(while :; do head -c 1G /dev/zero > /app/home/x; done) &
-(while :; do head -c 1G /dev/zero | tail -c 4G > /dev/null; done) &
-f 2> /dev/null &
-while :; do head -c 256K /dev/zero; sleep 0.05; done
+import os, time
+
+def on_and_on(what):
+    while True:
+        try:
+            what()
+        except (OSError, MemoryError):  # there is no more of it for the moment
+            time.sleep(0.001)
+
+def write():
+    with open("/app/home/x", "wb") as file:
+        for _ in range(1024):
+            file.write(bytes(1 << 20))
+
+def take():
+    b"x" * (1 << 30)
+
+def talk():
+    os.write(1, bytes(256 << 10))
+    time.sleep(0.05)
+
+for what in (write, take, os.fork):
+    if os.fork() == 0:
+        on_and_on(what)
+on_and_on(talk)
 """
 _MUCH_OUTPUT = 128 << 20  # so that it is there to the end, and not ended for its talk
 
@@ -37,7 +57,7 @@ class Neighbours:
         """The same beside a sandbox that forks, writes, talks and takes memory without end."""
         hog = await self._create()
         phase = PhaseSpec(
-            name="hog", argv=("bash", "-c", _HOG), seconds=_SECONDS, output_bytes=_MUCH_OUTPUT
+            name="hog", argv=("python3", "-c", _HOG), seconds=_SECONDS, output_bytes=_MUCH_OUTPUT
         )
         await self._backend.start(hog, phase)
         while not await self._backend.output(hog, "hog", 0, limit=1):
