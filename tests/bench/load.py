@@ -14,10 +14,14 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 ANSWER_SECONDS = 30.0
+UNCHANGED = 304
 
 
 class Plan(BaseModel):
-    """What to send to a server on loopback. Paths are taken in turn."""
+    """What to send to a server on loopback. Paths are taken in turn.
+
+    Who was given an ETag sends it with the next request for the same path, as a good client does.
+    """
 
     port: int
     method: str
@@ -65,6 +69,7 @@ class Generator:
         self._paths = itertools.cycle(plan.paths)
         self._samples: list[Sample] = []
         self._wrong: list[str] = []
+        self._tags: dict[str, str] = {}
 
     async def run(self) -> Measured:
         plan = self._plan
@@ -93,16 +98,25 @@ class Generator:
         for moment in due:
             await asyncio.sleep(max(0.0, moment - time.time()))
             path = next(self._paths)
-            writer.write(self._request(path))
+            tag = self._tags.get(path, "")
+            writer.write(self._request(path, tag))
             async with asyncio.timeout(ANSWER_SECONDS):
-                status, body = await _answer(reader)
+                status, fields, body = await _answer(reader)
+            if tag and status == UNCHANGED:
+                known = path.rpartition("/")[2]
+                self._samples.append(Sample(id=known, due_at=moment, answered_at=time.time()))
+                continue
+            if self._plan.method == "GET" and "etag" in fields:
+                self._tags[path] = fields["etag"]
             self._note(status, body, path, moment)
 
-    def _request(self, path: str) -> bytes:
+    def _request(self, path: str, tag: str) -> bytes:
         body = self._plan.body.encode()
         headers = {"Host": "127.0.0.1", **self._plan.headers}
         if body:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        if tag:
+            headers |= {"If-None-Match": tag}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"{self._plan.method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
@@ -118,11 +132,12 @@ class Generator:
         self._samples.append(Sample(id=found, due_at=due_at, answered_at=answered_at))
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     fields = dict(line.lower().split(": ", 1) for line in lines if line)
-    return int(first.split()[1]), await reader.readexactly(int(fields["content-length"]))
+    size = int(fields.get("content-length", 0))
+    return int(first.split()[1]), fields, await reader.readexactly(size)
 
 
 if __name__ == "__main__":

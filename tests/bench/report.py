@@ -66,6 +66,7 @@ Real MariaDB, Redis, Kafka and S3 store. Absolute figures wander with whatever e
 
 `ours`: key, rules, a task with its attempt, wallet and event in one transaction, announced in the background.
 `plain`: tests/bench/plain.py; FastAPI, SQLModel and aiokafka as documented; no keys, one row, `send_and_wait`.
+Who polls sends the ETag that it was given; `plain` gives none, and always answers with the whole task.
 Closed loop, {report.connections} connections, {report.seconds:g} s a measurement, sides in turn; server and generator on a core each.
 CPU is user and system time of the server's process for each request.
 """

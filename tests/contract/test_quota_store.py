@@ -154,7 +154,9 @@ async def test_the_place_in_the_queue_is_that_of_the_order(
 ) -> None:
     tasks, outbox = SqlTasks(database=database), SqlOutbox(database=database)
     low, high, middle = [await submit(priority=number) for number in (9, 0, 5)]
-    assert [await tasks.queue_position(each) for each in (low, high, middle)] == [2, 0, 1]
+    assert [
+        await tasks.queue_position(each.id, tenant_id="ten_a") for each in (low, high, middle)
+    ] == [2, 0, 1]
     records = await outbox.waiting(limit=9)
     assert [record.task_id for record in records] == [high.id, middle.id, low.id]
     turns = [record.turn_at for record in records]

@@ -28,7 +28,7 @@ from codexsys_core.outcome import Outcome
 from codexsys_core.ready import turn_at
 from codexsys_core.sandbox import Sandbox, SandboxRole, SandboxState, SandboxStore
 from codexsys_core.source import Base, GitSource, TaskSource, ZipSource
-from codexsys_core.task import DiffStat, Task, TaskQuery, TaskStore
+from codexsys_core.task import DiffStat, Glance, Task, TaskQuery, TaskStore
 from codexsys_core.verdict import Evidence, Verdict
 
 MakeTask = Callable[..., tuple[Task, Attempt]]
@@ -219,9 +219,39 @@ async def test_queue_position_counts_the_tenants_earlier_tasks(
     first, second = await submit(), await submit()
     await submit(tenant="ten_b")
     third = await submit()
-    assert [await tasks.queue_position(each) for each in (first, second, third)] == [0, 1, 2]
+
+    async def place(task: Task) -> int | None:
+        return await tasks.queue_position(task.id, tenant_id="ten_a")
+
+    assert [await place(each) for each in (first, second, third)] == [0, 1, 2]
     await claimed(attempts, first)
-    assert [await tasks.queue_position(each) for each in (first, second, third)] == [None, 0, 1]
+    assert [await place(each) for each in (first, second, third)] == [None, 0, 1]
+
+
+async def test_a_glance_tells_every_look_from_the_one_before(
+    tasks: TaskStore, attempts: AttemptStore, submit: Submit
+) -> None:
+    task, other = await submit(), await submit()
+
+    async def glance() -> Glance:
+        return await tasks.glance(task.id, tenant_id="ten_a")
+
+    seen = [await glance()]
+    assert seen == [await glance()]
+    assert await tasks.glance(other.id, tenant_id="ten_a") == seen[0]
+    claim = await claimed(attempts, task)
+    seen.append(await glance())
+    await attempts.move(claim.hold, Phase.CODING)
+    seen.append(await glance())
+    await attempts.end(claim.hold, DONE)
+    seen.append(await glance())
+    await tasks.delete(task.id, tenant_id="ten_a")
+    seen.append(await glance())
+    assert len(set(seen)) == len(seen)
+    assert [each.status for each in seen[1:]] == ["running", "running", "succeeded", "succeeded"]
+    for tenant, task_id in (("ten_b", task.id), ("ten_a", "task_none")):
+        with pytest.raises(NotFound):
+            await tasks.glance(task_id, tenant_id=tenant)
 
 
 # --- idempotency

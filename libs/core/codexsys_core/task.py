@@ -1,7 +1,7 @@
 """What a user asks for, and the store of it."""
 
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -110,6 +110,13 @@ class Task(BaseModel):
     """Number of the task's last event; grows with every visible change."""
 
 
+class Glance(NamedTuple):
+    """What is looked at to know whether a task looks as it did; its place in the queue is not in it."""
+
+    status: TaskStatus
+    version: tuple[Any, ...]
+
+
 SEARCHED = 1000
 """How many of a tenant's tasks, from the newest on, a search by words reads."""
 
@@ -159,6 +166,9 @@ class TaskStore(Protocol):
     async def get(self, task_id: str, *, tenant_id: str) -> Task:
         """Return one task."""
 
+    async def glance(self, task_id: str, *, tenant_id: str) -> Glance:
+        """Return what is different when anything is that the owner is shown; cheaper than `get`."""
+
     async def find(self, query: TaskQuery) -> list[Task]:
         """Return up to `limit` tasks, newest first."""
 
@@ -175,5 +185,5 @@ class TaskStore(Protocol):
         (`task_in_use`). Its objects are the caller's to remove, now; retention does it later.
         """
 
-    async def queue_position(self, task: Task) -> int | None:
+    async def queue_position(self, task_id: str, *, tenant_id: str) -> int | None:
         """Return how many queued attempts of the tenant come first in its order; None when not queued."""

@@ -11,6 +11,7 @@ from codexsys_api.auth import NEEDS, Sessions
 from codexsys_api.context import Streams
 from codexsys_api.described.description import describe
 from codexsys_api.described.page import page
+from codexsys_api.hot import Hot
 from codexsys_api.observe import Observe
 from codexsys_api.pages import Pages
 from codexsys_api.routes import (
@@ -37,6 +38,7 @@ from codexsys_api.routes import (
 )
 from codexsys_api.routes.changes import Changes
 from codexsys_api.routes.params import BODIES
+from codexsys_api.showing import Showing
 from codexsys_api.submit import Submitter
 from codexsys_api.workspaces import Workspaces
 from codexsys_wiring.folders import Folders
@@ -114,10 +116,12 @@ def create_app(platform: Platform) -> FastAPI:
     )
     app.state.changes = Changes(platform.objects)
     app.state.submitter = Submitter(platform)
+    app.state.showing = Showing(platform)
     app.state.sessions = Sessions(platform)
     app.state.pages = Pages(clock=platform.clock, version=app.version)
     problems.install(app)
     browser.install(app)
+    app.add_middleware(Hot)
     app.add_middleware(Observe, ids=platform.ids)
     for router in ROUTERS:
         app.include_router(router)

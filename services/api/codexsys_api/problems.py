@@ -141,15 +141,19 @@ def _said(error: Any) -> str:
     return said[:1].upper() + said[1:] + ("" if said.endswith(".") else ".")
 
 
+def refusal(request: Request, error: PlatformError) -> Response:
+    """Answer with one of our errors."""
+    problem = of_error(request, error)
+    if problem["status"] == HTTPStatus.INTERNAL_SERVER_ERROR:
+        structlog.get_logger().error("request failed", error=str(error))
+    return respond(request, problem, _headers(error))
+
+
 def install(app: FastAPI) -> None:
     """Let every error of the application be a problem."""
 
     async def ours(request: Request, error: Exception) -> Response:
-        failure = cast("PlatformError", error)
-        problem = of_error(request, failure)
-        if problem["status"] == HTTPStatus.INTERNAL_SERVER_ERROR:
-            structlog.get_logger().error("request failed", error=str(error))
-        return respond(request, problem, _headers(failure))
+        return refusal(request, cast("PlatformError", error))
 
     async def validation(request: Request, error: Exception) -> Response:
         fields = [

@@ -1,11 +1,14 @@
 """Rates that all replicas share, as a script on one number a key."""
 
 import asyncio
+from collections import Counter, deque
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final, NamedTuple
 
 from codexsys_adapters.redis.connection import Connection, answers
 from codexsys_core.rate import Allowance, Rate
+from codexsys_core.together import Together
 
 # The generic cell rate algorithm in microseconds of the server's clock. KEYS[1] says when all that was
 # taken is paid off. ARGV: what one costs, how many at once, how many are wanted at most.
@@ -38,7 +41,8 @@ class _Stock(NamedTuple):
 class RedisRates:
     """`Rates` on Redis. A process takes some at once where many are allowed, and asks again when they are used.
 
-    What it does not use within a second is lost: at most a twentieth of a second's worth.
+    Those who ask at the same moment ask with one call. What is not used within a second is lost: at
+    most a twentieth of a second's worth.
     """
 
     def __init__(self, connection: Connection, *, answer_seconds: float = ANSWER_SECONDS) -> None:
@@ -46,21 +50,37 @@ class RedisRates:
         self._take = connection.commands.register_script(TAKE)
         self._prefix = f"{connection.namespace}:rate:"
         self._stock: dict[str, _Stock] = {}
+        self._asked: Together[tuple[str, Rate], Allowance] = Together(self._together)
 
     async def take(self, key: str, rate: Rate) -> Allowance:
         """Take one, or say when there will be one."""
-        now = monotonic()
         stock = self._stock.get(key)
-        if stock is None or stock.left == 0 or stock.until < now:
-            wanted = max(1, min(MOST_STOCK, rate.per_minute // 1200))
-            taken, shared, microseconds = await self._ask(key, rate, wanted)
-            if taken == 0:
-                return Allowance(0, microseconds / 1_000_000)
-            stock = _Stock(taken, shared, now + STOCK_SECONDS)
-        if len(self._stock) > MOST_KEYS:
-            self._stock = {each: of for each, of in self._stock.items() if of.until >= now}
+        if stock is None or stock.left == 0 or stock.until < monotonic():
+            return await self._asked.ask((key, rate))
         self._stock[key] = stock._replace(left=stock.left - 1)
         return Allowance(stock.shared + stock.left - 1)
+
+    async def _together(self, wishes: Sequence[tuple[str, Rate]]) -> list[Allowance]:
+        wanted = Counter(wishes)
+        taken = await asyncio.gather(*(self._some(*each, count) for each, count in wanted.items()))
+        shares = dict(zip(wanted, taken, strict=True))
+        return [shares[each].popleft() for each in wishes]
+
+    async def _some(self, key: str, rate: Rate, count: int) -> deque[Allowance]:
+        """Return what so many get, and keep what is over."""
+        wanted = max(count, min(MOST_STOCK, rate.per_minute // 1200))
+        taken, shared, microseconds = await self._ask(key, rate, wanted)
+        if taken > count:
+            self._keep(key, _Stock(taken - count, shared, monotonic() + STOCK_SECONDS))
+        given = [Allowance(shared + taken - number) for number in range(1, taken + 1)]
+        refused = Allowance(0, max(microseconds / 1_000_000, rate.interval * (taken > 0)))
+        return deque([*given[:count], *[refused] * (count - taken)])
+
+    def _keep(self, key: str, stock: _Stock) -> None:
+        if len(self._stock) > MOST_KEYS:
+            now = monotonic()
+            self._stock = {each: of for each, of in self._stock.items() if of.until >= now}
+        self._stock[key] = stock
 
     async def _ask(self, key: str, rate: Rate, wanted: int) -> tuple[int, int, int]:
         numbers = (round(rate.interval * 1_000_000), rate.burst, wanted)

@@ -1,5 +1,7 @@
 """Tenants and their keys."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Executable, RowMapping, Select, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,8 +13,9 @@ from codexsys_adapters.sql.times import aware, naive, now_sql
 from codexsys_core.errors import Conflict, NotFound
 from codexsys_core.idempotency import Idempotency
 from codexsys_core.principal import ApiKey, Scope, Tenant
+from codexsys_core.together import Together
 
-_ONE = select(KEYS).where(KEYS.c.id == bindparam("wanted_key"))
+_SOME = select(KEYS).where(KEYS.c.id.in_(bindparam("wanted_keys", expanding=True)))
 
 
 class SqlKeys:
@@ -20,6 +23,7 @@ class SqlKeys:
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
+        self._asked: Together[str, ApiKey | None] = Together(self._some)
 
     async def add_tenant(self, tenant: Tenant) -> None:
         """Insert a tenant; `Conflict` when another one has the name."""
@@ -86,11 +90,13 @@ class SqlKeys:
 
     async def key(self, key_id: str) -> ApiKey | None:
         """Find a key by id, revoked ones too."""
+        return await self._asked.ask(key_id)
 
-        async def statements(connection: AsyncConnection) -> ApiKey | None:
-            found = await connection.execute(_ONE, {"wanted_key": key_id})
-            row = found.mappings().one_or_none()
-            return None if row is None else _key(row)
+    async def _some(self, ids: Sequence[str]) -> list[ApiKey | None]:
+        async def statements(connection: AsyncConnection) -> list[ApiKey | None]:
+            rows = await connection.execute(_SOME, {"wanted_keys": sorted(set(ids))})
+            found = {row["id"]: _key(row) for row in rows.mappings()}
+            return [found.get(each) for each in ids]
 
         return await self._database.look(statements)
 

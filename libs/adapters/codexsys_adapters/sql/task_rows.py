@@ -43,6 +43,15 @@ def tasks_with_usage() -> Select[Any]:
     return select(TASKS, *spent).outerjoin(WALLETS, WALLETS.c.task_id == TASKS.c.id)
 
 
+def _glances() -> Select[Any]:
+    """Select what tells one look of a task from another: `seq` grows with events, usage without them."""
+    looks = (TASKS.c.id, TASKS.c.tenant_id, TASKS.c.status, TASKS.c.seq, TASKS.c.deleted_at)
+    spent = (WALLETS.c[name] for name in _USAGE)
+    found = select(*looks, *spent).outerjoin(WALLETS, WALLETS.c.task_id == TASKS.c.id)
+    return found.where(TASKS.c.id.in_(bindparam("wanted_tasks", expanding=True)))
+
+
+GLANCES = _glances()
 _ONE = tasks_with_usage().where(TASKS.c.id == bindparam("wanted_task"))
 
 
@@ -52,8 +61,13 @@ async def read_task(
     """Return one task; another tenant's is not found."""
     row = (await connection.execute(_ONE, {"wanted_task": task_id})).mappings().one_or_none()
     if row is None or tenant_id not in (None, row["tenant_id"]):
-        raise NotFound("There is no such task.", code="task_not_found")
+        raise no_such_task()
     return to_task(row)
+
+
+def no_such_task() -> NotFound:
+    """Return what to raise where a task is not, or is another tenant's."""
+    return NotFound("There is no such task.", code="task_not_found")
 
 
 def to_task(row: RowMapping) -> Task:

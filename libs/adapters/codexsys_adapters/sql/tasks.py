@@ -1,5 +1,6 @@
 """Tasks as their owners see them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Float, Insert, Select, bindparam, func, insert, or_, select, update
@@ -17,7 +18,9 @@ from codexsys_adapters.sql.quotas import in_turn, max_queued_of, may_queue
 from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, LABELS, TASKS, WALLETS
 from codexsys_adapters.sql.task_lists import counted, listed
 from codexsys_adapters.sql.task_rows import (
+    GLANCES,
     new_attempt,
+    no_such_task,
     read_task,
     task_values,
     to_task,
@@ -29,7 +32,8 @@ from codexsys_core.event import EventType
 from codexsys_core.idempotency import Idempotency
 from codexsys_core.moves import AttemptState, TaskStatus
 from codexsys_core.ready import AGING
-from codexsys_core.task import Task, TaskQuery
+from codexsys_core.task import Glance, Task, TaskQuery
+from codexsys_core.together import Together
 
 QUEUE_FULL_SECONDS = 15
 # What every submit and every poll runs is built once: building costs more than running does.
@@ -55,8 +59,8 @@ def _new_attempt() -> Insert:
 _NEW_ATTEMPT = _new_attempt()
 
 
-def _position() -> Select[Any]:
-    """Count the tenant's queued attempts whose turn comes first; no row when the task waits no more."""
+def _positions() -> Select[Any]:
+    """Count for each task its tenant's queued attempts whose turn comes first; no row for one that waits no more."""
     queued = AttemptState.QUEUED.value
     mine, other = ATTEMPTS.alias("mine"), ATTEMPTS.alias("other")
     earlier = or_(
@@ -65,15 +69,15 @@ def _position() -> Select[Any]:
     )
     before = (other.c.tenant_id == mine.c.tenant_id) & (other.c.state == queued) & earlier
     return (
-        select(func.count(other.c.id))
+        select(mine.c.task_id, mine.c.tenant_id, func.count(other.c.id).label("place"))
         .select_from(mine.outerjoin(other, before))
-        .where(mine.c.task_id == bindparam("wanted_task"))
-        .where(mine.c.tenant_id == bindparam("wanted_tenant"), mine.c.state == queued)
-        .group_by(mine.c.id)
+        .where(mine.c.task_id.in_(bindparam("wanted_tasks", expanding=True)))
+        .where(mine.c.state == queued)
+        .group_by(mine.c.id, mine.c.task_id, mine.c.tenant_id)
     )
 
 
-_POSITION = _position()
+_POSITIONS = _positions()
 _COUNTS = counted()
 
 
@@ -83,6 +87,8 @@ class SqlTasks:
     def __init__(self, *, database: Database, max_queued: int = 0) -> None:
         self._database = database
         self._max_queued = max_queued
+        self._glanced: Together[str, tuple[str, Glance] | None] = Together(self._glances)
+        self._placed: Together[str, tuple[str, int] | None] = Together(self._places)
 
     async def add(
         self, task: Task, attempt: Attempt, idempotency: Idempotency | None = None
@@ -119,6 +125,24 @@ class SqlTasks:
             lambda connection: read_task(connection, task_id, tenant_id=tenant_id)
         )
 
+    async def glance(self, task_id: str, *, tenant_id: str) -> Glance:
+        """Return what is different when anything is that the owner is shown."""
+        found = await self._glanced.ask(task_id)
+        if found is None or found[0] != tenant_id:
+            raise no_such_task()
+        return found[1]
+
+    async def _glances(self, ids: Sequence[str]) -> list[tuple[str, Glance] | None]:
+        async def statements(connection: AsyncConnection) -> list[tuple[str, Glance] | None]:
+            rows = await connection.execute(GLANCES, {"wanted_tasks": sorted(set(ids))})
+            found = {
+                task_id: (tenant_id, Glance(TaskStatus(status), tuple(version)))
+                for task_id, tenant_id, status, *version in rows
+            }
+            return [found.get(each) for each in ids]
+
+        return await self._database.look(statements)
+
     async def find(self, query: TaskQuery) -> list[Task]:
         """Return up to `limit` tasks, newest first."""
         wanted = listed(query)
@@ -154,13 +178,16 @@ class SqlTasks:
         """Remove what a terminal task says and holds, but for its objects."""
         return await self._database.transact(lambda c: delete_task(c, task_id, tenant_id))
 
-    async def queue_position(self, task: Task) -> int | None:
+    async def queue_position(self, task_id: str, *, tenant_id: str) -> int | None:
         """Return how many queued attempts of the tenant come first."""
-        named = {"wanted_task": task.id, "wanted_tenant": task.tenant_id}
+        found = await self._placed.ask(task_id)
+        return found[1] if found is not None and found[0] == tenant_id else None
 
-        async def statements(connection: AsyncConnection) -> int | None:
-            found = await connection.scalar(_POSITION, named)
-            return None if found is None else int(found)
+    async def _places(self, ids: Sequence[str]) -> list[tuple[str, int] | None]:
+        async def statements(connection: AsyncConnection) -> list[tuple[str, int] | None]:
+            rows = await connection.execute(_POSITIONS, {"wanted_tasks": sorted(set(ids))})
+            found = {task_id: (tenant_id, place) for task_id, tenant_id, place in rows}
+            return [found.get(each) for each in ids]
 
         return await self._database.look(statements)
 

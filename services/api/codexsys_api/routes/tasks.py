@@ -1,7 +1,6 @@
 """Tasks: make, list, show, cancel, retry, attempts."""
 
-import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -32,20 +31,19 @@ from codexsys_api.routes.cursor import (
 from codexsys_api.routes.filters import CreatedAfter, Label, labelled, moment
 from codexsys_api.routes.params import ONCE, IdempotencyKey, TaskId, takes
 from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body, task_body
+from codexsys_api.showing import RETRY_AFTER, Showing, asked_by
 from codexsys_api.sources import Checked
 from codexsys_api.stream import listening
 from codexsys_api.submit import Submitter, Upload, received
 from codexsys_core.errors import FieldError, Invalid
 from codexsys_core.moves import TaskStatus
 from codexsys_core.principal import Principal
-from codexsys_core.question import Question
 from codexsys_core.retention import Kept, remove
 from codexsys_core.task import Task, TaskQuery
 from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
-RETRY_AFTER = "2"
 
 
 @router.post(
@@ -129,15 +127,11 @@ async def accepted(task: Task, platform: Platform, base: str) -> Response:
 
 async def shown(task: Task, platform: Platform, base: str) -> TaskBody:
     """Return a task's body, with its place in the queue."""
-    waits = task.status is TaskStatus.QUEUED
-    position = await platform.tasks.queue_position(task) if waits else None
+    position = None
+    if task.status is TaskStatus.QUEUED:
+        position = await platform.tasks.queue_position(task.id, tenant_id=task.tenant_id)
     asked = (await asked_by([task], platform)).get(task.id, [])
     return task_body(task, base_url=base, queue_position=position, questions=asked)
-
-
-async def asked_by(tasks: Sequence[Task], platform: Platform) -> dict[str, list[Question]]:
-    """Return the questions of those tasks that have some."""
-    return await platform.questions.of_tasks([task.id for task in tasks if task.asked])
 
 
 @router.get("", operation_id="listTasks", response_model=TaskList)
@@ -188,6 +182,7 @@ async def page(
     },
 )
 async def show(
+    request: Request,
     task_id: TaskId,
     caller: Caller,
     platform: Opened,
@@ -197,25 +192,19 @@ async def show(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Show a task."""
-    task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
-    body = _text(await shown(task, platform, base))
-    known = if_none_match or (etag(body) if wait else None)
-    if wait and not task.status.terminal and _same(known, body):
+    showing: Showing = request.app.state.showing
+    look = await showing.look(task_id, caller.tenant_id, base)
+    known = if_none_match or look.etag
+    if wait and not look.over and look.is_known(known):
         deadline = platform.clock.monotonic() + wait
         async with listening(platform, streams, task_id) as bell:
-            while _same(known, body) and not bell.closing:
+            while look.is_known(known) and not bell.closing:
                 left = deadline - platform.clock.monotonic()
                 if left <= 0:
                     break
                 await bell.wait(min(1.0, left))
-                task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
-                body = _text(await shown(task, platform, base))
-    headers = {"ETag": etag(body), "Cache-Control": "private, no-cache"}
-    if not task.status.terminal:
-        headers["Retry-After"] = RETRY_AFTER
-    if if_none_match and _same(if_none_match, body):
-        return Response(status_code=304, headers=headers)
-    return _json(body, headers=headers)
+                look = await showing.look(task_id, caller.tenant_id, base)
+    return look.answer(if_none_match)
 
 
 def _text(body: BaseModel) -> bytes:
@@ -226,16 +215,6 @@ def _json(
     body: bytes, *, status_code: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     return Response(body, status_code, headers, media_type="application/json")
-
-
-def etag(body: bytes) -> str:
-    """Return the tag of a body."""
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-
-
-def _same(tags: str | None, body: bytes) -> bool:
-    given = {tag.strip().removeprefix("W/") for tag in (tags or "").split(",")}
-    return "*" in given or etag(body) in given
 
 
 @router.delete(
