@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvloop
-from sqlalchemy import text
+from sqlalchemy import ColumnClause, column, select, table, text
 from tests.contract.servers import REDIS, S3_KEY, S3_SECRET, S3_URL, adapters, must_have
 from tests.support.fault_proxy import FaultProxy, Weather
 
 from codexsys_adapters.redis import RedisHints, RedisReadySet, open_redis
 from codexsys_adapters.s3 import S3Objects
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.quick import QuickRead
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Unavailable
 
@@ -42,6 +43,20 @@ def _through(proxy: FaultProxy) -> Database:
 async def database(proxy: FaultProxy) -> AsyncIterator[Use]:
     async with _through(proxy) as opened:
         yield opened.ready
+
+
+@asynccontextmanager
+async def quick_reads(proxy: FaultProxy) -> AsyncIterator[Use]:
+    """What polls read, past SQLAlchemy."""
+    name: ColumnClause[str] = column("SCHEMA_NAME")
+    named = select(name).select_from(table("SCHEMATA", name, schema="information_schema"))
+    async with _through(proxy) as opened:
+        rows = QuickRead(opened, named, name).rows
+
+        async def use() -> None:
+            assert await rows(["information_schema", "no such"]) == (("information_schema",),)
+
+        yield use
 
 
 @asynccontextmanager
@@ -90,6 +105,7 @@ async def impatient(proxy: FaultProxy) -> AsyncIterator[Use]:
 
 PARTS: dict[str, tuple[str, Part]] = {
     "database": (MYSQL, database),
+    "quick reads": (MYSQL, quick_reads),
     "ready set": (REDIS, ready_set),
     "hints": (REDIS, hints),
     "objects": (S3_URL, objects),

@@ -187,6 +187,10 @@ class Database:
 
         return await self._patiently(once)
 
+    def heard(self) -> None:
+        """Note that the database answered a reader who asked the driver itself."""
+        self._reads.broken()
+
     async def ready(self) -> None:
         """Raise `Unavailable` unless the database answers now."""
         await self.look(lambda connection: connection.execute(text("SELECT 1")))

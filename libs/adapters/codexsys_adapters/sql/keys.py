@@ -1,13 +1,15 @@
 """Tenants and their keys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Executable, RowMapping, Select, bindparam, func, insert, select, update
+from sqlalchemy import Executable, Select, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.idempotency import once
+from codexsys_adapters.sql.quick import QuickRead
 from codexsys_adapters.sql.tables import KEYS, TENANTS
 from codexsys_adapters.sql.times import aware, naive, now_sql
 from codexsys_core.errors import Conflict, NotFound
@@ -15,14 +17,13 @@ from codexsys_core.idempotency import Idempotency
 from codexsys_core.principal import ApiKey, Scope, Tenant
 from codexsys_core.together import Together
 
-_SOME = select(KEYS).where(KEYS.c.id.in_(bindparam("wanted_keys", expanding=True)))
-
 
 class SqlKeys:
     """A `TenantStore` and `KeyStore` on SQL."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
+        self._rows = QuickRead(database, select(KEYS), KEYS.c.id)
         self._asked: Together[str, ApiKey | None] = Together(self._some)
 
     async def add_tenant(self, tenant: Tenant) -> None:
@@ -93,12 +94,12 @@ class SqlKeys:
         return await self._asked.ask(key_id)
 
     async def _some(self, ids: Sequence[str]) -> list[ApiKey | None]:
-        async def statements(connection: AsyncConnection) -> list[ApiKey | None]:
-            rows = await connection.execute(_SOME, {"wanted_keys": sorted(set(ids))})
-            found = {row["id"]: _key(row) for row in rows.mappings()}
-            return [found.get(each) for each in ids]
-
-        return await self._database.look(statements)
+        rows = await self._rows.rows(ids)
+        found = {
+            key.id: key
+            for key in (_key(dict(zip(KEYS.c.keys(), row, strict=True))) for row in rows)
+        }
+        return [found.get(each) for each in ids]
 
     async def keys(
         self, tenant_id: str, *, limit: int = 100, before: str | None = None
@@ -156,6 +157,6 @@ def _unknown() -> NotFound:
     return NotFound("There is no such key.", code="key_not_found")
 
 
-def _key(row: RowMapping) -> ApiKey:
+def _key(row: Mapping[Any, Any]) -> ApiKey:
     times = {name: aware(row[name]) for name in ("created_at", "revoked_at")}
     return ApiKey.model_validate({**row, **times})

@@ -47,8 +47,7 @@ def _glances() -> Select[Any]:
     """Select what tells one look of a task from another: `seq` grows with events, usage without them."""
     looks = (TASKS.c.id, TASKS.c.tenant_id, TASKS.c.status, TASKS.c.seq, TASKS.c.deleted_at)
     spent = (WALLETS.c[name] for name in _USAGE)
-    found = select(*looks, *spent).outerjoin(WALLETS, WALLETS.c.task_id == TASKS.c.id)
-    return found.where(TASKS.c.id.in_(bindparam("wanted_tasks", expanding=True)))
+    return select(*looks, *spent).outerjoin(WALLETS, WALLETS.c.task_id == TASKS.c.id)
 
 
 GLANCES = _glances()

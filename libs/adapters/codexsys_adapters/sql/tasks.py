@@ -14,6 +14,7 @@ from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.faults import Contended
 from codexsys_adapters.sql.idempotency import made_with, note_key
 from codexsys_adapters.sql.needs import note_needs
+from codexsys_adapters.sql.quick import QuickRead
 from codexsys_adapters.sql.quotas import in_turn, max_queued_of, may_queue
 from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, LABELS, TASKS, WALLETS
 from codexsys_adapters.sql.task_lists import counted, listed
@@ -87,6 +88,7 @@ class SqlTasks:
     def __init__(self, *, database: Database, max_queued: int = 0) -> None:
         self._database = database
         self._max_queued = max_queued
+        self._glance_rows = QuickRead(database, GLANCES, TASKS.c.id)
         self._glanced: Together[str, tuple[str, Glance] | None] = Together(self._glances)
         self._placed: Together[str, tuple[str, int] | None] = Together(self._places)
 
@@ -133,15 +135,12 @@ class SqlTasks:
         return found[1]
 
     async def _glances(self, ids: Sequence[str]) -> list[tuple[str, Glance] | None]:
-        async def statements(connection: AsyncConnection) -> list[tuple[str, Glance] | None]:
-            rows = await connection.execute(GLANCES, {"wanted_tasks": sorted(set(ids))})
-            found = {
-                task_id: (tenant_id, Glance(TaskStatus(status), tuple(version)))
-                for task_id, tenant_id, status, *version in rows
-            }
-            return [found.get(each) for each in ids]
-
-        return await self._database.look(statements)
+        rows = await self._glance_rows.rows(ids)
+        found = {
+            task_id: (tenant_id, Glance(TaskStatus(status), tuple(version)))
+            for task_id, tenant_id, status, *version in rows
+        }
+        return [found.get(each) for each in ids]
 
     async def find(self, query: TaskQuery) -> list[Task]:
         """Return up to `limit` tasks, newest first."""
