@@ -96,8 +96,12 @@ class Showing:
 
 def _look(version: tuple[Any, ...], shown: TaskBody, *, over: bool) -> Look:
     body = shown.model_dump_json().encode()
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    return Look(version=version, body=body, etag=etag, over=over)
+    return Look(version=version, body=body, etag=etag(body), over=over)
+
+
+def etag(body: bytes) -> str:
+    """Return the tag of a body."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 async def asked_by(tasks: Sequence[Task], platform: Platform) -> dict[str, list[Question]]:

@@ -9,7 +9,8 @@ from codexsys_api.context import Address, Opened
 from codexsys_api.routes.browser import Signed, html
 from codexsys_api.routes.cursor import before
 from codexsys_api.routes.filters import labelled
-from codexsys_api.routes.tasks import etag, page
+from codexsys_api.routes.tasks import page
+from codexsys_api.showing import etag
 from codexsys_core.errors import Invalid
 from codexsys_core.moves import TaskStatus
 from codexsys_core.principal import Principal
