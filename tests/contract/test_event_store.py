@@ -52,6 +52,16 @@ async def test_after_and_limit_page_through(store: SqlEvents, hold: Hold) -> Non
     assert await store.after(hold.task_id, last) == []
 
 
+async def test_only_the_wanted_kinds_come(store: SqlEvents, hold: Hold) -> None:
+    for kind in (STEP, EventType.AGENT_NOTE, STEP, EventType.AGENT_PLAN):
+        await store.append(hold.task_id, kind, {}, attempt=1)
+    kinds = {EventType.AGENT_NOTE, EventType.AGENT_PLAN}
+    found = await store.after(hold.task_id, 0, kinds=kinds)
+    assert [event.type for event in found] == [EventType.AGENT_NOTE, EventType.AGENT_PLAN]
+    assert await store.after(hold.task_id, 0, kinds=()) == []
+    assert await store.after(hold.task_id, found[0].id, kinds=kinds, limit=1) == found[1:]
+
+
 async def test_a_senders_number_counts_once(store: SqlEvents, hold: Hold) -> None:
     first = await store.append(hold.task_id, STEP, {"n": 1}, attempt=1, sender=("sbx_a", 1))
     assert await store.append(hold.task_id, STEP, {"n": 9}, attempt=1, sender=("sbx_a", 1)) == first

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import FloatRect, Page, expect
 from tests.support.browser import Profile, fresh_profile
 from tests.support.seats import owner_of, sign_in
 from tests.support.up_process import Up, running_up
@@ -126,6 +126,71 @@ async def test_rows_change_where_they_are(owner: User, person: Profile) -> None:
     await page.set_viewport_size({"width": 1280, "height": 800})
 
 
+async def test_a_running_task_says_where_it_is_and_what_it_costs(
+    owner: User, person: Profile
+) -> None:
+    page = person.page
+    slow = await ask_for(owner, "Take your time, and say so", seconds=600)
+    await person.open(f"/tasks/{slow}")
+    now = page.locator("#phases [aria-current=step]")
+    await expect(now).to_contain_text("Analyzing", timeout=60_000)
+    await expect(page.locator("#phases li", has_text="Setup")).to_have_text(
+        re.compile(r"Setup\d+ s")
+    )
+    for ticks in (
+        now.locator("small"),
+        page.locator("#status .st > span"),
+        page.locator("#facts dd > span"),
+    ):
+        said = await ticks.inner_text()
+        await expect(ticks).not_to_have_text(said)
+    await expect(page.locator("#facts")).to_contain_text("of $5.00")
+    wide, narrow = await sides(page)
+    assert narrow["x"] > wide["x"] + wide["width"]
+    await person.picture("task-running")
+    await page.set_viewport_size({"width": 390, "height": 844})
+    wide, narrow = await sides(page)
+    assert narrow["y"] < wide["y"]
+    await page.set_viewport_size({"width": 1280, "height": 800})
+    await page.get_by_role("link", name="team=data").click()
+    await expect(page.locator(f"#{slow}")).to_be_visible()
+    await page.go_back()
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.locator("#status h2")).to_have_text("Cancelled")
+    await page.get_by_role("button", name="Retry").click()
+    await expect(page.get_by_text("retry of")).to_be_visible()
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.locator("#status h2")).to_have_text("Cancelled")
+
+
+async def sides(page: Page) -> tuple[FloatRect, FloatRect]:
+    """Where the log is, and where the numbers are."""
+    log, facts = (
+        await page.locator("#log").bounding_box(),
+        await page.locator("#facts").bounding_box(),
+    )
+    assert log is not None
+    assert facts is not None
+    return log, facts
+
+
+async def test_a_result_is_carried_on_from(owner: User, person: Profile) -> None:
+    page = person.page
+    done = await ask_for(owner, "Add a line to the README")
+    await owner.finished(done, seconds=60)
+    await person.open(f"/tasks/{done}")
+    await page.get_by_role("link", name="Carry on from here").click()
+    await expect(page.get_by_label("Earlier task")).to_be_checked()
+    await expect(page.locator("#from")).to_have_value(done)
+    await page.get_by_label("What should be done?").fill("Now say it in German.")
+    await person.picture("submit-follow-up")
+    await page.get_by_role("button", name="Start task").click()
+    await page.wait_for_url("**/tasks/task_*")
+    made = person.path.removeprefix("/tasks/")
+    assert (await owner.get(f"/tasks/{made}"))["source"]["task"] == done
+    await expect(page.get_by_text("result of an earlier task")).to_be_visible()
+
+
 async def test_a_list_that_cannot_be_asked_says_so_and_goes_on(person: Profile) -> None:
     page = person.page
     await person.open("/tasks")
@@ -170,7 +235,7 @@ async def test_pages_follow_one_another_without_a_script(
 
 
 async def test_what_has_not_changed_is_not_sent_again(up: Up, person: Profile) -> None:
-    await person.open("/tasks?q=Add+a")
+    await person.open("/tasks?q=--json")
     ask = "(tag) => fetch(location.href, {headers: {'If-None-Match': tag}}).then((a) => [a.status, a.headers.get('ETag')])"
     await expect(person.page.locator(".tasks h2")).to_have_count(1)
     _, tag = await person.page.evaluate(ask, "")

@@ -1,5 +1,6 @@
 """What happened to a task, numbered without a gap."""
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -35,6 +36,19 @@ class EventType(StrEnum):
     VERIFY_RESULT = "verify.result"
 
 
+MOVES = frozenset(
+    {
+        EventType.TASK_PHASE,
+        EventType.TASK_TAKEN_OVER,
+        EventType.TASK_ATTEMPT_ENDED,
+        EventType.TASK_SUSPENDED,
+        EventType.TASK_SUCCEEDED,
+        EventType.TASK_FAILED,
+        EventType.TASK_CANCELLED,
+        EventType.TASK_TIMED_OUT,
+    }
+)
+"""What begins or ends a phase: few of a task's events."""
 AGENT_TYPES = frozenset(t for t in EventType if t.startswith("agent."))
 
 
@@ -69,5 +83,12 @@ class EventStore(Protocol):
         Returns 0, and adds nothing, when the task is over or the owner's `hold` is stale.
         """
 
-    async def after(self, task_id: str, after: int, *, limit: int = 500) -> list[Event]:
-        """Return events with a greater number, in order."""
+    async def after(
+        self,
+        task_id: str,
+        after: int,
+        *,
+        limit: int = 500,
+        kinds: Collection[EventType] | None = None,
+    ) -> list[Event]:
+        """Return events with a greater number, in order; with `kinds`, of those only."""

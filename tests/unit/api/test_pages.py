@@ -210,6 +210,34 @@ def test_a_running_task_can_be_cancelled_and_an_ended_one_retried(
     assert "/tasks/task_01m7w4a5w3e9hv4qk2r8z6tbnx/retry" in actions
 
 
+def test_each_phase_has_its_time(pages: Pages, ctx: PageContext) -> None:
+    def move(kind: str, at: str, phase: str = "") -> dict[str, Any]:
+        return {"type": kind, "at": f"2026-11-20T09:{at}Z", "data": {"phase": phase}}
+
+    moves = [
+        move("task.phase", "24:02", "cloning"),
+        move("task.phase", "24:05", "setup"),
+        move("task.phase", "24:46", "analyzing"),
+        move("task.attempt_ended", "25:00"),
+        move("task.phase", "30:00", "analyzing"),
+        move("task.phase", "30:14", "coding"),
+    ]
+    running = a_task(status="running", phase="coding", verdict=None, finished_at=None)
+    page = parsed(pages.task(running, "log", ctx, moves=moves))
+    for said in (
+        "Cloning 3 s",
+        "Setup 41 s",
+        "Analyzing 28 s",
+        "Coding 15 min 46 s",
+        "Testing Committing",
+    ):
+        assert said in page.text
+    grows = [each["data-since"] for each in page.all("small") if "data-since" in each]
+    assert grows == ["2026-11-20T09:30:14+00:00"]
+    ended = [*moves, move("task.succeeded", "31:22")]
+    assert "Coding 1 min 08 s" in parsed(pages.task(a_task(), "details", ctx, moves=ended)).text
+
+
 def test_refreshing_can_be_stopped(pages: Pages, ctx: PageContext) -> None:
     assert "http-equiv" not in pages.task(running(), "log", ctx, live=False)
 

@@ -1,6 +1,7 @@
 """Events of tasks, each sender's taken once."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import select
@@ -50,7 +51,14 @@ class SqlEvents:
             raise NotFound("There is no such task.")
         return number
 
-    async def after(self, task_id: str, after: int, *, limit: int = 500) -> list[Event]:
+    async def after(
+        self,
+        task_id: str,
+        after: int,
+        *,
+        limit: int = 500,
+        kinds: Collection[EventType] | None = None,
+    ) -> list[Event]:
         """Return events with a greater number, in order."""
         columns = (
             EVENTS.c.seq,
@@ -66,6 +74,8 @@ class SqlEvents:
             .order_by(EVENTS.c.seq)
             .limit(limit)
         )
+        if kinds is not None:
+            statement = statement.where(EVENTS.c.type.in_(sorted(kinds)))
 
         async def statements(connection: AsyncConnection) -> list[Event]:
             return [

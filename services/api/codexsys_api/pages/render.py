@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from codexsys_api.pages import forms, log, talk, text, views
+from codexsys_api.pages import forms, log, phases, talk, text, views
 from codexsys_api.pages import usage as use
 from codexsys_api.pages.diff import Diff
 from codexsys_api.pages.review import Place, Review
@@ -185,6 +185,7 @@ class Pages:
         view: str = "",
         at: tuple[int, int] = (0, 0),
         events: Sequence[Json] = (),
+        moves: Sequence[Json] = (),
         verify_tail: tuple[str, bool] = ("", False),
         trajectory: bytes = b"",
         new_share_url: str | None = None,
@@ -199,6 +200,7 @@ class Pages:
             "task.html",
             ctx,
             task=task,
+            phases=phases.phases(task, moves, self._clock.now()),
             tab=chosen,
             artifacts=artifacts,
             shares=shares,
@@ -234,6 +236,7 @@ class Pages:
         artifacts: Sequence[Json] = (),
         trajectory: bytes | None = None,
         events: Sequence[Json] = (),
+        moves: Sequence[Json] = (),
         expires_at: str | None = None,
     ) -> str:
         """Show what a share link shows: its parts, never the cost, the prompt only when named."""
@@ -241,6 +244,7 @@ class Pages:
             "share.html",
             None,
             task=task,
+            phases=phases.phases(task, moves, self._clock.now()),
             parts=frozenset(parts),
             log=_log(log_tail) if log_tail and "logs" in parts else None,
             log_stream=stream_of(task, log_stream),

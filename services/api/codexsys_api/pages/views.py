@@ -11,7 +11,6 @@ from codexsys_api.pages import text
 
 Json = Mapping[str, Any]
 
-PHASES = ("cloning", "setup", "analyzing", "coding", "testing", "committing")
 _BAD = frozenset({"tests_failed", "tests_tampered"})
 _FEW = 5
 TERMINAL = frozenset({"succeeded", "failed", "cancelled", "timed_out"})
@@ -65,6 +64,8 @@ class Fact:
     limit: float | None = None
     insertions: int = 0
     deletions: int = 0
+    since: str = ""
+    """Where the value is a time that grows: when it was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +96,6 @@ class Headline:
     claim: str
     counts: Sequence[Counts]
     proof: Sequence[Proof]
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """One of the six parts of a running task: `done`, `now` or nothing."""
-
-    name: str
-    at: str
 
 
 def is_terminal(task: Json) -> bool:
@@ -184,16 +177,6 @@ def under_verdict(task: Json) -> str:
     if task.get("verdict") == "tests_failed" and failed:
         return f"{failed:,} of {sum(after.values()):,}"
     return ""
-
-
-def phases(task: Json) -> list[Phase]:
-    """Say where a task is among the six phases."""
-    now = task.get("phase")
-    at = PHASES.index(now) if now in PHASES else -1
-    return [
-        Phase(name.capitalize(), "done" if index < at else "now" if index == at else "")
-        for index, name in enumerate(PHASES)
-    ]
 
 
 def clock(stamp: str) -> str:
@@ -330,7 +313,8 @@ def facts(task: Json, now: datetime, *, with_cost: bool = True) -> list[Fact]:
     of = f"of {text.duration(most)}" if most else ""
     took = text.duration(seconds) if seconds is not None else text.NOTHING
     found = _spent(task) if with_cost else []
-    found.insert(1, Fact("Time", took, of, seconds, most))
+    since = "" if is_terminal(task) else str(task.get("started_at") or "")
+    found.insert(min(1, len(found)), Fact("Time", took, of, seconds, most, since=since))
     found.append(_change(change) if change else Fact("Change", text.NOTHING))
     tries = limits.get("attempts")
     found.append(Fact("Attempt", str(task.get("attempt") or 1), f"of {tries}" if tries else ""))

@@ -10,6 +10,7 @@ from codexsys_api.routes.log_text import tail
 from codexsys_api.serialize import artifact_body, event_body, share_body
 from codexsys_api.workspaces import DIFF, Workspaces
 from codexsys_core.artifact import Artifact
+from codexsys_core.event import MOVES
 from codexsys_core.share import Share
 from codexsys_core.task import Task
 from codexsys_wiring.platform import Platform
@@ -35,7 +36,8 @@ async def tab_data(
     found: dict[str, Any] = {
         "artifacts": [
             artifact_body(each, f"/tasks/{task.id}/artifacts/{each.name}") for each in stored
-        ]
+        ],
+        "moves": await moves_of(platform, task),
     }
     if chosen == "diff":
         found["change"] = await change_in(stored, changes)
@@ -80,6 +82,8 @@ async def shared_data(
         "expires_at": share.expires_at.isoformat(),
         "below": below,
     }
+    if "status" in share.parts:
+        found["moves"] = await moves_of(platform, task)
     if "diff" in share.parts:
         found["change"] = await change_in(stored, changes)
     if "logs" in share.parts:
@@ -91,6 +95,12 @@ async def shared_data(
         found["events"] = await last_events(platform, task)
         found["trajectory"] = await content(platform, stored, "trajectory.json")
     return found
+
+
+async def moves_of(platform: Platform, task: Task) -> list[dict[str, Any]]:
+    """Return the events that begin or end a phase."""
+    found = await platform.events.after(task.id, 0, kinds=MOVES)
+    return [event_body(event) for event in found]
 
 
 async def last_events(platform: Platform, task: Task) -> list[dict[str, Any]]:
