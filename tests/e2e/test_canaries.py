@@ -15,7 +15,7 @@ import pytest
 from redis.asyncio import Redis
 from tests.e2e.conftest import SETTINGS
 from tests.support import secret_search
-from tests.support.distributed import Fleet, eventually, required
+from tests.support.distributed import Fleet, eventually, own_redis, required
 from tests.support.left_behind import nothing_left
 from tests.support.model_server import ModelServer
 from tests.support.users import User, user, zipped
@@ -90,7 +90,7 @@ async def test_no_secret_of_the_platform_is_found(kind: str, tmp_path: Path) -> 
     with model() as models:
         async with redis_user(password) as name:
             settings = SETTINGS | {
-                "CODEXSYS_REDIS_URL": f"redis://{name}:{password}@{redis.hostname}:{redis.port}/{REDIS_NUMBER}",
+                "CODEXSYS_REDIS_URL": f"redis://{name}:{password}@{redis.hostname}:{redis.port}/{own_redis(REDIS_NUMBER)}",
                 "CODEXSYS_MODEL_URL": models.url("script"),
                 "CODEXSYS_MODEL": "needles",
                 "CODEXSYS_MODEL_KEY": key,

@@ -25,6 +25,7 @@ from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.migrations import upgrade
 
 T = TypeVar("T")
+REDIS_NUMBERS = 16
 _ENTRY = "from codexsys_{0}.main import main; main()"
 _GONE = (ConnectionError, httpx2.TransportError)
 
@@ -58,6 +59,12 @@ def required(name: str, where: Mapping[str, str] | None = None) -> str:
     return value
 
 
+def own_redis(number: int) -> int:
+    """Return a Redis number that no other process of this run of tests uses (pytest-xdist's are gw0, gw1, …)."""
+    process = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    return number + REDIS_NUMBERS * int(process)
+
+
 @dataclass
 class Servers:
     """A database, buckets and a Redis number of our own on the shared servers, or on those in `where`."""
@@ -73,7 +80,8 @@ class Servers:
         self.database = server.set(database=self.name).render_as_string(hide_password=False)
         self.kafka = required("CODEXSYS_TEST_KAFKA", self.where)
         redis = urlsplit(required("CODEXSYS_TEST_REDIS_URL", self.where))
-        self.redis = redis._replace(path=f"/{self.redis_number}").geturl()
+        number = self.redis_number if self.where else own_redis(self.redis_number)
+        self.redis = redis._replace(path=f"/{number}").geturl()
         self.s3 = urlsplit(required("CODEXSYS_TEST_S3_URL", self.where))
         self.s3_key = required("CODEXSYS_TEST_S3_KEY", self.where)
         self.s3_secret = required("CODEXSYS_TEST_S3_SECRET", self.where)
