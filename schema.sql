@@ -274,6 +274,19 @@ CREATE TABLE tenants (
 	CONSTRAINT uq_tenants_name UNIQUE (name)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
+-- Places for zips that are sent to the store directly; task_id: the one task made of it. Kept a day.
+CREATE TABLE uploads (
+	id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	tenant_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	created_by CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	filename VARCHAR(200) NOT NULL,
+	created_at DATETIME(6) NOT NULL,
+	task_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin,
+	PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX ix_uploads_age ON uploads (created_at);
+CREATE INDEX ix_uploads_unused ON uploads (tenant_id, task_id);
+
 -- What a task may spend on model calls, in calls, tokens and millionths of a dollar.
 CREATE TABLE wallets (
 	task_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

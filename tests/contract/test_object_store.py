@@ -4,12 +4,14 @@ import asyncio
 import hashlib
 import urllib.request
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
+from tests.support.fault_proxy import FaultProxy, Weather
 
 from codexsys_adapters.files import FileObjects
 from codexsys_adapters.s3 import S3Objects
@@ -149,13 +151,18 @@ async def sent(form: UploadForm, content: bytes, **changed: str) -> int:
         return answer.status_code
 
 
+def soon(seconds: float = 60) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
 async def test_a_form_takes_this_object_alone(store: Store) -> None:
     await store.delete(NAME)
-    form = await store.form(NAME, most_bytes=1000)
+    form = await store.form(NAME, most_bytes=1000, until=soon())
+    assert form.url.startswith(store.origin)
     if isinstance(store, FileObjects):  # the API answers its forms: see test_api_objects.py
         token = form.url.removeprefix("http://x/objects/")
         assert (store.verify_form(token), form.fields) == ((NAME, 1000), {})
-        for other in (token[:-2], (await store.form(NAME, most_bytes=1, seconds=-1)).url[17:]):
+        for other in (token[:-2], (await store.form(NAME, most_bytes=1, until=soon(-1))).url[17:]):
             with pytest.raises(NotFound):
                 store.verify_form(other)
         link = await store.link(NAME, filename="a", content_type="text/plain")
@@ -166,10 +173,67 @@ async def test_a_form_takes_this_object_alone(store: Store) -> None:
     assert await sent(form, b"hello", key=elsewhere) == 403
     assert await sent(form, b"h" * 1001) == 400
     assert await sent(form, b"") == 400
-    assert await sent(await store.form(NAME, most_bytes=1000, seconds=-1), b"hello") == 403
+    assert await sent(await store.form(NAME, most_bytes=1000, until=soon(-1)), b"hello") == 403
     assert await store.names("codexsys-logs/logs/task_contract") == []
     assert await sent(form, b"hello") == 204
     assert await store.get(NAME) == b"hello"
+
+
+async def test_what_is_taken_stays_whatever_is_put_in_its_old_place(store: Store) -> None:
+    taken = "codexsys-code/tmp_zips/task_contract/code.zip"
+    await store.put(NAME, b"first")
+    assert await store.take(NAME, taken) == 5
+    await store.put(NAME, b"second one")
+    assert await store.get(taken) == b"first"
+    assert await store.take(NAME, taken) == 10
+    await store.delete(NAME)
+    assert await store.get(taken) == b"second one"
+    with pytest.raises(NotFound):
+        await store.take(NAME, taken)
+    await store.delete(taken)
+
+
+async def test_what_is_taken_while_it_is_put_anew_is_whole(store: Store) -> None:
+    taken = "codexsys-code/tmp_zips/task_contract_2/code.zip"
+    contents = [bytes([letter]) * 300_000 for letter in b"abcdef"]
+    await store.put(NAME, contents[0])
+    puts = [store.put(NAME, content) for content in contents]
+    takes = [store.take(NAME, f"{taken}{number}") for number in range(6)]
+    results = await asyncio.gather(*puts, *takes, return_exceptions=True)
+    for number, result in enumerate(results[len(puts) :]):
+        if isinstance(result, Unavailable):
+            continue  # nothing was copied, and it says so
+        assert result == 300_000
+        assert await store.get(f"{taken}{number}") in contents
+        await store.delete(f"{taken}{number}")
+
+
+@pytest.mark.stack
+async def test_presigning_opens_no_socket() -> None:
+    """The first form makes sure that there is a bucket; then nobody is there to be asked."""
+    url = urlsplit(must_have(S3_URL))
+    async with FaultProxy(str(url.hostname), url.port or 0) as proxy:
+        address = f"127.0.0.1:{proxy.port}"
+        async with S3Objects(
+            url=f"s3://{address}",
+            access_key=must_have(S3_KEY),
+            secret_key=must_have(S3_SECRET),
+            public_url="",
+            bucket_suffix="-contract",
+            clock=SystemClock(),
+        ) as store:
+            await store.form(NAME, most_bytes=1000, until=soon())
+            opened = proxy.opened
+            proxy.turn(Weather.CUT)
+            for number in range(50):
+                name = f"{NAME}{number}"
+                form = await store.form(name, most_bytes=1000, until=soon())
+                assert form.fields["key"] in name
+                await store.link(name, filename="a.log", content_type="text/plain")
+            assert proxy.opened == opened
+            with pytest.raises(Unavailable):
+                await store.get(NAME)
+            assert proxy.opened > opened
 
 
 async def test_ready(store: ObjectStore) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from codexsys_adapters.sql.logs import SqlLogs
 from codexsys_adapters.sql.retention import SqlRetention
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.uploads import SqlUploads
 from codexsys_core.artifact import Artifact, ObjectStore
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.checkpoint import Checkpoint
 from codexsys_core.clock import SystemClock
 from codexsys_core.end_reasons import EndReason
-from codexsys_core.errors import Conflict, NotFound
+from codexsys_core.errors import Conflict, NotFound, Unavailable
 from codexsys_core.event import EventType
 from codexsys_core.idempotency import Idempotency
 from codexsys_core.ids import TimeOrderedIds, made_at
@@ -39,6 +41,7 @@ from codexsys_core.redaction import SecretRedactor
 from codexsys_core.retention import Kept, remove
 from codexsys_core.source import TaskSource, ZipSource
 from codexsys_core.task import Task, TaskQuery
+from codexsys_core.upload import Upload
 from codexsys_relay.retention import Retention, Terms
 
 FOR_EVER = Terms(
@@ -69,6 +72,19 @@ async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield s3
 
 
+@asynccontextmanager
+async def away() -> AsyncIterator[ObjectStore]:
+    """A store that nobody answers for."""
+    async with S3Objects(
+        url="s3://127.0.0.1:1",
+        access_key="k",
+        secret_key="s" * 8,
+        public_url="",
+        clock=SystemClock(),
+    ) as s3:
+        yield s3
+
+
 @dataclass
 class Shop:
     """The stores, and tasks with all that a task can keep."""
@@ -91,10 +107,12 @@ class Shop:
     def logs(self) -> SqlLogs:
         return SqlLogs(database=self.database, redactor=SecretRedactor([]))
 
-    async def pass_(self, terms: Terms) -> None:
+    async def pass_(self, terms: Terms, objects: ObjectStore | None = None) -> None:
         store = SqlRetention(database=self.database)
-        clock = SystemClock()
-        await Retention(store=store, objects=self.objects, clock=clock, terms=terms).once()
+        uploads, clock = SqlUploads(database=self.database), SystemClock()
+        await Retention(
+            store=store, uploads=uploads, objects=objects or self.objects, clock=clock, terms=terms
+        ).once()
 
     async def claimed(self, *, retry_of: str | None = None, **spec: Any) -> tuple[Task, Hold]:
         task, attempt = self.make_task(**spec)
@@ -318,6 +336,36 @@ async def test_uploads_of_tasks_that_were_never_made_go(shop: Shop) -> None:
         assert f"codexsys-code/tmp_zips/{task.id}/code.zip" in left
     finally:
         await shop.objects.delete(names[1])
+
+
+async def test_what_was_sent_and_never_used_is_forgotten_after_a_day(
+    shop: Shop, database: Database
+) -> None:
+    store, sent = SqlUploads(database=database), []
+    for hours in (26, 23):
+        upload = Upload(
+            id=TimeOrderedIds().new("upl"),
+            tenant_id="ten_a",
+            created_by="key_a",
+            created_at=datetime.now(UTC) - timedelta(hours=hours),
+        )
+        sent.append(await store.add(upload))
+        await shop.objects.put(upload.object, b"zip")
+    late = f"codexsys-code/uploads/ten_a/{an_id(3 * 86_400).replace('task_', 'upl_')}"
+    await shop.objects.put(late, b"came when nobody knew it any more")
+    old, young = sent
+    try:
+        async with away() as store_away:
+            with pytest.raises(Unavailable):
+                await shop.pass_(FOR_EVER, store_away)
+        assert await store.get(old.id, tenant_id="ten_a") == old  # it is known where the object is
+        await shop.pass_(FOR_EVER)
+        left = await shop.objects.names("codexsys-code/uploads/ten_a/")
+        assert left == [young.object]
+        assert await store.get(old.id, tenant_id="ten_a") is None
+        assert await store.get(young.id, tenant_id="ten_a") == young
+    finally:
+        await shop.objects.delete(young.object)
 
 
 async def test_a_deleted_task_is_a_row_with_a_status(shop: Shop, database: Database) -> None:

@@ -1,5 +1,6 @@
 """The folder store's own links and forms, over real HTTP."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -14,7 +15,8 @@ async def test_a_form_puts_one_object_in_place_and_a_link_gives_it_back(tmp_path
         async def sent(url: str, content: bytes, part: str = "file") -> httpx2.Response:
             return await anybody.post(url, files={part: ("code.zip", content)})
 
-        form = await served.platform.forms.form(NAME, most_bytes=1000)
+        until = datetime.now(UTC) + timedelta(minutes=1)
+        form = await served.platform.forms.form(NAME, most_bytes=1000, until=until)
         assert (await sent(form.url, b"x" * 1001)).status_code == 413
         assert (await sent(form.url, b"x", part="other")).status_code == 400
         assert (await sent(form.url[:-2], b"x")).status_code == 404

@@ -82,6 +82,7 @@ async def test_a_log_is_read_from_its_file_once_its_rows_are_gone(served: Served
     platform = served.platform
     retention = Retention(
         store=platform.retention,
+        uploads=platform.uploads,
         objects=platform.objects,
         clock=platform.clock,
         terms=Terms(code_days=9, artifact_days=9, log_days=0, checkpoints=2),

@@ -81,6 +81,7 @@ TABLE: dict[str, Row] = {
     "GET /api/v1/usage": look(200, 200),
     "POST /api/v1/tasks": act(202, 202),
     "GET /api/v1/tasks": look(200, 200),
+    "POST /api/v1/uploads": act(201, 201),
     f"GET {_TASK}": look(200, NO_TASK),
     f"DELETE {_TASK}": act(204, NO_TASK),
     f"POST {_TASK}/cancel": act(200, NO_TASK),
@@ -147,7 +148,6 @@ for _name in (
     "hooks",
     "schedules",
     "sources",
-    "uploads",
 ):
     for _verb in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         for _rest in ("", "/{rest:path}"):
@@ -159,6 +159,7 @@ BODIES: dict[str, Any] = {
         "prompt": "x",
         "source": {"git": {"url": "https://example.org/a.git"}},
     },
+    "POST /api/v1/uploads": {"filename": "a.zip"},
     f"POST {_TASK}/answers": {"question": "qst_" + "0" * 26, "answer": "x"},
     "POST /api/v1/keys": {"name": "another"},
     "PATCH /api/v1/keys/{key_id}": {"name": "renamed"},

@@ -38,6 +38,8 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
         self._weather = Weather.CLEAR
         self._seconds = 0.0
+        self.opened = 0
+        """Connections that were ever asked for."""
         self._open = asyncio.Event()
         self._open.set()
         self._ways: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
@@ -92,6 +94,7 @@ class FaultProxy:
                 _end(writer, rudely=rudely)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.opened += 1
         way = asyncio.current_task()
         assert way is not None
         self._ways[way] = (writer,)

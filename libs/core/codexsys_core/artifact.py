@@ -61,8 +61,18 @@ class UploadForm(BaseModel):
 class UploadForms(Protocol):
     """Lets somebody without a key of the store write one object; satisfied by object stores."""
 
-    async def form(self, name: str, *, most_bytes: int, seconds: int = 900) -> UploadForm:
-        """Return a form for exactly this object, of 1 to `most_bytes` bytes."""
+    origin: str
+    """Scheme and host of all forms' addresses; empty where it is the API's own."""
+
+    async def form(self, name: str, *, most_bytes: int, until: datetime) -> UploadForm:
+        """Return a form for exactly this object, of 1 to `most_bytes` bytes. Signed here, by nobody asked."""
+
+    async def take(self, name: str, into: str) -> int:
+        """Copy what is at `name` now, whole, to another name, and return its size.
+
+        No form of `name` writes there. `NotFound` when nothing was sent; `Unavailable`, and nothing
+        copied, when it is sent anew at this moment.
+        """
 
 
 class ArtifactStore(Protocol):

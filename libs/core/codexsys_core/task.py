@@ -151,9 +151,17 @@ class TaskStore(Protocol):
     """
 
     async def add(
-        self, task: Task, attempt: Attempt, idempotency: Idempotency | None = None
+        self,
+        task: Task,
+        attempt: Attempt,
+        idempotency: Idempotency | None = None,
+        *,
+        upload_id: str | None = None,
     ) -> Task:
         """Insert task, first attempt, wallet and first event (`task.queued`, seq 1).
+
+        The upload that it is made of is used with it: `Invalid(code="upload_used")`, or
+        `upload_not_found`, and nothing is inserted.
 
         With a known idempotency key the stored task comes back instead, or
         `Invalid(code="idempotency_mismatch")` when the fingerprint differs. `RateLimited(code=

@@ -37,6 +37,7 @@ from codexsys_adapters.sql.retention import SqlRetention
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.shares import SqlShares
 from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.uploads import SqlUploads
 from codexsys_adapters.sql.usage import SqlUsage
 from codexsys_adapters.sql.wallets import SqlWallet
 from codexsys_adapters.zips.adapter import Zips
@@ -66,6 +67,7 @@ from codexsys_core.sandbox import SandboxBackend, SandboxStore
 from codexsys_core.secret import SecretBox
 from codexsys_core.share import ShareStore
 from codexsys_core.task import TaskStore
+from codexsys_core.upload import UploadStore
 from codexsys_core.usage import UsageStore
 from codexsys_core.wallet import Wallet
 from codexsys_wiring.crash import crashing_backend, crashing_platform
@@ -109,6 +111,7 @@ class Platform:
     retention: RetentionStore
     questions: QuestionStore
     environments: EnvironmentStore
+    uploads: UploadStore
     tasks: TaskStore
     attempts: AttemptStore
     orphans: Orphans
@@ -207,6 +210,7 @@ async def open_platform(
             retention=SqlRetention(database=database),
             questions=SqlQuestions(database=database),
             environments=SqlEnvironments(database=database),
+            uploads=SqlUploads(database=database),
             tasks=SqlTasks(database=database, max_queued=settings.tenant_max_queued),
             attempts=SqlAttempts(database=database, max_running=settings.tenant_max_running),
             orphans=SqlOrphans(database=database),

@@ -32,6 +32,7 @@ from codexsys_api.routes import (
     static,
     task_list,
     tasks,
+    uploads,
     usage,
     watch,
     workspace,
@@ -40,6 +41,7 @@ from codexsys_api.routes.changes import Changes
 from codexsys_api.routes.params import BODIES
 from codexsys_api.showing import Showing
 from codexsys_api.submit import Submitter
+from codexsys_api.uploads import Uploads
 from codexsys_api.workspaces import Workspaces
 from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
@@ -49,6 +51,7 @@ ROUTERS = tuple(
     for each in (
         health,
         tasks,
+        uploads,
         answers,
         follow,
         artifacts,
@@ -115,7 +118,8 @@ def create_app(platform: Platform) -> FastAPI:
         most_bytes=2 * (platform.settings.max_source_mb << 20),
     )
     app.state.changes = Changes(platform.objects)
-    app.state.submitter = Submitter(platform)
+    app.state.uploads = Uploads(platform, app.state.folders)
+    app.state.submitter = Submitter(platform, app.state.uploads)
     app.state.showing = Showing(platform)
     app.state.sessions = Sessions(platform)
     app.state.pages = Pages(clock=platform.clock, version=app.version)

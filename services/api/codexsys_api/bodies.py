@@ -82,10 +82,18 @@ class GitBody(Body):
     submodules: bool = False
 
 
+class ZipBody(Body):
+    """A zip that was sent to the store directly."""
+
+    upload_id: str = Field(min_length=1, max_length=64)
+    """What `POST /uploads` gave. It is used once."""
+
+
 class SourceBody(Body):
     """Exactly one of these."""
 
     git: GitBody | None = None
+    zip: ZipBody | None = None
     task: str | None = Field(default=None, max_length=64)
 
 
@@ -111,6 +119,13 @@ class CreateTask(Body):
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field(
         default_factory=dict, max_length=32
     )
+
+
+class CreateUpload(Body):
+    """A new place for a zip."""
+
+    filename: str | None = Field(default=None, min_length=1, max_length=255)
+    """What the zip is called, to be shown with its task."""
 
 
 class RetryTask(Body):
@@ -168,11 +183,8 @@ def refuse_later(given: Mapping[str, Any]) -> None:
     """Refuse what has its name already and comes later: never ignored."""
     found = [f"/{name}" for name in _LATER if name in given]
     source = given.get("source")
-    if isinstance(source, dict):
-        if "zip" in source:
-            found.append("/source/zip")
-        if isinstance(source.get("git"), dict) and "credential" in source["git"]:
-            found.append("/source/git/credential")
+    if isinstance(source, dict) and isinstance(source.get("git"), dict):
+        found += ["/source/git/credential"] if "credential" in source["git"] else []
     if found:
         fields = [FieldError(pointer, "This is not available yet.") for pointer in found]
         raise Invalid(f"{found[0]} is not available yet.", code="not_available_yet", fields=fields)

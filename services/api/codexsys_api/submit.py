@@ -1,21 +1,17 @@
 """From a request to a stored task: checks, the upload's way, and the announcement in the background."""
 
-import asyncio
-import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from starlette.datastructures import UploadFile
+from typing import Any
 
 from codexsys_api.announce import Announcer
 from codexsys_api.bodies import CreateTask, RetryTask
 from codexsys_api.environments import Environments
 from codexsys_api.idempotency import promised
+from codexsys_api.received import Received
+from codexsys_api.uploads import Uploads
 from codexsys_core.announcement import TaskRecord
-from codexsys_core.artifact import CODE_BUCKET
 from codexsys_core.attempt import Attempt
 from codexsys_core.errors import (
     Conflict,
@@ -23,36 +19,25 @@ from codexsys_core.errors import (
     Invalid,
     NotFound,
     PlatformError,
-    TooLarge,
     Unavailable,
 )
 from codexsys_core.idempotency import Idempotency
 from codexsys_core.principal import Principal
 from codexsys_core.ready import turn_at
+from codexsys_core.retention import UPLOADED
 from codexsys_core.secret import SecretUnreadable
 from codexsys_core.source import GitSource, Source, SourceFailure, TaskSource, ZipSource
 from codexsys_core.task import Task, TaskSpec
-from codexsys_wiring.folders import Folders
+from codexsys_core.upload import POINTER
 from codexsys_wiring.platform import Platform
-
-PIECE = 1 << 20
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A zip on this host's disk."""
-
-    path: Path
-    size: int
-    sha256: str
-    filename: str
 
 
 class Submitter:
     """Makes tasks. `close` waits a moment for announcements under way; the relay makes up for others."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, uploads: Uploads) -> None:
         self._platform = platform
+        self._uploads = uploads
         self._announcer = Announcer(queue=platform.queue, outbox=platform.outbox)
         self._environments = Environments(platform)
 
@@ -61,11 +46,13 @@ class Submitter:
         principal: Principal,
         body: CreateTask,
         *,
-        upload: Upload | None = None,
+        upload: Received | None = None,
         key: str | None = None,
     ) -> Task:
         """Store a task, or return the one that was made with the same key."""
         _check(body, upload)
+        if sent := _sent(body):
+            return await self._create_sent(principal, body, sent, key)
         sha256 = upload.sha256 if upload else ""
         idempotency = promised(key, body, self._platform.secrets, file_sha256=sha256)
         if idempotency and (
@@ -80,14 +67,17 @@ class Submitter:
         return await self._add(task, idempotency)
 
     async def check(
-        self, principal: Principal, body: CreateTask, *, upload: Upload | None = None
+        self, principal: Principal, body: CreateTask, *, upload: Received | None = None
     ) -> dict[str, Any]:
         """Try the source and make nothing."""
         _check(body, upload)
         await self._environments.copied(principal, body.environment, row="check")
         if upload is not None:
-            await self._vet_zip(upload.path)
-            return {"ok": True, "source": {"sha256": upload.sha256, "size": upload.size}}
+            return await self._checked_zip(upload)
+        if sent := _sent(body):
+            usable = self._uploads.usable(await self._uploads.find(principal, sent))
+            async with self._uploads.looked_at(usable) as zip_:
+                return await self._checked_zip(zip_, POINTER)
         source = await self._source(principal, body)
         if not isinstance(source, GitSource):
             return {"ok": True, "source": {"task": source.task_id}}
@@ -133,19 +123,59 @@ class Submitter:
         self,
         principal: Principal,
         body: CreateTask,
-        upload: Upload,
+        upload: Received,
         idempotency: Idempotency | None,
     ) -> Task:
         task_id = self._platform.ids.new("task")
-        name = f"{CODE_BUCKET}/tmp_zips/{task_id}/code.zip"  # noqa: S108 - an object, not a path
+        name = _zip_of(task_id)
         source = ZipSource(
             object=name, sha256=upload.sha256, size=upload.size, filename=upload.filename
         )
         task = self._task(principal, await self._spec(principal, body, source, task_id), task_id)
-        objects = self._platform.objects
-        await objects.put(name, upload.path, content_type="application/zip")
+        await self._platform.objects.put(name, upload.path, content_type="application/zip")
+        return await self._add_zip(task, name, idempotency)
+
+    async def _create_sent(
+        self, principal: Principal, body: CreateTask, upload_id: str, key: str | None
+    ) -> Task:
+        """Make a task of what was sent to the store: once; what fails may be tried again."""
+        # Asked for before the key: an upload that is seen to be used has written the key, too.
+        found = await self._uploads.find(principal, upload_id)
+        idempotency = promised(key, body, self._platform.secrets)
+        if idempotency and (
+            known := await self._platform.tasks.known(principal.tenant_id, idempotency)
+        ):
+            return known
+        upload = self._uploads.usable(found)
+        task_id = self._platform.ids.new("task")
+        name = _zip_of(task_id)
+        nothing_yet = ZipSource(object=name, sha256="", size=0, filename=upload.filename)
+        spec = await self._spec(principal, body, nothing_yet, task_id)
         try:
-            stored = await self._add(task, idempotency)
+            vet = partial(self._vet_zip, pointer=POINTER)
+            source = await self._uploads.taken(upload, name, vet)
+        except Invalid:
+            now = await self._uploads.find(principal, upload_id)
+            if now is None or now.task_id is None:
+                raise
+            return await self._create_sent(principal, body, upload_id, key)  # another was first
+        task = self._task(principal, spec.model_copy(update={"source": source}), task_id)
+        made = await self._add_zip(task, name, idempotency, upload_id=upload.id)
+        await self._uploads.leave(upload.object)
+        return made
+
+    async def _add_zip(
+        self,
+        task: Task,
+        name: str,
+        idempotency: Idempotency | None,
+        *,
+        upload_id: str | None = None,
+    ) -> Task:
+        """Store the task of a zip that is in its place, or take that away."""
+        objects = self._platform.objects
+        try:
+            stored = await self._add(task, idempotency, upload_id=upload_id)
         except Unavailable:
             # It may have been stored all the same, and then it needs its zip. One whose task was
             # never made is removed by a relay, as is that of a request which is given up here.
@@ -153,7 +183,7 @@ class Submitter:
         except PlatformError:
             await objects.delete(name)
             raise
-        if stored.id != task_id:
+        if stored.id != task.id:
             with suppress(Unavailable):
                 await objects.delete(name)
         return stored
@@ -176,11 +206,15 @@ class Submitter:
             raise _wrong("/source/task", "This task was deleted.", code="source_task_deleted")
         return TaskSource(task_id=earlier.id)
 
-    async def _vet_zip(self, file: Path) -> None:
+    async def _checked_zip(self, upload: Received, pointer: str = "/file") -> dict[str, Any]:
+        await self._vet_zip(upload.path, pointer=pointer)
+        return {"ok": True, "source": {"sha256": upload.sha256, "size": upload.size}}
+
+    async def _vet_zip(self, file: Path, *, pointer: str = "/file") -> None:
         try:
             await self._platform.zips.vet(file)
         except Invalid as error:
-            raise _wrong("/file", error.message, code=error.code) from error
+            raise _wrong(pointer, error.message, code=error.code) from error
 
     def _vet(self, url: str) -> str:
         try:
@@ -211,53 +245,41 @@ class Submitter:
             created_at=self._platform.clock.now(),
         )
 
-    async def _add(self, task: Task, idempotency: Idempotency | None) -> Task:
+    async def _add(
+        self, task: Task, idempotency: Idempotency | None, *, upload_id: str | None = None
+    ) -> Task:
         attempt = Attempt(
             id=self._platform.ids.new("att"), task_id=task.id, tenant_id=task.tenant_id
         )
-        stored = await self._platform.tasks.add(task, attempt, idempotency)
+        stored = await self._platform.tasks.add(task, attempt, idempotency, upload_id=upload_id)
         if stored.id == task.id:
             self._announcer.announce(_record(stored))
         return stored
 
 
-@asynccontextmanager
-async def received(part: UploadFile, *, folders: Folders, most: int) -> AsyncIterator[Upload]:
-    """Give an uploaded file a name on disk until the block ends."""
-    with folders.work("upload") as place:
-        path = place / "code.zip"
-        size, sha256 = await asyncio.to_thread(_copy, part.file, path)
-        if size == 0:
-            raise _wrong("/file", "The zip is empty: it has 0 bytes.", code="zip_refused")
-        if size > most:
-            raise TooLarge(f"The zip is larger than {most:,} bytes.")
-        filename = (part.filename or "code.zip").replace("\\", "/").rpartition("/")[2][:200]
-        yield Upload(path=path, size=size, sha256=sha256, filename=filename or "code.zip")
-
-
-def _copy(source: BinaryIO, path: Path) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    with path.open("xb") as file:
-        while piece := source.read(PIECE):
-            file.write(piece)
-            digest.update(piece)
-            size += len(piece)
-    return size, digest.hexdigest()
-
-
-def _check(body: CreateTask, upload: Upload | None) -> None:
+def _check(body: CreateTask, upload: Received | None) -> None:
     given = body.source
     if upload is not None and given is not None:
         raise _wrong("/source", "The part `file` is the source; leave this out.")
-    named = [given.git, given.task] if given is not None else []
+    named = [given.git, given.zip, given.task] if given is not None else []
     if upload is None and sum(each is not None for each in named) != 1:
         raise _wrong(
-            "/source", "Say where the code is: exactly one of git and task, or send a zip."
+            "/source", "Say where the code is: exactly one of git, zip and task, or send a zip."
         )
     if body.engine == "command" and not (body.command or "").strip():
         raise _wrong("/command", "The engine `command` needs its script here.")
     if body.engine != "command" and body.command is not None:
         raise _wrong("/command", "Only the engine `command` takes a script.")
+
+
+def _sent(body: CreateTask) -> str | None:
+    """Return the id of the upload that the task is to be made of."""
+    zip_ = body.source.zip if body.source is not None else None
+    return zip_.upload_id if zip_ is not None else None
+
+
+def _zip_of(task_id: str) -> str:
+    return f"{UPLOADED}{task_id}/code.zip"
 
 
 def _record(task: Task) -> TaskRecord:

@@ -34,6 +34,7 @@ def relay_services(platform: Platform) -> list[Service]:
     }
     retention = Retention(
         store=platform.retention,
+        uploads=platform.uploads,
         objects=platform.objects,
         clock=platform.clock,
         terms=Terms(

@@ -8,6 +8,7 @@ from codexsys_core.checkpoint import Checkpoint
 from codexsys_core.clock import Clock
 from codexsys_core.ids import made_at
 from codexsys_core.retention import UPLOADED, Kept, RetentionStore, remove
+from codexsys_core.upload import FORGOTTEN_SECONDS, SENT, UploadStore
 from codexsys_wiring.metrics import FORGOTTEN
 
 BATCH = 100
@@ -16,6 +17,8 @@ SWEEP_SECONDS = 3600.0
 CHECKPOINT_SECONDS = 300.0
 """Links to the change of a younger one may be in somebody's hands."""
 UPLOAD_AGE = timedelta(days=1)
+STRAY_AGE = timedelta(days=2)
+"""Nothing that was sent is used so late, and its row is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,23 @@ class Terms:
     log_days: float
     checkpoints: int
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    upload_seconds: float = FORGOTTEN_SECONDS
 
 
 class Retention:
     """One pass removes up to a batch of each kind; what fails is there again at the next one."""
 
     def __init__(
-        self, *, store: RetentionStore, objects: ObjectStore, clock: Clock, terms: Terms
+        self,
+        *,
+        store: RetentionStore,
+        uploads: UploadStore,
+        objects: ObjectStore,
+        clock: Clock,
+        terms: Terms,
     ) -> None:
         self._store = store
+        self._uploads = uploads
         self._objects = objects
         self._clock = clock
         self._terms = terms
@@ -50,6 +61,7 @@ class Retention:
             after_seconds=terms.log_days * DAY_SECONDS, limit=BATCH
         )
         FORGOTTEN.labels("log_stream").inc(streams)
+        await self._forget_uploads()
         for checkpoint in await self._store.old_checkpoints(
             keep=terms.checkpoints, limit=BATCH, after_seconds=terms.checkpoint_seconds
         ):
@@ -57,6 +69,14 @@ class Retention:
         await self._remove(Kept.CODE, terms.code_days)
         await self._remove(Kept.FILES, terms.artifact_days)
         await self._sweep()
+
+    async def _forget_uploads(self) -> None:
+        """Forget what was asked for more than a day ago: the object first, then the row that knows of it."""
+        terms = self._terms
+        for upload in await self._uploads.old(after_seconds=terms.upload_seconds, limit=BATCH):
+            await self._objects.delete(upload.object)
+            await self._uploads.forget(upload.id)
+            FORGOTTEN.labels("upload").inc()
 
     async def _forget(self, checkpoint: Checkpoint) -> None:
         for name in await self._objects.names(f"{checkpoint.object}/"):
@@ -71,7 +91,7 @@ class Retention:
             FORGOTTEN.labels(kept.value).inc()
 
     async def _sweep(self) -> None:
-        """Now and then: remove uploaded zips whose task was never made, once they are a day old."""
+        """Now and then: remove zips whose task was never made, and what came when its upload was forgotten."""
         now = self._clock.monotonic()
         if self._swept is not None and now - self._swept < SWEEP_SECONDS:
             return
@@ -87,3 +107,7 @@ class Retention:
             for name in names[task_id]:
                 await self._objects.delete(name)
             FORGOTTEN.labels("upload").inc()
+        before = self._clock.now() - STRAY_AGE
+        for name in await self._objects.names(SENT):
+            if (sent := made_at(name)) is not None and sent < before:
+                await self._objects.delete(name)

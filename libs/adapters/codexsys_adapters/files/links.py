@@ -1,6 +1,6 @@
 """Signed, short-lived links and forms for objects that the API itself serves and takes."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -26,13 +26,12 @@ class FileLinks:
         token = self._signer.dumps([name, filename, content_type, expires_at.timestamp()])
         return Link(url=f"{self._public_url}/objects/{token}", expires_at=expires_at)
 
-    def form(self, name: str, *, most_bytes: int, seconds: int) -> UploadForm:
-        """Return a form that is good for some seconds; its address says it all."""
+    def form(self, name: str, *, most_bytes: int, until: datetime) -> UploadForm:
+        """Return a form that is good until then; its address says it all."""
         split_name(name)
-        expires_at = self._clock.now() + timedelta(seconds=seconds)
-        token = self._forms.dumps([name, most_bytes, expires_at.timestamp()])
+        token = self._forms.dumps([name, most_bytes, until.timestamp()])
         url = f"{self._public_url}/objects/{token}"
-        return UploadForm(url=url, fields={}, expires_at=expires_at)
+        return UploadForm(url=url, fields={}, expires_at=until)
 
     def verify(self, token: str) -> tuple[str, str, str]:
         """Return (name, filename, content type), or raise `NotFound` for a bad or expired one."""

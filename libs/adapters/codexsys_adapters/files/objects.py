@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,8 @@ UNFINISHED = ".unfinished"
 
 class FileObjects:
     """`ObjectStore` in a folder. `verify` is for the route that serves its links."""
+
+    origin = ""
 
     def __init__(
         self, *, root: Path, public_url: str, secret_key: str | bytes, clock: Clock
@@ -72,9 +75,13 @@ class FileObjects:
         """Return a signed link that the API serves as an attachment."""
         return self._links.make(name, filename=filename, content_type=content_type, seconds=seconds)
 
-    async def form(self, name: str, *, most_bytes: int, seconds: int = 900) -> UploadForm:
+    async def form(self, name: str, *, most_bytes: int, until: datetime) -> UploadForm:
         """Return a signed form that the API takes."""
-        return self._links.form(name, most_bytes=most_bytes, seconds=seconds)
+        return self._links.form(name, most_bytes=most_bytes, until=until)
+
+    async def take(self, name: str, into: str) -> int:
+        """Give the file another name, too: a file is never written to, only put in another's place."""
+        return await asyncio.to_thread(self._take, self._path(name), self._path(into))
 
     def verify_form(self, token: str) -> tuple[str, int]:
         """Return a form's (name, most bytes); `NotFound` when bad or expired."""
@@ -96,15 +103,30 @@ class FileObjects:
         return self._root / bucket / key
 
     def _put(self, path: Path, data: bytes | Path) -> tuple[int, str]:
-        with _told():
-            unfinished = self._root / UNFINISHED / uuid.uuid4().hex
-            unfinished.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                size, sha256 = _write(unfinished, data)
-                _move(unfinished, path)
-            finally:
-                unfinished.unlink(missing_ok=True)
+        with _told(), self._unfinished() as unfinished:
+            size, sha256 = _write(unfinished, data)
+            _move(unfinished, path)
             return size, sha256
+
+    def _take(self, path: Path, into: Path) -> int:
+        with _told(), self._unfinished() as unfinished:
+            try:
+                unfinished.hardlink_to(path)
+            except FileNotFoundError:
+                raise
+            except OSError:  # a file system without links
+                shutil.copyfile(path, unfinished)
+            _move(unfinished, into)
+            return into.stat().st_size
+
+    @contextmanager
+    def _unfinished(self) -> Iterator[Path]:
+        path = self._root / UNFINISHED / uuid.uuid4().hex
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def _delete(self, path: Path) -> None:
         with _told():

@@ -50,12 +50,14 @@ class S3Address:
             raise Invalid("The store's public URL must be http(s)://host[:port] without a path.")
         return S3Address(parts.netloc, self.region, self.virtual, parts.scheme == "https")
 
+    def origin(self, bucket: str) -> str:
+        """Return scheme and host of a bucket."""
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://{bucket}.{self.host}" if self.virtual else f"{scheme}://{self.host}"
+
     def bucket_url(self, bucket: str) -> str:
         """Return where a bucket takes forms."""
-        scheme = "https" if self.tls else "http"
-        if self.virtual:
-            return f"{scheme}://{bucket}.{self.host}/"
-        return f"{scheme}://{self.host}/{bucket}"
+        return f"{self.origin(bucket)}/{'' if self.virtual else bucket}"
 
     def client(
         self, access_key: str, secret_key: str, *, answer_seconds: float = ANSWER_SECONDS

@@ -6,13 +6,14 @@ import io
 import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import Message
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from minio import Minio
+from minio.commonconfig import CopySource
 from minio.datatypes import PostPolicy
 from minio.error import MinioException, S3Error
 from typing_extensions import override
@@ -26,6 +27,8 @@ from codexsys_core.errors import Invalid, NotFound, Unavailable
 
 PIECE = 1 << 20
 PART = 16 << 20
+LARGEST_FORM = 5 << 30
+"""What S3 takes in one piece."""
 _SILENT = "The object store does not answer."
 _FULL = "The object store has no room left."
 _FULL_CODES = {"XMinioStorageFull", "InsufficientCapacity", "QuotaExceeded"}
@@ -71,6 +74,7 @@ class S3Objects:
         self._client = address.client(access_key, secret_key, answer_seconds=answer_seconds)
         public = address.seen_at(public_url) if public_url else address
         self._seen = public
+        self.origin = public.origin(CODE_BUCKET + bucket_suffix)
         self._signer = public.client(access_key, secret_key)
         self._suffix = bucket_suffix
         self._clock = clock
@@ -160,17 +164,32 @@ class S3Objects:
         )
         return Link(url=url, expires_at=now + timedelta(seconds=seconds))
 
-    async def form(self, name: str, *, most_bytes: int, seconds: int = 900) -> UploadForm:
-        """Return a POST policy for this key alone; the store itself holds it to the size."""
+    async def form(self, name: str, *, most_bytes: int, until: datetime) -> UploadForm:
+        """Return a POST policy for this key alone; the store itself holds it to the size.
+
+        Only a process's first form asks the server anything: whether there is a bucket.
+        """
         bucket, key = self._place(name)
-        await self._do(lambda client: self._make_bucket(client, bucket))
-        expires_at = self._clock.now() + timedelta(seconds=seconds)
-        policy = PostPolicy(bucket, expires_at)
+        if bucket not in self._made:
+            await self._do(lambda client: self._make_bucket(client, bucket))
+        policy = PostPolicy(bucket, until)
         policy.add_equals_condition("key", key)
-        policy.add_content_length_range_condition(1, most_bytes)
+        policy.add_content_length_range_condition(1, min(most_bytes, LARGEST_FORM))
         signed = self._signer.presigned_post_policy(policy)
         url = self._seen.bucket_url(bucket)
-        return UploadForm(url=url, fields={"key": key, **signed}, expires_at=expires_at)
+        return UploadForm(url=url, fields={"key": key, **signed}, expires_at=until)
+
+    async def take(self, name: str, into: str) -> int:
+        """Copy on the server exactly what was seen there; its size is of the same moment."""
+        place, target = self._place(name), self._place(into)
+
+        def copy(client: Minio) -> int:
+            seen = client.stat_object(*place)
+            self._make_bucket(client, target[0])
+            client.copy_object(*target, CopySource(*place, match_etag=seen.etag))
+            return int(seen.size or 0)
+
+        return await self._do(copy)
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless a one-byte object can be written, read and removed."""
@@ -216,6 +235,8 @@ class S3Objects:
         except S3Error as error:
             if error.code in {"NoSuchKey", "NoSuchBucket"}:
                 raise NotFound("There is no such object.", code="object_not_found") from error
+            if error.code == "PreconditionFailed":
+                raise _away("The object is written anew at this moment.") from error
             raise _away(_FULL if error.code in _FULL_CODES else _SILENT) from error
         except (MinioException, HTTPError, OSError) as error:
             raise _away(_SILENT) from error

@@ -311,6 +311,23 @@ class IdempotencyRow(SQLModel, table=True):
     created_at: datetime = Field(sa_column=moment())
 
 
+class UploadRow(SQLModel, table=True):
+    """Places for zips that are sent to the store directly; task_id: the one task made of it. Kept a day."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (
+        Index("ix_uploads_age", "created_at"),
+        Index("ix_uploads_unused", "tenant_id", "task_id"),
+    )
+
+    id: str = Field(sa_column=identifier(key=True))
+    tenant_id: str = Field(sa_column=identifier())
+    created_by: str = Field(sa_column=identifier())
+    filename: str = Field(sa_column=words(200))
+    created_at: datetime = Field(sa_column=moment())
+    task_id: str | None = Field(sa_column=identifier(null=True))
+
+
 class EnvironmentRow(SQLModel, table=True):
     """Environments by name. spec is JSON; secrets in it are sealed for this row's id."""
 
@@ -377,7 +394,7 @@ ARTIFACTS, SHARES, IDEMPOTENCY = (
     _TABLES["shares"],
     _TABLES["idempotency_keys"],
 )
-ENVIRONMENTS = _TABLES["environments"]
+ENVIRONMENTS, UPLOADS = _TABLES["environments"], _TABLES["uploads"]
 WALLETS, RESERVATIONS = _TABLES["wallets"], _TABLES["reservations"]
 
 for _table in _TABLES.values():

@@ -27,6 +27,7 @@ from codexsys_adapters.sql.task_rows import (
     to_task,
 )
 from codexsys_adapters.sql.times import after_sql, now_sql
+from codexsys_adapters.sql.uploads import use
 from codexsys_core.attempt import Attempt, Hold
 from codexsys_core.errors import RateLimited
 from codexsys_core.event import EventType
@@ -93,13 +94,20 @@ class SqlTasks:
         self._placed: Together[str, tuple[str, int] | None] = Together(self._places)
 
     async def add(
-        self, task: Task, attempt: Attempt, idempotency: Idempotency | None = None
+        self,
+        task: Task,
+        attempt: Attempt,
+        idempotency: Idempotency | None = None,
+        *,
+        upload_id: str | None = None,
     ) -> Task:
         """Insert everything that a new task consists of; a known key gives the stored task."""
 
         async def statements(connection: AsyncConnection) -> None:
             if idempotency is not None:
                 await note_key(connection, task.tenant_id, task.id, idempotency)
+            if upload_id is not None:
+                await use(connection, upload_id, task)
             await _insert(connection, task, attempt, self._max_queued)
 
         try:

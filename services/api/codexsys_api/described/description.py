@@ -28,6 +28,7 @@ A list has `items` and `next_cursor`; where there is more, `Link: rel="next"` le
 """
 _TAGS = {
     "tasks": "What is asked for: made, followed, answered, cancelled, tried again, removed.",
+    "uploads": "Places for large zips, which are sent to the store directly.",
     "artifacts": "What a task hands out: its files, and the whole tree with the change.",
     "shares": "Links that show one task to whoever has them.",
     "environments": "Named environments that tasks run in.",

@@ -316,6 +316,20 @@ EXAMPLES: dict[str, Example] = {
             202: {JSON: _QUEUED},
         },
     ),
+    "createUpload": Example(
+        request={JSON: {"filename": "web.zip"}},
+        answers={
+            201: {
+                JSON: {
+                    "upload_id": "upl_06f5k2q9c1v7m3x5z8b4n6t0wd",
+                    "url": "https://objects.example.com/codexsys-code",
+                    "fields": {"key": "uploads/ten_…/upl_…", "policy": "eyJ…"},
+                    "expires_at": _SOON,
+                    "max_bytes": 268435456,
+                }
+            }
+        },
+    ),
     "listTasks": Example(answers={200: {JSON: _list(_DONE)}}),
     "getTask": Example(answers={200: {JSON: _DONE}}),
     "deleteTask": Example(),

@@ -7,7 +7,6 @@ from codexsys_core.errors import Invalid
 
 router = APIRouter(prefix="/api/v1", include_in_schema=False)
 _NAMES = (
-    "uploads",
     "sources",
     "credentials",
     "endpoints",

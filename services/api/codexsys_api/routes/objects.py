@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from codexsys_api.bodies import read_form
 from codexsys_api.context import Desk, Opened
-from codexsys_api.submit import received
+from codexsys_api.received import received
 from codexsys_core.errors import Invalid, NotFound
 
 router = APIRouter(include_in_schema=False)

@@ -15,6 +15,7 @@ from codexsys_api.context import Address, Desk, Opened, Workbench
 from codexsys_api.pages import Pages, shareable
 from codexsys_api.pages.forms import LIMITS, errors_by_field, to_create_body
 from codexsys_api.problems import of_error
+from codexsys_api.received import received
 from codexsys_api.routes.artifacts import artifact_named, link_to
 from codexsys_api.routes.browser import Signed, Visitor, go, html, text
 from codexsys_api.routes.changes import Changes
@@ -23,7 +24,7 @@ from codexsys_api.routes.params import TaskId, known_form
 from codexsys_api.routes.shares import new_share, share_of_token
 from codexsys_api.routes.shown import change_in, live_shares, shared_data, tab_data
 from codexsys_api.routes.tasks import cancelled, shown
-from codexsys_api.submit import Submitter, received
+from codexsys_api.submit import Submitter
 from codexsys_api.workspaces import Workspaces
 from codexsys_core.errors import Invalid, NotFound, PlatformError
 from codexsys_core.limits import Limits

@@ -12,6 +12,7 @@ from codexsys_api.bodies import (
     CreateKey,
     CreateShare,
     CreateTask,
+    CreateUpload,
     GiveAnswer,
     RetryTask,
 )
@@ -21,6 +22,7 @@ _ID = re.compile(r"[a-z]{2,8}_[0-9a-z]{26}")
 BODIES: tuple[type[BaseModel], ...] = (
     CreateTask,
     RetryTask,
+    CreateUpload,
     GiveAnswer,
     CreateShare,
     CreateKey,

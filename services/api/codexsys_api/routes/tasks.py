@@ -20,6 +20,7 @@ from codexsys_api.bodies import (
 )
 from codexsys_api.context import Address, Desk, Open, Opened
 from codexsys_api.described.refusals import SOURCE_REASONS, headers, refuses
+from codexsys_api.received import Received, received
 from codexsys_api.routes.cursor import (
     Cursor,
     Limit,
@@ -34,7 +35,7 @@ from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body
 from codexsys_api.showing import RETRY_AFTER, Showing, asked_by
 from codexsys_api.sources import Checked
 from codexsys_api.stream import listening
-from codexsys_api.submit import Submitter, Upload, received
+from codexsys_api.submit import Submitter
 from codexsys_core.errors import FieldError, Invalid
 from codexsys_core.moves import TaskStatus
 from codexsys_core.principal import Principal
@@ -64,6 +65,10 @@ router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
         "source_task_not_found",
         "source_task_not_over",
         "source_task_deleted",
+        "upload_not_found",
+        "upload_missing",
+        "upload_used",
+        "upload_expired",
         "queue_full",
         *ONCE,
         *SOURCE_REASONS,
@@ -92,7 +97,7 @@ async def create(
 @asynccontextmanager
 async def submission(
     request: Request, platform: Platform, folders: Folders
-) -> AsyncIterator[tuple[CreateTask, Upload | None]]:
+) -> AsyncIterator[tuple[CreateTask, Received | None]]:
     """Read a create request; an upload's file is gone when the block ends."""
     if media_type(request) != "multipart/form-data":
         yield await read_json(request, CreateTask), None

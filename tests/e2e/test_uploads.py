@@ -1,0 +1,221 @@
+"""Zips that are sent to the store directly: in the folder store and on a real server."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from minio import Minio
+from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
+from tests.support.api_service import Served, client_of, make_key, serving, zipped
+from tests.support.fault_proxy import FaultProxy, Weather
+
+from codexsys_core.artifact import BUCKETS
+from codexsys_core.source import ZipSource
+
+STORES = adapters("files", "s3", S3_URL, S3_KEY, S3_SECRET)
+ZIP = zipped({"a.txt": "one\n"})
+AT = "/source/zip/upload_id"
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """Name buckets of this module's own, and remove them."""
+    suffix = f"-uploads-{secrets.token_hex(4)}"
+    yield suffix
+    store = Minio(
+        urlsplit(must_have(S3_URL)).netloc,
+        access_key=must_have(S3_KEY),
+        secret_key=must_have(S3_SECRET),
+        secure=False,
+    )
+    for name in (f"{each}{suffix}" for each in BUCKETS):
+        if store.bucket_exists(name):
+            for found in store.list_objects(name, recursive=True):
+                store.remove_object(name, str(found.object_name))
+            store.remove_bucket(name)
+
+
+def on_s3(bucket: str, port: int | None = None) -> dict[str, Any]:
+    """Return the settings of an API on the real store, by way of a proxy if there is one."""
+    url = must_have(S3_URL)
+    return {
+        "store_url": f"s3://127.0.0.1:{port}" if port else f"s3://{urlsplit(url).netloc}",
+        "store_public_url": url,
+        "store_key": must_have(S3_KEY),
+        "store_secret": must_have(S3_SECRET),
+        "store_bucket_suffix": bucket,
+    }
+
+
+@pytest.fixture(params=STORES)
+async def served(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Served]:
+    settings = {}
+    if request.param == "s3":
+        settings = on_s3(request.getfixturevalue("bucket"))
+    async with serving(tmp_path, max_upload_mb=1, max_source_mb=64, **settings) as running:
+        yield running
+        for prefix in ("uploads", "tmp_zips"):
+            for name in await objects(running, prefix):
+                await running.platform.objects.delete(name)
+
+
+async def asked(served: Served, key: str | None = None, **body: Any) -> dict[str, Any]:
+    headers = {"Idempotency-Key": key} if key else {}
+    answer = await served.client.post("/api/v1/uploads", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def send(upload: dict[str, Any], content: bytes, **changed: str) -> httpx2.Response:
+    """Send a zip as a browser does: nobody's key is needed, and none is given."""
+    async with client_of(upload["url"]) as client:
+        files = {"file": ("code.zip", content, "application/zip")}
+        fields = upload["fields"] | changed
+        return await client.post(upload["url"], data=fields, files=files)
+
+
+async def sent(served: Served, content: bytes = ZIP, **body: Any) -> str:
+    upload = await asked(served, **body)
+    assert (await send(upload, content)).status_code == 204
+    return str(upload["upload_id"])
+
+
+def task_of(upload_id: str) -> dict[str, Any]:
+    return {"prompt": "Mend it.", "source": {"zip": {"upload_id": upload_id}}}
+
+
+async def submit(served: Served, upload_id: str, key: str | None = None) -> httpx2.Response:
+    headers = {"Idempotency-Key": key} if key else {}
+    return await served.client.post("/api/v1/tasks", json=task_of(upload_id), headers=headers)
+
+
+def refused(answer: httpx2.Response) -> tuple[int, str, str]:
+    problem = answer.json()
+    return answer.status_code, problem["code"], problem["errors"][0]["pointer"]
+
+
+async def objects(served: Served, prefix: str) -> list[str]:
+    return await served.platform.objects.names(f"codexsys-code/{prefix}/")
+
+
+async def test_what_was_sent_becomes_one_task(served: Served) -> None:
+    upload_id = await sent(served, filename="C:\\code\\gr\x00öße\u202e.zip")
+    looked = await served.client.post("/api/v1/tasks?check=true", json=task_of(upload_id))
+    found = {"sha256": hashlib.sha256(ZIP).hexdigest(), "size": len(ZIP)}
+    assert looked.json() == {"ok": True, "source": found}
+    made = await submit(served, upload_id, key="once")
+    assert made.status_code == 202, made.text
+    assert made.json()["source"] == {"zip": {"filename": "größe.zip", **found}}
+    stored = await served.platform.tasks.get(made.json()["id"], tenant_id=served.tenant_id)
+    assert isinstance(stored.spec.source, ZipSource)
+    assert await served.platform.objects.get(stored.spec.source.object) == ZIP
+    assert await objects(served, "uploads") == []
+    assert refused(await submit(served, upload_id)) == (422, "upload_used", AT)
+    again = await submit(served, upload_id, key="once")
+    assert (again.status_code, again.json()["id"]) == (202, made.json()["id"])
+    assert await objects(served, "tmp_zips") == [stored.spec.source.object]
+
+
+async def test_a_form_takes_its_own_object_within_its_size(served: Served) -> None:
+    upload, other = await asked(served), await asked(served)
+    assert upload["max_bytes"] == 1 << 20
+    changed = {name: value for name, value in other["fields"].items() if name == "key"}
+    if changed:
+        assert (await send(upload, ZIP, **changed)).status_code == 403
+    assert (await send(upload, bytes((1 << 20) + 1))).status_code in (400, 413)
+    assert (await send(upload, b"")).status_code in (400, 422)
+    assert await objects(served, "uploads") == []
+    assert refused(await submit(served, upload["upload_id"])) == (422, "upload_missing", AT)
+    assert (await send(upload, ZIP)).status_code == 204
+    assert (await submit(served, upload["upload_id"])).status_code == 202
+
+
+async def test_another_tenants_upload_is_not_there(served: Served) -> None:
+    upload_id = await sent(served)
+    _, key = await make_key(served.platform, "others")
+    async with client_of(served.url, key) as stranger:
+        for check in ("", "?check=true"):
+            answer = await stranger.post(f"/api/v1/tasks{check}", json=task_of(upload_id))
+            assert refused(answer) == (422, "upload_not_found", AT)
+    assert refused(await submit(served, "upl_" + "0" * 26)) == (422, "upload_not_found", AT)
+    assert refused(await submit(served, "../" * 20)) == (422, "upload_not_found", AT)
+    assert (await submit(served, upload_id)).status_code == 202
+
+
+async def test_what_is_sent_later_changes_nothing(served: Served) -> None:
+    upload = await asked(served)
+    await send(upload, ZIP)
+    made = (await submit(served, upload["upload_id"])).json()
+    assert (await send(upload, zipped({"evil.txt": "x"}))).status_code == 204
+    stored = await served.platform.tasks.get(made["id"], tenant_id=served.tenant_id)
+    assert isinstance(stored.spec.source, ZipSource)
+    assert await served.platform.objects.get(stored.spec.source.object) == ZIP
+    assert refused(await submit(served, upload["upload_id"])) == (422, "upload_used", AT)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no zip", zipped({".git/config": "x"}), zipped({"bomb": "0" * (65 << 20)})],
+    ids=["no zip", "git folder", "bomb"],
+)
+async def test_what_is_refused_leaves_the_upload_as_it_was(served: Served, content: bytes) -> None:
+    upload = await asked(served)
+    await send(upload, content)
+    for check in ("", "?check=true"):
+        body = task_of(upload["upload_id"])
+        answer = await served.client.post(f"/api/v1/tasks{check}", json=body)
+        assert refused(answer) == (422, "zip_refused", AT)
+    assert await objects(served, "tmp_zips") == []
+    await send(upload, ZIP)
+    assert (await submit(served, upload["upload_id"])).status_code == 202
+
+
+async def test_two_submits_of_one_upload_make_one_task(served: Served) -> None:
+    upload_id = await sent(served)
+    answers = await asyncio.gather(*(submit(served, upload_id) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [202, 422, 422, 422]
+    codes = {answer.json()["code"] for answer in answers if answer.status_code == 422}
+    assert codes == {"upload_used"}
+    assert len((await served.client.get("/api/v1/tasks")).json()["items"]) == 1
+    assert len(await objects(served, "tmp_zips")) == 1
+
+
+async def test_two_submits_with_one_key_get_one_answer(served: Served) -> None:
+    upload_id = await sent(served)
+    answers = await asyncio.gather(*(submit(served, upload_id, "same") for _ in range(4)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(await objects(served, "tmp_zips")) == 1
+
+
+async def test_an_upload_is_asked_for_once_with_one_key(served: Served) -> None:
+    first, again = await asked(served, key="k"), await asked(served, key="k")
+    assert first["upload_id"] == again["upload_id"]
+    assert first["expires_at"] == again["expires_at"]
+    headers = {"Idempotency-Key": "k"}
+    other = await served.client.post("/api/v1/uploads", json={"filename": "b"}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+
+
+@pytest.mark.stack
+async def test_a_store_that_is_away_loses_nothing(tmp_path: Path, bucket: str) -> None:
+    url = urlsplit(must_have(S3_URL))
+    async with (
+        FaultProxy(str(url.hostname), url.port or 0) as proxy,
+        serving(tmp_path, **on_s3(bucket, proxy.port)) as served,
+    ):
+        upload_id = await sent(served)  # straight to the store: only the API's way is cut
+        proxy.turn(Weather.CUT)
+        away = await submit(served, upload_id, "k")
+        assert (away.status_code, away.json()["code"]) == (503, "store_unavailable")
+        assert "retry-after" in away.headers
+        proxy.turn(Weather.CLEAR)
+        made = await submit(served, upload_id, "k")
+        assert made.status_code == 202, made.text
