@@ -5,7 +5,6 @@ import hashlib
 import inspect
 import zipfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,12 +13,13 @@ import httpx2
 import pytest
 import pytest_asyncio
 from tests.support.api_service import free_port, zipped
+from tests.support.clients import Either, opened
 from tests.support.fault_proxy import FaultProxy, Weather
 from tests.support.place import Place
 from tests.support.shop import open_shop
 from tests.support.users import User
 
-from codexsys_client import ApiError, AsyncClient, Client, Unreachable
+from codexsys_client import ApiError, Unreachable
 from codexsys_core.event import EventType
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -34,47 +34,11 @@ TASK: dict[str, Any] = {
 GIT = {"prompt": "x", "source": {"git": {"url": "https://example.org/a/b.git"}}}
 
 
-Either = Any
-"""An `AsyncClient`, or a `Client` whose calls are awaited in threads."""
-
-
-class Threaded:
-    """The client that is called, each call in a thread; what it iterates comes as a list."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._client, name)
-
-        async def awaited(*arguments: Any, **options: Any) -> Any:
-            def work() -> Any:
-                found = call(*arguments, **options)
-                return list(found) if inspect.isgenerator(found) else found
-
-            return await asyncio.to_thread(work)
-
-        return awaited
-
-
 async def collected(answer: Any) -> list[Any]:
     """Return all that either client yields."""
     if inspect.isasyncgen(answer):
         return [each async for each in answer]
     return list(await answer)
-
-
-@asynccontextmanager
-async def opened(
-    kind: str, url: str, key: str, *, patience_seconds: float = 30
-) -> AsyncIterator[Either]:
-    options = {"timeout_seconds": 20, "patience_seconds": patience_seconds}
-    if kind == "async":
-        async with AsyncClient(url, key, **options) as client:
-            yield client
-        return
-    with Client(url, key, **options) as called:
-        yield Threaded(called)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

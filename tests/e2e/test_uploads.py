@@ -12,9 +12,11 @@ import httpx2
 import pytest
 from minio import Minio
 from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
-from tests.support.api_service import Served, client_of, make_key, serving, zipped
+from tests.support.api_service import Served, client_of, free_port, make_key, serving, zipped
+from tests.support.clients import opened
 from tests.support.fault_proxy import FaultProxy, Weather
 
+from codexsys_client import ApiError, StoreAway
 from codexsys_core.artifact import BUCKETS
 from codexsys_core.source import ZipSource
 
@@ -219,3 +221,54 @@ async def test_a_store_that_is_away_loses_nothing(tmp_path: Path, bucket: str) -
         proxy.turn(Weather.CLEAR)
         made = await submit(served, upload_id, "k")
         assert made.status_code == 202, made.text
+
+
+def wish(name: str) -> dict[str, Any]:
+    return {"prompt": name}
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_client_sends_a_large_zip_to_the_store(
+    served: Served, tmp_path: Path, kind: str
+) -> None:
+    file, seen = tmp_path / "code.zip", []
+    file.write_bytes(zipped({"a.bin": secrets.token_hex(300_000)}))
+
+    def told(sent: int, total: int) -> None:
+        seen.append((sent, total))
+
+    async with opened(kind, served.url, served.key) as client:
+        options = {"file": file, "idempotency_key": kind, "direct_bytes": 1000, "progress": told}
+        task = await client.submit(wish("x"), **options)
+        assert (await client.submit(wish("x"), **options))["id"] == task["id"]
+        assert task["source"]["zip"]["filename"] == "code.zip"
+        size = file.stat().st_size
+        assert len(seen) > 4
+        assert {total for _, total in seen} == {size}
+        assert max(seen)[0] == size
+        file.write_bytes(zipped({"a.bin": "another"}) + bytes(1000))
+        with pytest.raises(ApiError) as caught:
+            await client.submit(wish("x"), **options)
+        assert caught.value.code == "idempotency_mismatch"
+        file.write_bytes(bytes((1 << 20) + 1))
+        with pytest.raises(ApiError) as caught:
+            await client.upload(file)
+        assert caught.value.code == "too_large"
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_client_that_cannot_reach_the_store_sends_through_the_api(
+    tmp_path: Path, bucket: str, kind: str
+) -> None:
+    file = tmp_path / "code.zip"
+    file.write_bytes(ZIP)
+    settings = on_s3(bucket) | {"store_public_url": f"http://127.0.0.1:{free_port()}"}
+    async with (
+        serving(tmp_path / "data", **settings) as served,
+        opened(kind, served.url, served.key) as client,
+    ):
+        task = await client.submit(wish("x"), file=file, direct_bytes=1)
+        assert task["source"]["zip"]["sha256"] == hashlib.sha256(ZIP).hexdigest()
+        with pytest.raises(StoreAway):
+            await client.upload(file)

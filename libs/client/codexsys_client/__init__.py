@@ -2,7 +2,7 @@
 
 from codexsys_client.async_client import AsyncClient
 from codexsys_client.client import Client
-from codexsys_client.errors import ApiError, ClientError, Unreachable
+from codexsys_client.errors import ApiError, ClientError, StoreAway, Unreachable
 from codexsys_client.streams import Patience
 from codexsys_client.types import (
     Artifact,
@@ -42,6 +42,7 @@ __all__ = [
     "Question",
     "Share",
     "ShareList",
+    "StoreAway",
     "Task",
     "TaskList",
     "TasksUsage",

@@ -10,8 +10,17 @@ import httpx2
 
 from codexsys_client.calls import Call
 from codexsys_client.errors import ClientError
+from codexsys_client.sending import Progress, Watched
 from codexsys_client.streams import Place
-from codexsys_client.transport import NO_PROXY, Platform, checked, multipart
+from codexsys_client.transport import (
+    NO_PROXY,
+    Platform,
+    at_store,
+    checked,
+    multipart,
+    stored,
+)
+from codexsys_client.types import Upload
 
 
 class AsyncTransport:
@@ -36,13 +45,22 @@ class AsyncTransport:
             response = await self._http.request(**self._platform.request(call))
         return checked(response)
 
-    async def upload(self, call: Call, file: Path) -> httpx2.Response:
+    async def upload(
+        self, call: Call, file: Path, progress: Progress | None = None
+    ) -> httpx2.Response:
         """Send a request whose JSON is the part `task`, and a zip as the part `file`."""
-        opened = await asyncio.to_thread(file.open, "rb")
+        opened = await asyncio.to_thread(Watched, file, progress)
         with self._platform.failures(), opened:
             parts = multipart(call, file.name, opened)
             response = await self._http.request(**self._platform.request(call, files=parts))
         return checked(response)
+
+    async def send(self, form: Upload, file: Path, progress: Progress | None) -> None:
+        """Send a zip to the store, without our key; raises `StoreAway`."""
+        opened = await asyncio.to_thread(Watched, file, progress)
+        with at_store(form), opened:
+            parts = {"file": (file.name, opened, "application/zip")}
+            stored(await self._http.post(form["url"], data=form["fields"], files=parts))
 
     @asynccontextmanager
     async def download(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:

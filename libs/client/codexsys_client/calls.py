@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 BASE = "/api/v1"
+ZIP_SECONDS = 240
+"""For a large zip to be looked through."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,13 @@ class Call:
 
 def submit(task: Mapping[str, Any], *, idempotency_key: str | None) -> Call:
     """Make a task."""
-    return Call("POST", "/tasks", headers=_once(idempotency_key), json=task)
+    headers = _once(idempotency_key)
+    return Call("POST", "/tasks", headers=headers, json=task, wait_seconds=ZIP_SECONDS)
+
+
+def upload(filename: str, *, idempotency_key: str | None) -> Call:
+    """Ask for a place for a zip."""
+    return Call("POST", "/uploads", headers=_once(idempotency_key), json={"filename": filename})
 
 
 def _once(key: str | None) -> dict[str, str]:

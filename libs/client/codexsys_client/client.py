@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from codexsys_client import calls
+from codexsys_client.errors import StoreAway
+from codexsys_client.sending import DIRECT_BYTES, Progress, key_of, made_of, must_fit, size_of
 from codexsys_client.streams import PATIENCE_SECONDS
 from codexsys_client.transport import Transport
 from codexsys_client.types import (
@@ -22,6 +24,7 @@ from codexsys_client.types import (
     ShareList,
     Task,
     TaskList,
+    Upload,
     UsageReport,
 )
 
@@ -67,13 +70,43 @@ class Client:
         *,
         file: Path | None = None,
         idempotency_key: str | None = None,
+        direct_bytes: int = DIRECT_BYTES,
+        progress: Progress | None = None,
     ) -> Task:
-        """Make a task: `task` is the create body; `file` a zip that takes the place of its source."""
+        """Make a task: `task` is the create body; `file` a zip that takes the place of its source.
+
+        A zip of `direct_bytes` or more goes to the object store directly, else, and where that cannot be
+        reached, through the API.
+        """
+        if file is not None and size_of(file) >= direct_bytes:
+            try:
+                sent = self.upload(file, idempotency_key=idempotency_key, progress=progress)
+            except StoreAway:
+                pass
+            else:
+                task, file = made_of(task, sent), None
         call = calls.submit(task, idempotency_key=idempotency_key)
         response = (
-            self._transport.call(call) if file is None else self._transport.upload(call, file)
+            self._transport.call(call)
+            if file is None
+            else self._transport.upload(call, file, progress)
         )
         return cast("Task", response.json())
+
+    def upload(
+        self,
+        file: Path,
+        *,
+        idempotency_key: str | None = None,
+        progress: Progress | None = None,
+    ) -> str:
+        """Send a zip to the object store; return what `source.zip.upload_id` is for a task made of it."""
+        key = key_of(file, idempotency_key)
+        response = self._transport.call(calls.upload(file.name, idempotency_key=key))
+        upload = cast("Upload", response.json())
+        must_fit(file, upload)
+        self._transport.send(upload, file, progress)
+        return upload["upload_id"]
 
     def check(self, task: dict[str, Any]) -> dict[str, Any]:
         """Try a task's source, make nothing; raises `ApiError` with what is wrong with it."""

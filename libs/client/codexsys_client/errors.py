@@ -11,6 +11,10 @@ class Unreachable(ClientError):
     """Nobody answered at this address."""
 
 
+class StoreAway(Unreachable):
+    """The object store did not take a zip that was sent to it directly."""
+
+
 class ApiError(ClientError):
     """The platform refused, with an RFC 9457 problem."""
 

@@ -10,8 +10,10 @@ from typing import Any
 import httpx2
 
 from codexsys_client.calls import BASE, Call
-from codexsys_client.errors import ApiError, ClientError, Unreachable
+from codexsys_client.errors import ApiError, ClientError, StoreAway, Unreachable
+from codexsys_client.sending import Progress, Watched
 from codexsys_client.streams import Place
+from codexsys_client.types import Upload
 
 NO_PROXY = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
@@ -39,12 +41,18 @@ class Transport:
             response = self._http.request(**self._platform.request(call))
         return checked(response)
 
-    def upload(self, call: Call, file: Path) -> httpx2.Response:
+    def upload(self, call: Call, file: Path, progress: Progress | None = None) -> httpx2.Response:
         """Send a request whose JSON is the part `task`, and a zip as the part `file`."""
-        with self._platform.failures(), file.open("rb") as opened:
+        with self._platform.failures(), Watched(file, progress) as opened:
             parts = multipart(call, file.name, opened)
             response = self._http.request(**self._platform.request(call, files=parts))
         return checked(response)
+
+    def send(self, form: Upload, file: Path, progress: Progress | None) -> None:
+        """Send a zip to the store, without our key; raises `StoreAway`."""
+        with at_store(form), Watched(file, progress) as opened:
+            parts = {"file": (file.name, opened, "application/zip")}
+            stored(self._http.post(form["url"], data=form["fields"], files=parts))
 
     @contextmanager
     def download(self, url: str) -> Iterator[Iterator[bytes]]:
@@ -130,6 +138,22 @@ def multipart(call: Call, name: str, opened: Any) -> dict[str, Any]:
         "task": (None, json.dumps(call.json), "application/json"),
         "file": (name, opened, "application/zip"),
     }
+
+
+@contextmanager
+def at_store(form: Upload) -> Iterator[None]:
+    """Turn the driver's errors into ours."""
+    try:
+        yield
+    except (httpx2.InvalidURL, httpx2.HTTPError) as error:
+        said = str(error) or type(error).__name__
+        raise StoreAway(f"No answer from the store at {form['url']}: {said}") from error
+
+
+def stored(response: httpx2.Response) -> None:
+    """Raise `StoreAway` unless the store has taken what was sent."""
+    if not response.is_success:
+        raise StoreAway(f"The store answered {response.status_code} at {response.url}")
 
 
 def checked(response: httpx2.Response) -> httpx2.Response:

@@ -227,6 +227,16 @@ UsageReport = TypedDict(
 """What was used from day to day; `values` are of the label that was named, the dearest first."""
 
 
+class Upload(TypedDict):
+    """A place for one zip: a form that is sent with these fields, and the zip as its part `file`."""
+
+    upload_id: str
+    url: str
+    fields: dict[str, str]
+    expires_at: str
+    max_bytes: int
+
+
 class LogChunk(NamedTuple):
     """A piece of a log: where it starts, where the next one starts, and its text."""
 

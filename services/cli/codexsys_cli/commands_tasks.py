@@ -59,6 +59,7 @@ def submit(
 ) -> None:
     """Hand in a Git repository, a folder or a zip."""
     from codexsys_cli.connection import connect
+    from codexsys_cli.sending import shown
     from codexsys_cli.submission import Wishes, hand_in
 
     wishes = Wishes(
@@ -75,7 +76,8 @@ def submit(
         labels=_labels(label or []),
     )
     with connect() as client:
-        task = hand_in(client, wishes, idempotency_key=idempotency_key)
+        with shown(err()) as progress:
+            task = hand_in(client, wishes, idempotency_key=idempotency_key, progress=progress)
         if wait:
             _watch(
                 client, task["id"], timeout=timeout, json=json, require_verified=require_verified

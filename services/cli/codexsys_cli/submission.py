@@ -9,6 +9,7 @@ from codexsys_cli.commands_environments import environment_id
 from codexsys_cli.output import Exit, fail
 from codexsys_cli.pack import NothingToPack, pack
 from codexsys_client import Client, Task
+from codexsys_client.sending import Progress
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,13 @@ class Wishes:
         return body
 
 
-def hand_in(client: Client, wishes: Wishes, *, idempotency_key: str | None = None) -> Task:
+def hand_in(
+    client: Client,
+    wishes: Wishes,
+    *,
+    idempotency_key: str | None = None,
+    progress: Progress | None = None,
+) -> Task:
     """Submit by URL, or send the folder or zip."""
     body, place = wishes.body(), Path(wishes.source)
     if wishes.environment is not None:
@@ -54,7 +61,7 @@ def hand_in(client: Client, wishes: Wishes, *, idempotency_key: str | None = Non
     if wishes.ref:
         fail("--ref goes with a Git URL", "a folder is sent as it is", exit_code=Exit.USAGE)
     if place.is_file():
-        return client.submit(body, file=place, idempotency_key=idempotency_key)
+        return client.submit(body, file=place, idempotency_key=idempotency_key, progress=progress)
     if not place.is_dir():
         fail(f"{wishes.source} is neither a URL nor a folder nor a zip", exit_code=Exit.USAGE)
     with tempfile.TemporaryDirectory(prefix="codexsys-submit-") as folder:
@@ -63,4 +70,4 @@ def hand_in(client: Client, wishes: Wishes, *, idempotency_key: str | None = Non
             pack(place.resolve(), archive)
         except NothingToPack as error:
             fail(str(error), code="nothing_to_send", exit_code=Exit.USAGE)
-        return client.submit(body, file=archive, idempotency_key=idempotency_key)
+        return client.submit(body, file=archive, idempotency_key=idempotency_key, progress=progress)
