@@ -10,14 +10,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from minio import Minio
 from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
 from tests.support.api_service import Served, client_of, free_port, make_key, serving, zipped
 from tests.support.clients import opened
 from tests.support.fault_proxy import FaultProxy, Weather
+from tests.support.s3 import on_s3, own_buckets
 
 from codexsys_client import ApiError, StoreAway
-from codexsys_core.artifact import BUCKETS
 from codexsys_core.source import ZipSource
 
 STORES = adapters("files", "s3", S3_URL, S3_KEY, S3_SECRET)
@@ -27,32 +26,8 @@ AT = "/source/zip/upload_id"
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    """Name buckets of this module's own, and remove them."""
-    suffix = f"-uploads-{secrets.token_hex(4)}"
-    yield suffix
-    store = Minio(
-        urlsplit(must_have(S3_URL)).netloc,
-        access_key=must_have(S3_KEY),
-        secret_key=must_have(S3_SECRET),
-        secure=False,
-    )
-    for name in (f"{each}{suffix}" for each in BUCKETS):
-        if store.bucket_exists(name):
-            for found in store.list_objects(name, recursive=True):
-                store.remove_object(name, str(found.object_name))
-            store.remove_bucket(name)
-
-
-def on_s3(bucket: str, port: int | None = None) -> dict[str, Any]:
-    """Return the settings of an API on the real store, by way of a proxy if there is one."""
-    url = must_have(S3_URL)
-    return {
-        "store_url": f"s3://127.0.0.1:{port}" if port else f"s3://{urlsplit(url).netloc}",
-        "store_public_url": url,
-        "store_key": must_have(S3_KEY),
-        "store_secret": must_have(S3_SECRET),
-        "store_bucket_suffix": bucket,
-    }
+    with own_buckets() as suffix:
+        yield suffix
 
 
 @pytest.fixture(params=STORES)

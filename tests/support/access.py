@@ -125,6 +125,7 @@ TABLE: dict[str, Row] = {
     "GET /health": view(200, 200),
     "GET /submit": view(200, 200),
     "POST /submit": send(422, 422),
+    "POST /submit/upload": send(201, 201),
     "GET /tasks/{task_id}": view(200, NO_TASK),
     "GET /tasks/{task_id}/events": view(200, NO_TASK),
     "GET /tasks/{task_id}/log": view(200, NO_TASK),

@@ -18,7 +18,9 @@ Routes and what the pages link to and post (every POST carries `csrf`):
   `forms.to_create_body(form)` gives the JSON of `POST /tasks` and errors by field;
   `forms.errors_by_field(problem)` sorts a refusal's errors. Made → 303 `/tasks/{id}`;
   else `submit(form, errors)` with 422. `options`: `engines`, `models` (lists, first = default),
-  `limits` (defaults by name), `max_zip` (words), all optional.
+  `limits` (defaults by name), `max_zip` (words), `direct_bytes` (from which size a script sends a zip
+  to the store: it asks `POST /submit/upload`, fields `filename`, for a form, and gives the field
+  `upload` instead of `file`), all optional.
 - `GET /tasks/{id}?tab=&stream=&live=` → `task`. `tab_of(task, tab)` and `stream_of(task, stream)`
   say what will be shown, so that only this is loaded: `diff` needs `change`, `answer` needs `answer`
   (answer.md), `log` needs `log_text` of that stream, `checks` needs `verify_log`, `details` needs
@@ -39,10 +41,17 @@ from pathlib import Path
 
 from codexsys_api.pages.render import PageContext, Pages, shareable, stream_of, tab_of
 
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+
+def csp(store: str = "") -> str:
+    """Return what a page may do; `store` is the one other origin that it may send to."""
+    connect = f"'self' {store}".rstrip()
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src {connect}; "
+        "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+CSP = csp()
 HEADERS = {
     "Content-Security-Policy": CSP,
     "Content-Type": "text/html; charset=utf-8",
@@ -58,6 +67,7 @@ __all__ = [
     "STATIC",
     "PageContext",
     "Pages",
+    "csp",
     "shareable",
     "stream_of",
     "tab_of",

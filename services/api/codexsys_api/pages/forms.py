@@ -76,6 +76,8 @@ def _labels(given: str, errors: dict[str, str]) -> dict[str, str]:
 
 def _source(form: Mapping[str, str], errors: dict[str, str]) -> dict[str, Any] | None:
     kind = form.get("source", "git")
+    if kind == "zip" and (sent := form.get("upload", "").strip()):
+        return {"zip": {"upload_id": sent}}
     name = {"git": "url", "task": "task"}.get(kind)
     if name is None:
         return None

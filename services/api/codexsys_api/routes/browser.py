@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from codexsys_api.auth import COOKIE, SESSION_SECONDS, Sessions
 from codexsys_api.bodies import JSON_BYTES, read_form
 from codexsys_api.context import Opened
-from codexsys_api.pages import HEADERS, PageContext, Pages
+from codexsys_api.pages import HEADERS, PageContext, Pages, csp
 from codexsys_core.principal import Principal, Scope
 
 
@@ -76,9 +76,10 @@ def text(form: FormData, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def html(content: str, status: int = 200) -> Response:
-    """Send a page."""
-    return HTMLResponse(content, status_code=status, headers=HEADERS)
+def html(content: str, status: int = 200, *, store: str = "") -> Response:
+    """Send a page; `store` is another origin that its scripts may send a zip to."""
+    headers = {**HEADERS, "Content-Security-Policy": csp(store)}
+    return HTMLResponse(content, status_code=status, headers=headers)
 
 
 def go(path: str) -> RedirectResponse:

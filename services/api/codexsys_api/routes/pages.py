@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
-from codexsys_api.bodies import CreateShare, CreateTask, GiveAnswer, RetryTask, read
+from codexsys_api.bodies import CreateShare, CreateTask, CreateUpload, GiveAnswer, RetryTask, read
 from codexsys_api.context import Address, Desk, Opened, Workbench
 from codexsys_api.pages import Pages, shareable
 from codexsys_api.pages.forms import LIMITS, errors_by_field, to_create_body
@@ -24,7 +24,9 @@ from codexsys_api.routes.params import TaskId, known_form
 from codexsys_api.routes.shares import new_share, share_of_token
 from codexsys_api.routes.shown import change_in, live_shares, shared_data, tab_data
 from codexsys_api.routes.tasks import cancelled, shown
+from codexsys_api.routes.uploads import answered
 from codexsys_api.submit import Submitter
+from codexsys_api.uploads import Uploads
 from codexsys_api.workspaces import Workspaces
 from codexsys_core.errors import Invalid, NotFound, PlatformError
 from codexsys_core.limits import Limits
@@ -33,6 +35,8 @@ from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
 router = APIRouter(include_in_schema=False)
+DIRECT_BYTES = 16 << 20
+"""Zips of this size on go to a store that has an address of its own."""
 Number = Annotated[int, Query(ge=0, lt=2**31)]
 
 
@@ -40,7 +44,18 @@ Number = Annotated[int, Query(ge=0, lt=2**31)]
 async def ask(visitor: Signed, platform: Opened, task: str = "") -> Response:
     """Ask for a task."""
     form = {"task": task, "source": "task"} if task else {}
-    return html(visitor.pages.submit(form, {}, visitor.context, await _options(platform, visitor)))
+    options = await _options(platform, visitor)
+    page = visitor.pages.submit(form, {}, visitor.context, options)
+    return html(page, store=platform.forms.origin)
+
+
+@router.post("/submit/upload")
+async def place(request: Request, visitor: Signed) -> Response:
+    """Make a place for a large zip, for the form's script."""
+    uploads: Uploads = request.app.state.uploads
+    async with visitor.form(request) as form:
+        body = read(CreateUpload, {"filename": text(form, "filename") or None})
+    return answered(*await uploads.create(visitor.principal, body), uploads.most_bytes)
 
 
 async def _options(platform: Platform, visitor: Visitor) -> dict[str, Any]:
@@ -52,6 +67,7 @@ async def _options(platform: Platform, visitor: Visitor) -> dict[str, Any]:
         "limits": {name: limits[name] for name in LIMITS},
         "environments": [{"id": each.id, "name": each.name} for each in named],
         "max_zip": f"{platform.settings.max_upload_mb} MiB",
+        "direct_bytes": DIRECT_BYTES if platform.forms.origin else 0,
     }
 
 
@@ -63,18 +79,20 @@ async def submit(request: Request, visitor: Signed, platform: Opened, folders: D
         typed = {name: value for name, value in form.items() if isinstance(value, str)}
         options = await _options(platform, visitor)
         show = partial(visitor.pages.submit, typed, ctx=visitor.context, options=options)
+        status = 422
         try:
             made = await _made(request, visitor, folders, form, typed, most)
         except PlatformError as error:
             problem = of_error(request, error)
             if problem["status"] >= 500:
                 raise
-            return html(show(errors_by_field(problem)), problem["status"])
+            made, status = errors_by_field(problem), problem["status"]
     if isinstance(made, Task):
         return go(f"/tasks/{made.id}")
+    store = platform.forms.origin
     if isinstance(made, Checked):
-        return html(show({}, checked=made.source))
-    return html(show(made), 422)
+        return html(show({}, checked=made.source), store=store)
+    return html(show(made), status, store=store)
 
 
 @dataclass(frozen=True)
@@ -96,7 +114,7 @@ async def _made(
     submitter: Submitter = request.app.state.submitter
     given, errors = to_create_body(typed)
     file = form.get("file")
-    zipped = typed.get("source") == "zip"
+    zipped = typed.get("source") == "zip" and "source" not in given
     if zipped and not (isinstance(file, UploadFile) and file.filename):
         errors["file"] = "Choose a zip file."
     if errors:

@@ -2,6 +2,7 @@
 import { tell } from "./app.js";
 
 let chosen = null;
+let sent = null;
 
 wire();
 
@@ -78,21 +79,41 @@ function fill(form, chip) {
   prompt.focus();
 }
 
-function send(form, submitter) {
+async function send(form, submitter) {
   const body = new FormData(form, submitter);
-  const request = new XMLHttpRequest();
-  const box = form.querySelector(".upload");
-  const bar = box.querySelector("progress");
-  const said = box.querySelector(".hint");
   const buttons = form.querySelectorAll("button[type=submit]");
-  const began = performance.now();
   const zip = form.querySelector("#src-zip").checked && chosen;
   if (!zip) body.delete("file");
   for (const button of buttons) button.disabled = true;
   const wait = form.querySelector("#wait");
   wait.textContent = zip ? "Uploading. Leaving this page ends it." : "Sending.";
-  request.upload.addEventListener("progress", (event) => {
-    if (!zip) return;
+  const failed = (words) => {
+    for (const button of buttons) button.disabled = false;
+    wait.textContent = words;
+    tell(words);
+  };
+  let way = zip && shownWay(form);
+  if (zip && zip.size >= Number(form.dataset.direct ?? Infinity)) {
+    const upload = await stored(form, zip, way);
+    if (upload) {
+      body.delete("file");
+      body.set("upload", upload);
+      way = null;
+    }
+  }
+  try {
+    answered(await post(form.action, body, way), failed);
+  } catch {
+    failed("The platform cannot be reached. Nothing was started; try again.");
+  }
+}
+
+function shownWay(form) {
+  const box = form.querySelector(".upload");
+  const bar = box.querySelector("progress");
+  const said = box.querySelector(".hint");
+  const began = performance.now();
+  return (event) => {
     const seconds = Math.max(0.001, (performance.now() - began) / 1000);
     const left = (event.total - event.loaded) / (event.loaded / seconds);
     bar.hidden = false;
@@ -103,16 +124,40 @@ function send(form, submitter) {
       ? "Uploaded. The zip is looked through."
       : `Uploading: ${size(event.loaded)} of ${size(event.total)} (${Math.floor((100 * event.loaded) / event.total)} %), about ${Math.ceil(left)} s left.`;
     if (done) tell(said.textContent);
-  });
-  const failed = (words) => {
-    for (const button of buttons) button.disabled = false;
-    wait.textContent = words;
-    tell(words);
   };
-  request.addEventListener("load", () => answered(request, failed));
-  request.addEventListener("error", () => failed("The platform cannot be reached. Nothing was started; try again."));
-  request.open("POST", form.action);
-  request.send(body);
+}
+
+function post(url, body, progress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    if (progress) request.upload.addEventListener("progress", progress);
+    request.addEventListener("load", () => resolve(request));
+    request.addEventListener("error", reject);
+    request.open("POST", url);
+    request.send(body);
+  });
+}
+
+// Sends a large zip to the store directly and gives its upload; nothing where the store cannot be reached,
+// and then it goes with the form. One that is there already is not sent again.
+async function stored(form, zip, way) {
+  if (sent?.zip === zip) return sent.upload;
+  try {
+    const ask = new FormData();
+    ask.set("csrf", form.querySelector("[name=csrf]").value);
+    ask.set("filename", zip.name);
+    const place = await post("/submit/upload", ask);
+    if (place.status !== 201) return null;
+    const { upload_id, url, fields } = JSON.parse(place.responseText);
+    const body = new FormData();
+    for (const [name, value] of Object.entries(fields)) body.set(name, value);
+    body.set("file", zip);
+    if ((await post(url, body, way)).status >= 300) return null;
+    sent = { zip, upload: upload_id };
+    return upload_id;
+  } catch {
+    return null;
+  }
 }
 
 function answered(request, failed) {
@@ -129,6 +174,7 @@ function answered(request, failed) {
   }
   document.querySelector("main").replaceWith(document.adoptNode(main));
   document.title = page.title;
+  if (document.querySelector("#zip-e")) sent = null;
   wire();
   const note = document.querySelector("main .note");
   note?.focus();
