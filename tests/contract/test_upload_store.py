@@ -11,8 +11,9 @@ from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_adapters.sql.uploads import SqlUploads
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Invalid, PlatformError, RateLimited
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.ids import TimeOrderedIds
-from codexsys_core.task import Idempotency, Task, TaskQuery
+from codexsys_core.task import Task, TaskQuery
 from codexsys_core.upload import MOST_UNUSED, Upload
 
 KEY = Idempotency(key="once", fingerprint="f" * 64)

@@ -19,7 +19,7 @@ from tests.support.place import Place
 from tests.support.shop import open_shop
 from tests.support.users import User
 
-from codexsys_client import ApiError, Unreachable
+from codexsys_client import ApiError, AsyncClient, Unreachable
 from codexsys_core.event import EventType
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from codexsys_core.artifact import CODE_BUCKET
 from codexsys_core.errors import FieldError, Invalid
-from codexsys_core.task import Idempotency
+from codexsys_core.idempotency import Idempotency
 
 SENT = f"{CODE_BUCKET}/uploads/"
 POINTER = "/source/zip/upload_id"

@@ -1,5 +1,6 @@
 """Uploads, each of which becomes one task."""
 
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
@@ -7,11 +8,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.idempotency import made_with, note_key
+from codexsys_adapters.sql.idempotency import once
 from codexsys_adapters.sql.tables import UPLOADS
 from codexsys_adapters.sql.times import after_sql, aware, naive
 from codexsys_core.errors import RateLimited
-from codexsys_core.task import Idempotency, Task
+from codexsys_core.idempotency import Idempotency
+from codexsys_core.task import Task
 from codexsys_core.upload import MOST_UNUSED, Upload, unknown, used
 
 FULL_SECONDS = 60
@@ -27,27 +29,21 @@ class SqlUploads:
         """Insert it; a known key gives what was made with it."""
 
         async def statements(connection: AsyncConnection) -> None:
-            if idempotency is not None:
-                await note_key(connection, upload.tenant_id, upload.id, idempotency)
             await _must_be_few(connection, upload.tenant_id)
             values = upload.model_dump() | {"created_at": naive(upload.created_at)}
             await connection.execute(insert(UPLOADS).values(**values))
 
-        async def made(connection: AsyncConnection) -> str | None:
-            if idempotency is None:
-                return None
-            return await made_with(connection, upload.tenant_id, idempotency)
-
-        try:
-            await self._database.transact(statements)
-        except IntegrityError:
-            # Either the key is known, or this very row was committed before its connection broke.
-            known = await self._database.look(made) or upload.id
-            stored = await self.get(known, tenant_id=upload.tenant_id)
-            if stored is None:  # it was forgotten at this very moment
-                raise unknown() from None
-            return stored
+        with suppress(IntegrityError):  # this very row was committed before its connection broke
+            made = await once(self._database, upload.tenant_id, upload.id, idempotency, statements)
+            if made != upload.id:
+                return await self._made(made, upload.tenant_id)
         return upload
+
+    async def _made(self, upload_id: str, tenant_id: str) -> Upload:
+        found = await self.get(upload_id, tenant_id=tenant_id)
+        if found is None:
+            raise unknown()
+        return found
 
     async def get(self, upload_id: str, *, tenant_id: str) -> Upload | None:
         """Return one."""

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from codexsys_api.auth import Writer
 from codexsys_api.bodies import CreateUpload, read_json
 from codexsys_api.described.refusals import refuses
-from codexsys_api.routes.params import IdempotencyKey, takes
+from codexsys_api.routes.params import ONCE, IdempotencyKey, takes
 from codexsys_api.uploads import Uploads
 from codexsys_core.artifact import UploadForm
 from codexsys_core.upload import Upload
@@ -33,8 +33,7 @@ class UploadBody(BaseModel):
     operation_id="createUpload",
     status_code=201,
     response_model=UploadBody,
-    openapi_extra=takes(CreateUpload)
-    | refuses("idempotency_key", "idempotency_mismatch", "uploads_full", "store_unavailable"),
+    openapi_extra=takes(CreateUpload) | refuses("uploads_full", "store_unavailable", *ONCE),
 )
 async def create(
     request: Request, caller: Writer, idempotency_key: IdempotencyKey = None
