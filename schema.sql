@@ -95,7 +95,7 @@ CREATE TABLE events (
 	CONSTRAINT uq_events_sender UNIQUE (sandbox_id, number)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
--- Keys by which clients say that two requests are one; kept 24 h. task_id: of whatever was made.
+-- Keys by which clients say that two requests are one; kept 24 h. task_id: of whatever was made or answered.
 CREATE TABLE idempotency_keys (
 	tenant_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	`key` VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
