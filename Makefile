@@ -13,7 +13,7 @@ STACK := tests/stack/stack
 # What to hand on to pytest: make test ARGS="-k claim -x"
 ARGS ?=
 
-.PHONY: help setup demo test test-all check lint unit e2e bench chaos frozen fresh stack-up stack-down lock schema docs clean
+.PHONY: help setup demo test test-all check lint unit e2e bench chaos frozen fresh stack-up stack-down lock schema docs images clean
 
 help:  ## this list
 	awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,11 @@ docs: setup  ## write what is made from code: openapi.json; of docs/ settings, e
 	$(PYTHON) -m codexsys_api.described > openapi.json.new
 	mv openapi.json.new openapi.json
 	echo 'make docs: the generated pages are written'
+
+images:  ## take the pictures of docs/images anew: a platform started here, in Chromium
+	deploy/setup browser
+	$(PYTHON) -m tests.pictures
+	echo 'make images: the pictures are taken'
 
 clean:  ## remove .venv and caches of tools
 	rm -rf .schemathesis .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
