@@ -129,6 +129,19 @@ CREATE TABLE log_streams (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 CREATE INDEX ix_log_streams_cleared ON log_streams (cleared_at, sealed_at);
 
+-- Notes of people to agents, numbered by their task; delivered_at: when the agent had it.
+CREATE TABLE messages (
+	id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	task_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	number INTEGER NOT NULL,
+	text MEDIUMTEXT NOT NULL,
+	created_by CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	created_at DATETIME(6) NOT NULL,
+	delivered_at DATETIME(6),
+	PRIMARY KEY (id),
+	CONSTRAINT uq_messages_number UNIQUE (task_id, number)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 -- Questions of tasks; open until they have an answer.
 CREATE TABLE questions (
 	id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

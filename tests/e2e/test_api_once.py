@@ -36,6 +36,7 @@ async def the_requests(served: Served) -> dict[str, tuple[str, Any, Any]]:
         "share": (f"{over}/shares", {"expires_in": 60}, {"expires_in": 61}),
         "key": ("/api/v1/keys", {"name": "ci"}, {"name": "ci", "scope": "read"}),
         "environment": ("/api/v1/environments", {"name": "web"}, {"name": "web", "setup": "true"}),
+        "message": (f"/api/v1/tasks/{waits}/messages", {"text": "a"}, {"text": "b"}),
         "answer": (f"/api/v1/tasks/{waits}/answers", answer, answer | {"answer": "blue"}),
     }
 
@@ -47,7 +48,7 @@ async def post(
     return answer.status_code, answer.json()
 
 
-@pytest.mark.parametrize("what", ["retry", "share", "key", "environment", "answer"])
+@pytest.mark.parametrize("what", ["retry", "share", "key", "environment", "answer", "message"])
 async def test_the_same_request_is_done_once_and_another_is_refused(
     served: Served, what: str
 ) -> None:

@@ -13,7 +13,9 @@ import pytest_asyncio
 from tests.support.api_service import client_of, free_port
 
 from codexsys_core.attempt import Attempt, Hold
+from codexsys_core.errors import Conflict
 from codexsys_core.limits import Limits
+from codexsys_core.message import Message
 from codexsys_core.principal import Tenant, hash_secret
 from codexsys_core.sandbox import Sandbox, SandboxRole
 from codexsys_core.source import Base, GitSource
@@ -150,6 +152,39 @@ async def test_control_tells_of_a_cancel(door: Door) -> None:
     await door.platform.tasks.cancel(door.task_id, tenant_id="tnt_doors")
     answer = await asyncio.wait_for(asking, 15)
     assert answer.json()["items"][0]["type"] == "cancel"
+
+
+async def test_control_tells_what_people_say_and_a_cancel_last(door: Door) -> None:
+    messages = door.platform.messages
+
+    async def tell(text: str) -> str:
+        message = Message(
+            id=door.platform.ids.new("msg"),
+            task_id=door.task_id,
+            text=text,
+            created_by="key_x",
+            created_at=door.platform.clock.now(),
+        )
+        return (await messages.add(message, tenant_id="tnt_doors")).id
+
+    first, second = await tell("one"), await tell("two")
+    heard = {"number": 1, "type": "agent.message", "data": {"message": first}}
+    assert (await door.client.post("/v1/events", json=heard)).status_code == 202
+    read = [each.delivered_at is not None for each in await messages.of_task(door.task_id)]
+    assert read == [True, False]
+    told = (await door.client.get("/v1/control?after=0&wait=0")).json()
+    assert [each["data"] for each in told["items"]] == [
+        {"message": first, "text": "one"},
+        {"message": second, "text": "two"},
+    ]
+    assert (await door.client.get("/v1/control?after=2&wait=0")).json() == {"items": [], "next": 2}
+    await door.platform.tasks.cancel(door.task_id, tenant_id="tnt_doors")
+    with pytest.raises(Conflict):
+        await tell("three")
+    for after, kinds in ((0, ["message", "message", "cancel"]), (1, ["message", "cancel"])):
+        told = (await door.client.get(f"/v1/control?after={after}&wait=0")).json()
+        assert [each["type"] for each in told["items"]] == kinds
+        assert told["next"] == 3
 
 
 async def test_log_lines_count_once_and_hold_no_secret(door: Door) -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from playwright.async_api import Page, expect
 from tests.support.browser import Profile, fresh_profile
@@ -215,7 +216,14 @@ async def test_a_zip_from_the_form_to_its_diff(
     await page.get_by_label("Command").fill(CHECKS)
     await person.picture("submit-zip")
     assert await person.press("Start task") == 200
-    await watch_until_verified(person, "zip")
+    headers = {"Authorization": f"Bearer {up.key}"}
+    async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as owner:
+        messages = f"{up.url}/api/v1{person.path}/messages"
+        sent = await owner.post(messages, json={"text": "Keep it small."})
+        assert (sent.status_code, sent.json()["delivered_at"]) == (202, None)
+        await watch_until_verified(person, "zip")
+        (message,) = (await owner.get(messages)).json()["items"]
+        assert message["delivered_at"] is not None
     await shown_diff(page)
     await downloaded(person, "diff.patch", tmp_path / "zip.patch")
     git(demo.root / "inventory.git", "apply", "--check", str(tmp_path / "zip.patch"))

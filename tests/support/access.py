@@ -87,6 +87,8 @@ TABLE: dict[str, Row] = {
     f"POST {_TASK}/cancel": act(200, NO_TASK),
     f"POST {_TASK}/retry": act(202, NO_TASK),
     f"POST {_TASK}/answers": act("question_not_found", NO_TASK),
+    f"POST {_TASK}/messages": act("task_over", NO_TASK),
+    f"GET {_TASK}/messages": look(200, NO_TASK),
     f"GET {_TASK}/attempts": look(200, NO_TASK),
     f"GET {_TASK}/events": look(200, NO_TASK),
     f"GET {_TASK}/logs": look(200, NO_TASK),
@@ -153,7 +155,6 @@ for _name in (
     for _verb in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         for _rest in ("", "/{rest:path}"):
             TABLE[f"{_verb} /api/v1/{_name}{_rest}"] = look(*["not_available_yet"] * 2)
-TABLE[f"POST {_TASK}/messages"] = look(*["not_available_yet"] * 2)
 
 BODIES: dict[str, Any] = {
     "POST /api/v1/tasks": {
@@ -162,6 +163,7 @@ BODIES: dict[str, Any] = {
     },
     "POST /api/v1/uploads": {"filename": "a.zip"},
     f"POST {_TASK}/answers": {"question": "qst_" + "0" * 26, "answer": "x"},
+    f"POST {_TASK}/messages": {"text": "x"},
     "POST /api/v1/keys": {"name": "another"},
     "PATCH /api/v1/keys/{key_id}": {"name": "renamed"},
     "POST /api/v1/environments": {"name": "another"},

@@ -46,6 +46,8 @@ class ScriptedDoor:
     events: list[dict[str, Any]] = field(default_factory=list)
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
     control: list[dict[str, Any]] = field(default_factory=list)
+    taken: int = 0
+    """The last item of the control channel that the agent has for certain."""
     refuses_control: bool = False
     closing: threading.Event = field(default_factory=threading.Event)
     controlled: threading.Condition = field(default_factory=threading.Condition)
@@ -55,6 +57,11 @@ class ScriptedDoor:
         with self.controlled:
             self.control.append({"number": len(self.control) + 1, "type": kind, "data": data})
             self.controlled.notify_all()
+
+    def wait_taken(self, number: int) -> None:
+        """Wait until the agent has the first items of the control channel."""
+        with self.controlled:
+            assert self.controlled.wait_for(lambda: self.taken >= number, timeout=20)
 
     def refuse_control(self) -> None:
         """Answer 401 on the control channel from now on."""
@@ -97,6 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         after = int(self.path.partition("after=")[2].partition("&")[0] or 0)
         with self.door.controlled:
+            self.door.taken = max(self.door.taken, after)
+            self.door.controlled.notify_all()
             self.door.controlled.wait_for(
                 lambda: (
                     len(self.door.control) > after

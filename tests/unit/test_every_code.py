@@ -87,6 +87,10 @@ PROBLEMS: dict[str, set[str]] = {
     "test_answers.py::test_a_question_is_shown_and_answered_once": {"already_answered"},
     "test_answers.py::test_a_wrong_answer_changes_nothing": {"question_not_found"},
     "test_answers.py::test_an_answer_after_the_end_is_refused": {"task_over"},
+    "test_messages.py::test_a_message_that_nobody_would_read_is_refused": {
+        "messages_not_read",
+        "messages_full",
+    },
     "test_delete.py::test_delete_removes_all_but_the_row": {
         "task_not_over",
         "task_in_use",

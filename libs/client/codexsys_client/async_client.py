@@ -21,6 +21,8 @@ from codexsys_client.types import (
     Key,
     KeyList,
     LogChunk,
+    Message,
+    MessageList,
     Share,
     ShareList,
     Task,
@@ -145,6 +147,20 @@ class AsyncClient:
         """Answer an open question; a suspended task goes on once none is open."""
         call = calls.answer(task_id, question, answer, idempotency_key=idempotency_key)
         return cast("Task", (await self._transport.call(call)).json())
+
+    async def message(
+        self, task_id: str, text: str, *, idempotency_key: str | None = None
+    ) -> Message:
+        """Tell the agent something; it reads it before its next step, then `delivered_at` says when."""
+        call = calls.message(task_id, text, idempotency_key=idempotency_key)
+        return cast("Message", (await self._transport.call(call)).json())
+
+    async def messages(
+        self, task_id: str, *, limit: int = 20, cursor: str | None = None
+    ) -> MessageList:
+        """Return one page of what was told to a task's agents, in order."""
+        call = calls.messages(task_id, limit=limit, cursor=cursor)
+        return cast("MessageList", (await self._transport.call(call)).json())
 
     async def delete(self, task_id: str) -> None:
         """Remove a terminal task's code, prompts, artifacts, logs and checkpoints; its row stays."""

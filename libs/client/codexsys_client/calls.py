@@ -79,6 +79,17 @@ def answer(task_id: str, question: str, answer: str, *, idempotency_key: str | N
     return Call("POST", f"/tasks/{task_id}/answers", headers=headers, json=body)
 
 
+def message(task_id: str, text: str, *, idempotency_key: str | None) -> Call:
+    """Tell the agent something."""
+    headers = _once(idempotency_key)
+    return Call("POST", f"/tasks/{task_id}/messages", headers=headers, json={"text": text})
+
+
+def messages(task_id: str, *, limit: int, cursor: str | None) -> Call:
+    """List what was told to the agents."""
+    return Call("GET", f"/tasks/{task_id}/messages", params=_page(limit, cursor))
+
+
 def delete(task_id: str) -> Call:
     """Remove what a terminal task holds."""
     return Call("DELETE", f"/tasks/{task_id}")

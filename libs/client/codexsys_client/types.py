@@ -152,6 +152,22 @@ class Artifact(TypedDict):
     expires_at: str | None
 
 
+class Message(TypedDict):
+    """A note to the agent; it was read when `delivered_at` says so, and not before."""
+
+    id: str
+    text: str
+    created_at: str
+    delivered_at: str | None
+
+
+class MessageList(TypedDict):
+    """One page of a task's messages, in order."""
+
+    items: list[Message]
+    next_cursor: str | None
+
+
 class Share(TypedDict):
     """A share link; `url` is said once, when it is made."""
 

@@ -29,6 +29,7 @@ from codexsys_adapters.sql.environments import SqlEnvironments
 from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.keys import SqlKeys
 from codexsys_adapters.sql.logs import SqlLogs
+from codexsys_adapters.sql.messages import SqlMessages
 from codexsys_adapters.sql.migrations import upgrade
 from codexsys_adapters.sql.outbox import SqlOutbox
 from codexsys_adapters.sql.questions import SqlQuestions
@@ -53,6 +54,7 @@ from codexsys_core.errors import PlatformError
 from codexsys_core.event import EventStore
 from codexsys_core.ids import Ids, TimeOrderedIds
 from codexsys_core.log import LogStore, Redactor
+from codexsys_core.message import MessageStore
 from codexsys_core.model import Models
 from codexsys_core.named_environment import EnvironmentStore
 from codexsys_core.patch import PatchBench
@@ -110,6 +112,7 @@ class Platform:
     census: CensusStore
     retention: RetentionStore
     questions: QuestionStore
+    messages: MessageStore
     environments: EnvironmentStore
     uploads: UploadStore
     tasks: TaskStore
@@ -209,6 +212,7 @@ async def open_platform(
             census=SqlCensus(database=database),
             retention=SqlRetention(database=database),
             questions=SqlQuestions(database=database),
+            messages=SqlMessages(database=database),
             environments=SqlEnvironments(database=database),
             uploads=SqlUploads(database=database),
             tasks=SqlTasks(database=database, max_queued=settings.tenant_max_queued),

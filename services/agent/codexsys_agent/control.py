@@ -6,6 +6,7 @@ from typing import Any
 from codexsys_agent.door import Door
 from codexsys_agent.errors import DoorError, DoorRefused, Stopped
 from codexsys_agent.report import say
+from codexsys_agent.session import Note
 from codexsys_agent.stop import Stop
 
 _PAUSE_SECONDS = 5.0
@@ -19,7 +20,7 @@ class Control:
         self._stop = stop
         self._wait = wait
         self._lock = threading.Lock()
-        self._notes: list[str] = []
+        self._notes: list[Note] = []
         self._thread = threading.Thread(target=self._listen, name="control", daemon=True)
 
     def start(self) -> None:
@@ -30,7 +31,7 @@ class Control:
         """Wait for the thread; the stop must have been requested."""
         self._thread.join(_PAUSE_SECONDS)
 
-    def take_notes(self) -> list[str]:
+    def take_notes(self) -> list[Note]:
         """The notes that came since the last call."""
         with self._lock:
             notes, self._notes = self._notes, []
@@ -62,6 +63,7 @@ class Control:
     def _handle(self, kind: str, data: dict[str, Any]) -> None:
         if kind == "cancel":
             self._stop.request("the task was cancelled")
-        elif kind == "note":
+        elif kind in ("note", "message"):
+            note = Note(str(data.get("text") or data), message=str(data.get("message") or ""))
             with self._lock:
-                self._notes.append(str(data.get("text") or data))
+                self._notes.append(note)

@@ -16,7 +16,7 @@ from codexsys_agent.ending import Ending, Exit
 from codexsys_agent.errors import DoorAnswered, DoorRefused, StreamBroken
 from codexsys_agent.limits import Budget
 from codexsys_agent.report import Events, say
-from codexsys_agent.session import Session
+from codexsys_agent.session import Note, Session
 from codexsys_agent.stop import Stop
 from codexsys_agent.stuck import Stuck, StuckWatch
 from codexsys_agent.tools import Done, Tools
@@ -56,7 +56,7 @@ class Loop:
         stop: Stop,
         pace: Pace,
         after_step: Callable[[Session], None],
-        inbox: Callable[[], list[str]],
+        inbox: Callable[[], list[Note]],
     ) -> None:
         self._door = door
         self._model = model
@@ -77,11 +77,13 @@ class Loop:
             ending = self._bounds()
             if ending:
                 return ending
-            for text in [*self._inbox(), self._budget.reminder(self._session)]:
-                self._note(text)
+            self._listen()
+            self._note(self._budget.reminder(self._session))
             try:
                 reply = self._ask()
                 ending = self._take(reply)
+                if ending and ending.exit is Exit.FINISHED and self._listen():
+                    ending = None  # a person said something meanwhile: the model thinks again
             except Stuck as finding:
                 ending = Ending(Exit.STUCK, "stuck", detail=str(finding))
             self._after_step(self._session)
@@ -96,6 +98,22 @@ class Loop:
             return None
         code, words = limit
         return Ending(Exit.LIMIT, "limit", detail=f"reached {words}", code=code)
+
+    def _listen(self) -> bool:
+        """Put what came into the conversation, and say whether a person said something new."""
+        heard = [self._heard(note) for note in self._inbox()]
+        return any(heard)
+
+    def _heard(self, note: Note) -> bool:
+        if not note.message:
+            self._note(note.text)
+        if not note.message or note.message in self._session.heard:
+            return False
+        self._session.heard.append(note.message)
+        say(f"message: {' '.join(note.text.split())[:_SHOWN]}")
+        self._session.say("user", f"[a message from the person who asked] {note.text}")
+        self._events.add("agent.message", message=note.message)
+        return True
 
     def _note(self, text: str) -> None:
         if text:

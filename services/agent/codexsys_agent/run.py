@@ -8,7 +8,7 @@ from codexsys_agent.brief import Brief
 from codexsys_agent.door import Door
 from codexsys_agent.loop import Pace
 from codexsys_agent.report import Events
-from codexsys_agent.session import Session
+from codexsys_agent.session import Note, Session
 from codexsys_agent.stop import Stop
 
 
@@ -35,7 +35,7 @@ class Run:
     events: Events
     stop: Stop
     pace: Pace
-    inbox: Callable[[], list[str]]
+    inbox: Callable[[], list[Note]]
     on_step: Callable[[Session], None]
     session: Session = field(default_factory=Session)
 

@@ -8,12 +8,22 @@ from typing import Any
 from codexsys_agent.chat import Call, Reply, Usage
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the platform has to say; `message` is the id where a person says it."""
+
+    text: str
+    message: str = ""
+
+
 @dataclass(slots=True)
 class Session:
     """Messages are only ever appended, so a copy of the lists is a snapshot."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     notes: list[dict[str, Any]] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+    """Ids of messages that are in the conversation already, whichever sandbox they came to."""
     steps: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -55,6 +65,7 @@ class Session:
             "v": 1,
             "messages": list(self.messages),
             "notes": list(self.notes),
+            "heard": list(self.heard),
             "steps": self.steps,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
@@ -79,6 +90,7 @@ def resumed(state: dict[str, Any]) -> Session:
     session = Session(
         messages=messages,
         notes=notes[: len(messages)] + [{} for _ in messages[len(notes) :]],
+        heard=[str(each) for each in state.get("heard") or []],
         steps=int(state.get("steps") or 0),
         prompt_tokens=int(state.get("prompt_tokens") or 0),
         completion_tokens=int(state.get("completion_tokens") or 0),

@@ -40,6 +40,13 @@ def _said(text: str) -> str:
     return text
 
 
+def _said_something(text: str) -> str:
+    if not text.strip():
+        message = "say something"
+        raise ValueError(message)
+    return text
+
+
 def _labels(given: dict[str, str]) -> dict[str, str]:
     for name, value in given.items():
         if not _LABEL.fullmatch(name) or len(value) > 63:
@@ -150,6 +157,12 @@ class GiveAnswer(Body):
 
     question: str = Field(min_length=1, max_length=32)
     answer: str = Field(min_length=1, max_length=10_000)
+
+
+class SendMessage(Body):
+    """A note to the agent."""
+
+    text: Annotated[str, AfterValidator(_said_something)] = Field(min_length=1, max_length=10_000)
 
 
 _Scope = Literal["read", "write", "admin"]

@@ -12,6 +12,7 @@ from codexsys_core.attempt import Attempt
 from codexsys_core.end_reasons import Category, EndReason
 from codexsys_core.event import Event, EventType
 from codexsys_core.limits import Limits
+from codexsys_core.message import Message
 from codexsys_core.moves import PROGRESS, AttemptState, Phase, TaskStatus
 from codexsys_core.outcome import Outcome
 from codexsys_core.principal import ApiKey, Scope
@@ -201,6 +202,22 @@ class ShareList(BaseModel):
     next_cursor: str | None
 
 
+class MessageBody(BaseModel):
+    """A note to the agent; it was read when `delivered_at` says so, and not before."""
+
+    id: str
+    text: str
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+class MessageList(BaseModel):
+    """One page of a task's messages, in order."""
+
+    items: list[MessageBody]
+    next_cursor: str | None
+
+
 class KeyBody(BaseModel):
     """A key; `key` is said once, when it is made."""
 
@@ -338,6 +355,13 @@ def share_body(share: Share, *, url: str | None = None) -> dict[str, Any]:
     """Return a share link; its address only when it is new."""
     known = share.model_dump(include={"id", "created_at", "expires_at", "revoked_at"})
     return ShareBody(**known, url=url, parts=list(share.parts)).model_dump(mode="json")
+
+
+def message_body(message: Message) -> dict[str, Any]:
+    """Return a message."""
+    return MessageBody(**message.model_dump(include=set(MessageBody.model_fields))).model_dump(
+        mode="json"
+    )
 
 
 def key_body(key: ApiKey, *, text: str | None = None) -> dict[str, Any]:

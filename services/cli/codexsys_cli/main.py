@@ -10,6 +10,7 @@ import typer
 
 from codexsys_cli import (
     commands_environments,
+    commands_messages,
     commands_operations,
     commands_tasks,
     commands_usage,
@@ -54,6 +55,7 @@ def demo(
 
 commands_tasks.register(app)
 commands_environments.register(app)
+commands_messages.register(app)
 commands_usage.register(app)
 commands_operations.register(app)
 

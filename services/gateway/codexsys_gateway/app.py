@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from codexsys_core.artifact import ObjectStore
 from codexsys_core.errors import Conflict, PlatformError, Unavailable
+from codexsys_core.event import EventType
 from codexsys_core.sandbox import Sandbox
 from codexsys_core.task import TaskStore
 from codexsys_gateway.calls import Calls
@@ -91,9 +92,11 @@ class Routes:
         return JSONResponse(await self._calls.complete(call))
 
     async def _event(self, sandbox: Sandbox, request: Request) -> Response:
-        return JSONResponse(
-            await self._reports.event(sandbox, await _json(request)), status_code=202
-        )
+        body = await _json(request)
+        stored = await self._reports.event(sandbox, body)
+        if body["type"] == EventType.AGENT_MESSAGE:
+            await self._control.heard(sandbox, body["data"])
+        return JSONResponse(stored, status_code=202)
 
     async def _log(self, sandbox: Sandbox, request: Request) -> Response:
         return JSONResponse(await self._reports.log(sandbox, await _json(request)), status_code=202)

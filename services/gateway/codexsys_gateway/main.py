@@ -87,7 +87,10 @@ def _routes(platform: Platform) -> Routes:
         redactor=platform.redactor,
     )
     control = Control(
-        attempts=platform.attempts, sandboxes=platform.sandboxes, hints=platform.hints
+        attempts=platform.attempts,
+        sandboxes=platform.sandboxes,
+        messages=platform.messages,
+        hints=platform.hints,
     )
     return Routes(
         tokens=Tokens(sandboxes=platform.sandboxes),

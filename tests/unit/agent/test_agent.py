@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -163,6 +164,44 @@ def test_a_note_reaches_the_model(run_agent: Worker) -> None:
         door.tell("note", text="use tabs")
         assert run_agent(door.url) == 0
     assert any("use tabs" in m["content"] for m in door.asked[-1]["messages"])
+
+
+def test_a_message_is_heard_once_and_told_to_be_heard(run_agent: Worker) -> None:
+    def taken(number: int) -> Callable[[dict[str, Any]], Say]:
+        def wait(_: dict[str, Any]) -> Say:
+            door.wait_taken(number)
+            return LIST
+
+        return wait
+
+    with scripted_door(taken(1), LIST, LIST) as door:
+        door.tell("message", message="msg_1", text="use tabs")
+        assert run_agent(door.url, limits={"steps": 3}) == 3
+        first = door
+    state = first.checkpoints[-1]["state"]
+    assert state["heard"] == ["msg_1"]
+    with scripted_door(taken(2), LIST, FINISH) as door:
+        door.tell("message", message="msg_1", text="use tabs")
+        door.tell("message", message="msg_2", text="and no spaces")
+        assert run_agent(door.url, resume=state) == 0
+    for found, ids in ((first, ["msg_1"]), (door, ["msg_2"])):
+        told = [each["data"] for each in found.events if each["type"] == "agent.message"]
+        assert told == [{"message": each} for each in ids]
+    said = [str(m["content"]) for m in door.asked[-1]["messages"]]
+    assert sum("use tabs" in each for each in said) == 1
+    assert sum("and no spaces" in each for each in said) == 1
+
+
+def test_a_message_that_comes_with_the_end_is_thought_about(run_agent: Worker) -> None:
+    def ends_late(_: dict[str, Any]) -> Say:
+        door.tell("message", message="msg_1", text="one more thing")
+        door.wait_taken(1)
+        return FINISH
+
+    with scripted_door(ends_late, FINISH) as door:
+        assert run_agent(door.url) == 0
+    assert len(door.asked) == 2
+    assert "one more thing" in door.asked[1]["messages"][-1]["content"]
 
 
 def test_a_resume_goes_on_from_the_state(sandbox: Sandbox, run_agent: Worker) -> None:

@@ -13,7 +13,7 @@ class Thing:
     id: str
 
 
-THINGS = [Thing(f"att_{number}") for number in range(5)]
+THINGS = [Thing(f"att_{number:026}") for number in (0, 1, 2, 4, 5)]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 9])
@@ -34,6 +34,11 @@ def test_an_empty_list_is_one_empty_page() -> None:
     assert following([], None, 9) == ([], None)
 
 
-def test_a_cursor_of_another_list_is_refused() -> None:
+def test_a_cursor_that_is_gone_stands_where_it_stood() -> None:
+    assert following(THINGS, f"{3:026}", 9) == (THINGS[3:], None)
+    assert following(THINGS, "z" * 26, 9) == ([], None)
+
+
+def test_what_is_no_cursor_is_refused() -> None:
     with pytest.raises(Invalid):
         following(THINGS, "9", 1)

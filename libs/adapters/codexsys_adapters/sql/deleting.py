@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.needs import needed
 from codexsys_adapters.sql.retention import remove_rows
-from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, QUESTIONS, SHARES, TASKS
+from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, MESSAGES, QUESTIONS, SHARES, TASKS
 from codexsys_adapters.sql.task_rows import read_task
 from codexsys_adapters.sql.times import now_sql
 from codexsys_core.environment import Environment
@@ -42,6 +42,7 @@ async def delete_task(connection: AsyncConnection, task_id: str, tenant_id: str)
     shown = and_(SHARES.c.task_id == task_id, SHARES.c.revoked_at.is_(None))
     await connection.execute(update(SHARES).where(shown).values(revoked_at=now_sql()))
     await connection.execute(delete(QUESTIONS).where(QUESTIONS.c.task_id == task_id))
+    await connection.execute(delete(MESSAGES).where(MESSAGES.c.task_id == task_id))
     await remove_rows(connection, task_id)
     return await read_task(connection, task_id, tenant_id=tenant_id)
 

@@ -142,6 +142,13 @@ async def attempt_row(connection: AsyncConnection, attempt_id: str) -> RowMappin
     )
 
 
+async def open_attempt(connection: AsyncConnection, task_id: str) -> RowMapping | None:
+    """Lock the attempt that is not over, and return it."""
+    mine = (ATTEMPTS.c.task_id == task_id) & (ATTEMPTS.c.state != _ENDED)
+    await connection.execute(update(ATTEMPTS).where(mine).values(fence=ATTEMPTS.c.fence))
+    return (await connection.execute(select(ATTEMPTS).where(mine))).mappings().one_or_none()
+
+
 async def ended_so(connection: AsyncConnection, hold: Hold, ending: Ending) -> bool:
     """Read back whether this holder's ending took effect already."""
     wanted = (

@@ -4,13 +4,13 @@ import json
 from functools import partial
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, exists, insert, select, update
+from sqlalchemy import RowMapping, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, ended, queue_again
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
-from codexsys_adapters.sql.fenced import attempt_row, held, hold_of, leave
+from codexsys_adapters.sql.fenced import attempt_row, held, hold_of, leave, open_attempt
 from codexsys_adapters.sql.idempotency import once
 from codexsys_adapters.sql.tables import ATTEMPTS, QUESTIONS, TASKS
 from codexsys_adapters.sql.task_rows import read_task
@@ -67,7 +67,7 @@ class SqlQuestions:
 
         async def statements(connection: AsyncConnection) -> None:
             await read_task(connection, task_id, tenant_id=tenant_id)
-            attempt = await _open_attempt(connection, task_id)
+            attempt = await open_attempt(connection, task_id)
             found = await _question(connection, task_id, question_id)
             if found["answered_at"] is not None:
                 if (found["answer"], found["answered_by"]) != (answer, key_id):
@@ -185,13 +185,6 @@ async def _suspended_so(connection: AsyncConnection, hold: Hold) -> TaskStatus |
     return TaskStatus.SUSPENDED if row["state"] == _SUSPENDED else TaskStatus.QUEUED
 
 
-async def _open_attempt(connection: AsyncConnection, task_id: str) -> RowMapping | None:
-    """Lock the attempt that is not over, and return it."""
-    mine = and_(ATTEMPTS.c.task_id == task_id, ATTEMPTS.c.state != _ENDED)
-    await connection.execute(update(ATTEMPTS).where(mine).values(fence=ATTEMPTS.c.fence))
-    return (await connection.execute(select(ATTEMPTS).where(mine))).mappings().one_or_none()
-
-
 async def _question(connection: AsyncConnection, task_id: str, question_id: str) -> RowMapping:
     wanted = select(QUESTIONS).where(QUESTIONS.c.id == question_id, QUESTIONS.c.task_id == task_id)
     row = (await connection.execute(wanted)).mappings().one_or_none()
@@ -226,7 +219,7 @@ async def _answer(
 
 
 async def _give_up(connection: AsyncConnection, *, task_id: str, question_id: str) -> bool:
-    attempt = await _open_attempt(connection, task_id)
+    attempt = await open_attempt(connection, task_id)
     if attempt is None:
         return False
     late = select(QUESTIONS).where(QUESTIONS.c.id == question_id, *_late())

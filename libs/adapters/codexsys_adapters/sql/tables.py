@@ -128,6 +128,21 @@ class QuestionRow(SQLModel, table=True):
     deadline: datetime = Field(sa_column=moment())
 
 
+class MessageRow(SQLModel, table=True):
+    """Notes of people to agents, numbered by their task; delivered_at: when the agent had it."""
+
+    __tablename__ = "messages"
+    __table_args__ = (UniqueConstraint("task_id", "number", name="uq_messages_number"),)
+
+    id: str = Field(sa_column=identifier(key=True))
+    task_id: str = Field(sa_column=identifier())
+    number: int = Field(sa_column=integer())
+    text: str = Field(sa_column=long_text())
+    created_by: str = Field(sa_column=identifier())
+    created_at: datetime = Field(sa_column=moment())
+    delivered_at: datetime | None = Field(sa_column=moment(null=True))
+
+
 class LabelRow(SQLModel, table=True):
     """Labels of tasks, for filters."""
 
@@ -387,6 +402,7 @@ _TABLES = SQLModel.metadata.tables
 TENANTS, KEYS = _TABLES["tenants"], _TABLES["api_keys"]
 TASKS, ATTEMPTS, LABELS = _TABLES["tasks"], _TABLES["attempts"], _TABLES["task_labels"]
 NEEDS, QUESTIONS = _TABLES["task_needs"], _TABLES["questions"]
+MESSAGES = _TABLES["messages"]
 SANDBOXES, CHECKPOINTS = _TABLES["sandboxes"], _TABLES["checkpoints"]
 EVENTS, LOG_STREAMS, LOG_CHUNKS = _TABLES["events"], _TABLES["log_streams"], _TABLES["log_chunks"]
 ARTIFACTS, SHARES, IDEMPOTENCY = (

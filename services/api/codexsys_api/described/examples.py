@@ -175,6 +175,12 @@ _ASKING = _QUEUED | {
     ],
 }
 _EVENT = {"id": 1, "type": "task.queued", "at": _AT, "attempt": 1, "data": {}}
+_MESSAGE = {
+    "id": "msg_06f5k8b2t6n4v1c7x9z3m5q0wd",
+    "text": "Leave the old flag in place.",
+    "created_at": _AT,
+    "delivered_at": None,
+}
 _SANDBOX = {
     "id": "sbx_06f5k7c5r9f3s8w2q6n1d4g0hj",
     "role": "agent",
@@ -343,6 +349,10 @@ EXAMPLES: dict[str, Example] = {
         request={JSON: {"question": "qst_06f5k6t4h8k2c7m1x5v9z3b0wp", "answer": "[]"}},
         answers={200: {JSON: _ASKING}},
     ),
+    "sendMessage": Example(
+        request={JSON: {"text": "Leave the old flag in place."}}, answers={202: {JSON: _MESSAGE}}
+    ),
+    "listMessages": Example(answers={200: {JSON: _list(_MESSAGE | {"delivered_at": _SOON})}}),
     "followEvents": Example(
         answers={
             200: {

@@ -45,10 +45,9 @@ def following(
     items: Sequence[Numbered], cursor: str | None, limit: int
 ) -> tuple[Sequence[Numbered], str | None]:
     """Return a page of a list that is there as a whole, and the cursor of the next."""
-    ends = [cursor_after(each.id) for each in items]
-    if cursor is not None and cursor not in ends:
-        raise wrong_query("cursor", "This cursor is not one of ours; start without it.")
-    start = 0 if cursor is None else ends.index(cursor) + 1
+    ends, last = [cursor_after(each.id) for each in items], cursor_after(before(cursor, "x") or "")
+    # One that is no longer there stands where it stood: ids grow with time.
+    start = ends.index(last) + 1 if last in ends else sum(end < last for end in ends)
     page = items[start : start + limit]
     return page, ends[start + limit - 1] if len(items) > start + limit else None
 

@@ -27,5 +27,3 @@ async def not_yet(caller: Caller) -> None:
 for _name in _NAMES:
     router.add_api_route(f"/{_name}", not_yet, methods=_METHODS)
     router.add_api_route(f"/{_name}/{{rest:path}}", not_yet, methods=_METHODS)
-for _name in ("messages",):
-    router.add_api_route(f"/tasks/{{task_id}}/{_name}", not_yet, methods=["POST"])

@@ -15,6 +15,7 @@ from codexsys_api.bodies import (
     CreateUpload,
     GiveAnswer,
     RetryTask,
+    SendMessage,
 )
 from codexsys_core.errors import NotFound
 
@@ -24,6 +25,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     RetryTask,
     CreateUpload,
     GiveAnswer,
+    SendMessage,
     CreateShare,
     CreateKey,
     ChangeKey,
