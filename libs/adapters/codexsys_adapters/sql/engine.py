@@ -9,13 +9,12 @@ from itertools import chain, repeat
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import asyncmy
-from asyncmy.constants.CR import CR_CONN_HOST_ERROR
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from codexsys_adapters.sql.faults import AWAY, SAID, Contended, Lost, Silent, edge
+from codexsys_adapters.sql.heard import connect
 from codexsys_adapters.sql.refusals import Refusals
 from codexsys_adapters.sql.silence import Silence
 from codexsys_core.errors import Invalid, Unavailable
@@ -77,17 +76,17 @@ class Database:
         return _opened(self._engine)
 
     async def __aenter__(self) -> Self:
-        self._engine = self._reader = create_async_engine(self._url, **self._options)
         if self.dialect == "mysql":
+            # A database whose disk is full may hold commits and answer all else: writers listen to
+            # writers, whose connections are soon all held then, and not to readers.
+            self._engine = self._mysql_engine(self._writes)
             # A read is one round trip: no transaction is begun, and none has to be ended.
             options = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
-            self._reader = create_async_engine(self._url, **self._options | options)
-        # A database whose disk is full may hold commits and answer all else: writers listen to
-        # writers, whose connections are soon all held then, and not to readers.
-        for engine, silence in ((self._engine, self._writes), (self._reader, self._reads)):
-            event.listen(engine.sync_engine, "after_cursor_execute", silence.broken)
-            event.listen(engine.sync_engine, "connect", silence.broken)
-        if self.dialect == "sqlite":
+            self._reader = self._mysql_engine(self._reads, **options)
+        else:
+            self._engine = self._reader = create_async_engine(self._url, **self._options)
+            for silence in (self._reads, self._writes):
+                event.listen(self._engine.sync_engine, "after_cursor_execute", silence.broken)
             # Writers of one process queue here, in order, instead of polling for the file's lock.
             self._writer = asyncio.Lock()
             event.listen(self._engine.sync_engine, "do_connect", _sqlite_probe)
@@ -106,6 +105,15 @@ class Database:
         for engine in engines:
             if engine is not None:
                 await engine.dispose()
+
+    def _mysql_engine(self, silence: Silence, **options: Any) -> AsyncEngine:
+        engine = create_async_engine(self._url, **self._options | options)
+
+        def heard(_dialect: Any, _record: Any, _arguments: Any, keywords: dict[str, Any]) -> None:
+            keywords["heard"] = silence.broken
+
+        event.listen(engine.sync_engine, "do_connect", heard)
+        return engine
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -187,10 +195,6 @@ class Database:
 
         return await self._patiently(once)
 
-    def heard(self) -> None:
-        """Note that the database answered a reader who asked the driver itself."""
-        self._reads.broken()
-
     async def ready(self) -> None:
         """Raise `Unavailable` unless the database answers now."""
         await self.look(lambda connection: connection.execute(text("SELECT 1")))
@@ -245,7 +249,7 @@ def _mysql_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
         "connect_args": {
             "init_command": session,
             "connect_timeout": 5,
-            "async_creator_fn": _mysql_connect,
+            "async_creator_fn": connect,
         },
         "isolation_level": "READ COMMITTED",
         # Of each of the two pools; a server that was set up as usual takes 151 connections in all.
@@ -256,15 +260,6 @@ def _mysql_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
         # Every block here ends its transaction itself: no further round trip to be sure.
         "pool_reset_on_return": None,
     }
-
-
-async def _mysql_connect(**arguments: Any) -> Any:
-    try:
-        return await asyncmy.connect(**arguments)
-    except (
-        RuntimeError
-    ) as error:  # what the driver makes of a connection that ended while it was made
-        raise asyncmy.errors.OperationalError(CR_CONN_HOST_ERROR, str(error)) from error
 
 
 def _sqlite_probe(_dialect: Any, _record: Any, arguments: Sequence[Any], _keywords: Any) -> None:

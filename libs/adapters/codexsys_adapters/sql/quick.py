@@ -58,5 +58,4 @@ class QuickRead:
             if isinstance(error, asyncmy.errors.Error):
                 raise DBAPIError(text, None, error) from error
             raise
-        self._database.heard()
         return rows
