@@ -208,7 +208,7 @@ async def test_addresses_and_methods_that_are_not_there(served: Served) -> None:
     assert (
         lost.headers["content-type"] == wrong.headers["content-type"] == "application/problem+json"
     )
-    for path in ("/api/v1/schedules", "/api/v1/usage"):
+    for path in ("/api/v1/schedules", "/api/v1/audit"):
         assert (await served.client.get(path)).json()["code"] == "not_available_yet"
     answer = await served.client.post(f"/api/v1/tasks/{NOBODY}/messages", json={})
     assert (answer.status_code, answer.json()["code"]) == (422, "not_available_yet")
