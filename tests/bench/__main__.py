@@ -15,6 +15,7 @@ from tests.bench.processes import ROOT
 from tests.bench.report import Judged, Report
 from tests.bench.sandbox import SandboxFigures, measure_sandboxes
 from tests.bench.throughput import Contest
+from tests.bench.uploads import Uploads, measure_uploads
 
 from codexsys_core.principal import ApiKey, Tenant, hash_secret, key_text, new_secret
 from codexsys_core.quota import Quota
@@ -88,12 +89,18 @@ async def adoption(place: Place, options: argparse.Namespace) -> Adoption:
     return await measure_adoption(place, key, attempts=options.adoption_attempts)
 
 
+async def uploads(place: Place, options: argparse.Namespace) -> Uploads:
+    """Measure zips into the object store."""
+    return await measure_uploads(place, await make_key(place, "uploads"), options.rounds)
+
+
 PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
     "fair": fair,
     "cancel": cancelled,
     "beats": beats,
     "broker": broker,
     "adoption": adoption,
+    "uploads": uploads,
 }
 """What can be measured alone, on the servers."""
 
@@ -130,6 +137,7 @@ async def everything(options: argparse.Namespace) -> None:
             beats=await beats(place, options),
             broker=await broker(place, options),
             adoption=adopted,
+            uploads=await uploads(place, options),
         )
     REPORT.mkdir(parents=True, exist_ok=True)
     (REPORT / "report.json").write_text(report.model_dump_json(indent=1))

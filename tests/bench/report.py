@@ -15,6 +15,7 @@ from tests.bench.dispatch import STEPS, Dispatch
 from tests.bench.fair import Fair
 from tests.bench.sandbox import SandboxFigures
 from tests.bench.throughput import Round, Throughput
+from tests.bench.uploads import Uploads
 
 WHATS = ("submit", "poll")
 
@@ -43,6 +44,7 @@ class Report(BaseModel):
     beats: Beats
     broker: Broker
     adoption: Adoption
+    uploads: Uploads
 
     def text(self) -> str:
         """Return the report as Markdown."""
@@ -53,7 +55,15 @@ class Report(BaseModel):
     @property
     def judged(self) -> list[Judged]:
         """Return what has to be as it was promised."""
-        return [self.sandboxes, self.fair, self.cancel, self.beats, self.broker, self.adoption]
+        return [
+            self.sandboxes,
+            self.fair,
+            self.cancel,
+            self.beats,
+            self.broker,
+            self.adoption,
+            self.uploads,
+        ]
 
 
 def _head(report: Report) -> str:

@@ -1,5 +1,6 @@
 """Places for zips that are sent to the store directly, and what was sent, taken out of its sender's reach."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,9 @@ from codexsys_core.upload import Upload, unknown
 from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
+AT_ONCE = 4
+"""Zips that are copied and brought here at the same time; more would only keep the store from answering."""
+
 
 class Uploads:
     """Makes places, and takes what was sent to them."""
@@ -22,6 +26,7 @@ class Uploads:
     def __init__(self, platform: Platform, folders: Folders) -> None:
         self._platform = platform
         self._folders = folders
+        self._free = asyncio.Semaphore(AT_ONCE)
         self.most_bytes = platform.settings.max_upload_mb << 20
 
     async def create(
@@ -69,6 +74,12 @@ class Uploads:
 
         What is refused leaves no copy, and the upload as it was.
         """
+        async with self._free:
+            return await self._taken(upload, name, vet)
+
+    async def _taken(
+        self, upload: Upload, name: str, vet: Callable[[Path], Awaitable[None]]
+    ) -> ZipSource:
         try:
             await self._platform.forms.take(upload.object, name)
         except NotFound as error:
