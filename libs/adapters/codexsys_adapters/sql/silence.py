@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 _TICKS = 12
-_FEWEST = 4
 _PATIENCE = 8
 
 
@@ -13,13 +12,11 @@ class Silence:
     """Bounds how long a process listens to a silent database.
 
     Silence is what counts: as long as the database answers others of this process, whoever waits
-    for a connection or a lock waits on, up to `_PATIENCE` times as long. It is looked for in ticks:
-    a loop that was held up by its own work, or by a busy machine, has not listened meanwhile, and
-    must have done so a few times.
+    for a connection or a lock waits on, up to `_PATIENCE` times as long. It is counted in ticks: a
+    loop that was held up by its own work, or by a busy machine, has not waited meanwhile.
     """
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
         self.pause = seconds / _TICKS
         self.answers = 0
         """Counts what the database said to anybody here."""
@@ -48,20 +45,16 @@ class _Watch:
         self._heard = silence.answers
         self._silent = self._waited = 0
         self._loop = asyncio.get_running_loop()
-        self._since = self._loop.time()
         self._timer = self._loop.call_later(silence.pause, self._tick)
 
     def end(self) -> None:
         self._timer.cancel()
 
     def _tick(self) -> None:
-        now = self._loop.time()
         self._waited += 1
-        self._silent += 1
-        if self._heard != self._silence.answers:
-            self._heard, self._silent, self._since = self._silence.answers, 0, now
-        long = now - self._since >= self._silence.seconds
-        if (long and self._silent >= _FEWEST) or self._waited == _TICKS * _PATIENCE:
-            self._limit.reschedule(now)
+        self._silent = self._silent + 1 if self._heard == self._silence.answers else 0
+        self._heard = self._silence.answers
+        if self._silent == _TICKS or self._waited == _TICKS * _PATIENCE:
+            self._limit.reschedule(self._loop.time())
         else:
             self._timer = self._loop.call_later(self._silence.pause, self._tick)

@@ -21,6 +21,7 @@ _GIT = ("-c", "fastimport.unpackLimit=1", "-c", "core.compression=1", "-c", "saf
 
 def main(arguments: list[str]) -> int:
     """Do what was asked and say the answer as one JSON object."""
+    os.nice(10)  # a zip is read beside the requests of whoever asked, not before them
     limits = ZipLimits(**json.loads(arguments[0]))
     _limit(limits)
     _leave_network()
