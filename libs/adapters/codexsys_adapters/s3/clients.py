@@ -13,6 +13,8 @@ THREADS = 16
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 10.0
 RETRIES = 2
+BLOCK = 128 << 10
+"""What of a file is in memory while it is sent."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +61,28 @@ class S3Address:
         """Return where a bucket takes forms."""
         return f"{self.origin(bucket)}/{'' if self.virtual else bucket}"
 
-    def client(
-        self, access_key: str, secret_key: str, *, answer_seconds: float = ANSWER_SECONDS
-    ) -> Minio:
-        """Return a client with short timeouts and few retries."""
-        pool = urllib3.PoolManager(
+    def pool(self, answer_seconds: float = ANSWER_SECONDS) -> urllib3.PoolManager:
+        """Return connections with short timeouts and few retries."""
+        return urllib3.PoolManager(
             maxsize=THREADS,
+            blocksize=BLOCK,
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=answer_seconds),
             retries=urllib3.Retry(
                 total=RETRIES, read=1, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]
             ),
         )
+
+    def client(
+        self, access_key: str, secret_key: str, *, pool: urllib3.PoolManager | None = None
+    ) -> Minio:
+        """Return a client that uses these connections."""
         client = Minio(
             self.host,
             access_key=access_key,
             secret_key=secret_key,
             secure=self.tls,
             region=self.region,
-            http_client=pool,
+            http_client=pool or self.pool(),
         )
         if self.virtual:
             client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]

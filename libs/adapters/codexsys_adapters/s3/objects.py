@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import urllib3
 from minio import Minio
 from minio.commonconfig import CopySource
 from minio.datatypes import PostPolicy
@@ -27,6 +28,8 @@ from codexsys_core.errors import Invalid, NotFound, Unavailable
 
 PIECE = 1 << 20
 PART = 16 << 20
+SLOWEST = 4 << 20
+"""Bytes a second of a store that is slow and not away."""
 LARGEST_FORM = 5 << 30
 """What S3 takes in one piece."""
 _SILENT = "The object store does not answer."
@@ -48,6 +51,12 @@ class _Hashing(io.BufferedReader):
         piece = super().read(size)
         self.digest.update(piece)
         return piece
+
+    @override
+    def seek(self, target: int, whence: int = 0, /) -> int:
+        """Begin anew, as before a request is sent again."""
+        self.digest = hashlib.sha256()
+        return super().seek(target, whence)
 
 
 class S3Objects:
@@ -71,7 +80,9 @@ class S3Objects:
     ) -> None:
         address = S3Address.parse(url)
         self._pulse = Pulse(address, silence_seconds)
-        self._client = address.client(access_key, secret_key, answer_seconds=answer_seconds)
+        self._pool = address.pool(answer_seconds)
+        self._client = address.client(access_key, secret_key, pool=self._pool)
+        self._answer_seconds = answer_seconds
         public = address.seen_at(public_url) if public_url else address
         self._seen = public
         self.origin = public.origin(CODE_BUCKET + bucket_suffix)
@@ -213,8 +224,26 @@ class S3Objects:
             return len(data), hashlib.sha256(data).hexdigest()
         size = data.stat().st_size
         with _Hashing(data) as file:
-            client.put_object(*place, file, size, content_type=content_type, part_size=PART)
+            if size > LARGEST_FORM:
+                client.put_object(*place, file, size, content_type=content_type, part_size=PART)
+            else:
+                self._send(client, place, file, size, content_type)
             return size, file.digest.hexdigest()
+
+    def _send(
+        self, client: Minio, place: tuple[str, str], file: "_Hashing", size: int, content_type: str
+    ) -> None:
+        """Send a file as it is read; the driver's own way holds several parts of it in memory."""
+        seconds = self._answer_seconds + size / SLOWEST
+        answer = self._pool.request(
+            "PUT",
+            client.presigned_put_object(*place, expires=timedelta(hours=6)),
+            body=file,
+            headers={"Content-Length": str(size), "Content-Type": content_type},
+            timeout=urllib3.Timeout(connect=seconds, read=seconds),
+        )
+        if answer.status >= 300:
+            raise S3Error.fromxml(answer)
 
     def _make_bucket(self, client: Minio, bucket: str) -> None:
         if bucket in self._made:
