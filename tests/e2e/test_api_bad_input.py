@@ -210,7 +210,7 @@ async def test_addresses_and_methods_that_are_not_there(served: Served) -> None:
     )
     for path in ("/api/v1/schedules", "/api/v1/audit"):
         assert (await served.client.get(path)).json()["code"] == "not_available_yet"
-    answer = await served.client.post(f"/api/v1/tasks/{NOBODY}/messages", json={})
+    answer = await served.client.post("/api/v1/hooks/github", json={})
     assert (answer.status_code, answer.json()["code"]) == (422, "not_available_yet")
 
 
