@@ -1,9 +1,11 @@
 """From a request to a stored task: checks, the upload's way, and the announcement in the background."""
 
+import asyncio
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from codexsys_api.announce import Announcer
 from codexsys_api.bodies import CreateTask, RetryTask
@@ -40,6 +42,7 @@ class Submitter:
         self._uploads = uploads
         self._announcer = Announcer(queue=platform.queue, outbox=platform.outbox)
         self._environments = Environments(platform)
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def create(
         self,
@@ -55,10 +58,21 @@ class Submitter:
             return await self._create_sent(principal, body, sent, key)
         sha256 = upload.sha256 if upload else ""
         idempotency = promised(key, body, self._platform.secrets, file_sha256=sha256)
-        if idempotency and (
-            known := await self._platform.tasks.known(principal.tenant_id, idempotency)
-        ):
-            return known
+        if idempotency is None:
+            return await self._made(principal, body, upload, None)
+        # Those of the same promise wait here for the first of them, and hold no connection each.
+        same = (principal.tenant_id, idempotency.key)
+        async with self._turns.setdefault(same, asyncio.Lock()):
+            known = await self._platform.tasks.known(principal.tenant_id, idempotency)
+            return known or await self._made(principal, body, upload, idempotency)
+
+    async def _made(
+        self,
+        principal: Principal,
+        body: CreateTask,
+        upload: Received | None,
+        idempotency: Idempotency | None,
+    ) -> Task:
         if upload is not None:
             await self._vet_zip(upload.path)
             return await self._create_zip(principal, body, upload, idempotency)
