@@ -187,12 +187,21 @@ async def test_a_question_is_answered_where_it_is_asked(rehearsal: Up) -> None:
         await expect(page.locator("#status h2")).to_have_text("Needs an answer")
         await expect(box.get_by_label("blue")).to_be_checked()
         await person.picture("question")
+        await page.get_by_text("Tell the agent something").click()
+        await page.get_by_label("Message").fill(f"Mind {EVIL}!")
+        await person.picture("message")
+        assert await person.press("Send") == 200
+        message = page.locator(".step", has_text="Message")
+        await expect(message).to_contain_text(f"Mind {EVIL}!")
+        await expect(message).to_contain_text("not read yet")
         await box.get_by_label("red").check()
         assert await person.press("Send answer") == 200
         await expect(page.locator("#status .st small")).to_have_text("finished", timeout=60_000)
         await page.get_by_role("link", name="Conversation").click()
         await expect(page.locator(".step", has_text="Question")).to_contain_text(EVIL)
         await expect(page.locator(".step", has_text="Answer")).to_contain_text("red")
+        await expect(message).to_contain_text("never read")  # an agent of a rehearsal reads nothing
+        await expect(page.get_by_text("Tell the agent something")).to_have_count(0)
         await person.picture("conversation-asked")
 
 

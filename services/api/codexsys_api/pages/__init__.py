@@ -24,7 +24,9 @@ Routes and what the pages link to and post (every POST carries `csrf`):
 - `GET /tasks/{id}?tab=&stream=&live=` → `task`. `tab_of(task, tab)` and `stream_of(task, stream)`
   say what will be shown, so that only this is loaded: `diff` needs `change`, `answer` needs `answer`
   (answer.md), `log` needs `log_text` of that stream, `checks` needs `verify_log`, `details` needs
-  `events`, `share` needs `shares`; `artifacts` for every tab. `live=0` → `live=False`.
+  `events`, `conversation` that with `trajectory` and `messages`, `share` needs `shares`; `artifacts`
+  for every tab. `live=0` → `live=False`.
+- `POST /tasks/{id}/messages` field `text` → 303 `/tasks/{id}?tab=conversation`
 - `POST /tasks/{id}/cancel` → 303 `/tasks/{id}`; `POST /tasks/{id}/retry` → 303 to the new task
 - `POST /tasks/{id}/shares` fields `expires_in` (seconds), `parts` (repeated) → not a redirect:
   `task(tab="share", new_share_url=…)`, because the link is shown once

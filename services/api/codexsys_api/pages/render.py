@@ -188,6 +188,7 @@ class Pages:
         moves: Sequence[Json] = (),
         verify_tail: tuple[str, bool] = ("", False),
         trajectory: bytes = b"",
+        messages: Sequence[Json] = (),
         new_share_url: str | None = None,
         answer: str = "",
         live: bool = True,
@@ -209,7 +210,7 @@ class Pages:
             streams=STREAMS,
             review=_review(task, change or Diff(()), view, at) if chosen == "diff" else None,
             events=events,
-            talk=talk.steps(task, trajectory, events) if chosen == "conversation" else (),
+            talk=talk.steps(task, trajectory, events, messages) if chosen == "conversation" else (),
             verify_log=_log(verify_tail) if chosen == "checks" else None,
             new_share_url=new_share_url,
             share_parts=SHARE_PARTS,
@@ -235,6 +236,7 @@ class Pages:
         report_md: str | None = None,
         artifacts: Sequence[Json] = (),
         trajectory: bytes | None = None,
+        messages: Sequence[Json] = (),
         events: Sequence[Json] = (),
         moves: Sequence[Json] = (),
         expires_at: str | None = None,
@@ -254,7 +256,9 @@ class Pages:
             if change and "diff" in parts
             else None,
             report=report_md if "report" in parts else None,
-            talk=talk.steps(task, trajectory or b"", events) if "conversation" in parts else (),
+            talk=talk.steps(task, trajectory or b"", events, messages)
+            if "conversation" in parts
+            else (),
             artifacts=[each for each in artifacts if shareable(each["name"], parts)],
             expires_at=expires_at,
             moving=not views.is_terminal(task),

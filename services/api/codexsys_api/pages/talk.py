@@ -13,10 +13,13 @@ from typing import Any
 from codexsys_api.pages import log, text
 from codexsys_api.pages.diff import Row
 from codexsys_api.pages.sides import Line, unified
+from codexsys_api.pages.views import is_terminal
 
 MOST_STEPS = 1000
 MOST_CHARACTERS = 64 * 1024
 SHOWN_LINES = 12
+_TOLD = "[a message from the person who asked]"
+"""Starts what the platform itself has kept, and shows as it was sent."""
 _ICONS = {"bash": "term", "edit": "edit", "write": "edit", "finish": "check", "read": "search"}
 _VERDICTS = frozenset({"verified", "unverified", "tests_failed", "tests_tampered", "no_change"})
 
@@ -49,11 +52,14 @@ class Step:
     """What the model was given first: long, and closed at first."""
 
 
-def steps(task: Json, trajectory: bytes, events: Sequence[Json]) -> list[Step]:
+def steps(
+    task: Json, trajectory: bytes, events: Sequence[Json], messages: Sequence[Json] = ()
+) -> list[Step]:
     """Put together what the agent left behind, or what it has reported so far, and what others said."""
     said = list(_recorded(trajectory)) or list(_reported(events))
     asked = {str(each.get("id")): each for each in task.get("questions") or ()}
     others = [step for event in events if (step := _of_platform(event, asked))]
+    others += [_of_message(each, over=is_terminal(task)) for each in messages]
     prompt = Step("Prompt", str(task.get("created_at") or ""), icon="user")
     given = tuple(each.words for each in said if each.state == "given")
     first = replace(prompt, words=_text(task.get("prompt")), folded=given)
@@ -94,7 +100,7 @@ def _recorded(trajectory: bytes) -> Iterator[Step]:
         if each.get("source") == "agent":
             number += 1
             yield _of_agent(number, each)
-        else:
+        elif not _text(each.get("message")).startswith(_TOLD):
             state = "" if number else "given"
             title = "Told by the platform" if number else "Given first"
             yield Step(title, _text(each.get("timestamp")), icon="info", state=state, words=_text(each.get("message")))  # fmt: skip
@@ -172,6 +178,18 @@ def _reported(events: Sequence[Json]) -> Iterator[Step]:
             words = _text(data.get("text"))
             title = text.title(done[0].head if done else words, "Says")
             yield Step(title, _text(event.get("at")), number, words=words, acts=done)
+
+
+def _of_message(message: Json, *, over: bool) -> Step:
+    unread = "never read" if over else "not read yet"
+    return Step(
+        title="Message",
+        at=_text(message.get("created_at")),
+        icon="user",
+        state="info",
+        words=_text(message.get("text")),
+        notes=("read by the agent" if message.get("delivered_at") else unread,),
+    )
 
 
 def _of_platform(event: Json, asked: Mapping[str, Json]) -> Step | None:

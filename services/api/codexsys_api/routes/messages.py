@@ -11,7 +11,10 @@ from codexsys_api.idempotency import promised
 from codexsys_api.routes.cursor import Cursor, Limit, following, next_link
 from codexsys_api.routes.params import ONCE, IdempotencyKey, TaskId, takes
 from codexsys_api.serialize import MessageBody, MessageList, message_body
+from codexsys_core.idempotency import Idempotency
 from codexsys_core.message import Message
+from codexsys_core.principal import Principal
+from codexsys_wiring.platform import Platform
 
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/messages", tags=["tasks"])
 
@@ -37,17 +40,30 @@ async def send(
     delivers it.
     """
     body = await read_json(request, SendMessage)
+    promise = promised(idempotency_key, body, platform.secrets, about=(task_id,))
+    stored = await told(platform, caller, task_id, body, promise)
+    return JSONResponse(message_body(stored), status_code=202)
+
+
+async def told(
+    platform: Platform,
+    principal: Principal,
+    task_id: str,
+    body: SendMessage,
+    promise: Idempotency | None = None,
+) -> Message:
+    """Store a message, and wake those who watch the task."""
     message = Message(
         id=platform.ids.new("msg"),
         task_id=task_id,
         text=body.text,
-        created_by=caller.key_id,
+        created_by=principal.key_id,
         created_at=platform.clock.now(),
     )
-    promise = promised(idempotency_key, body, platform.secrets, about=(task_id,))
-    stored = await platform.messages.add(message, tenant_id=caller.tenant_id, idempotency=promise)
+    tenant_id = principal.tenant_id
+    stored = await platform.messages.add(message, tenant_id=tenant_id, idempotency=promise)
     await platform.hints.tell(f"task:{task_id}")
-    return JSONResponse(message_body(stored), status_code=202)
+    return stored
 
 
 @router.get("", operation_id="listMessages", response_model=MessageList)

@@ -10,7 +10,15 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
-from codexsys_api.bodies import CreateShare, CreateTask, CreateUpload, GiveAnswer, RetryTask, read
+from codexsys_api.bodies import (
+    CreateShare,
+    CreateTask,
+    CreateUpload,
+    GiveAnswer,
+    RetryTask,
+    SendMessage,
+    read,
+)
 from codexsys_api.context import Address, Desk, Opened, Workbench
 from codexsys_api.pages import Pages, shareable
 from codexsys_api.pages.forms import LIMITS, errors_by_field, to_create_body
@@ -19,6 +27,7 @@ from codexsys_api.received import received
 from codexsys_api.routes.artifacts import artifact_named, link_to
 from codexsys_api.routes.browser import Signed, Visitor, go, html, text
 from codexsys_api.routes.changes import Changes
+from codexsys_api.routes.messages import told
 from codexsys_api.routes.objects import attachment
 from codexsys_api.routes.params import TaskId, known_form
 from codexsys_api.routes.shares import new_share, share_of_token
@@ -214,6 +223,15 @@ async def answer(request: Request, task_id: TaskId, visitor: Signed, platform: O
     )
     await platform.hints.tell(f"task:{task_id}")
     return go(f"/tasks/{task_id}")
+
+
+@router.post("/tasks/{task_id}/messages")
+async def message(request: Request, task_id: TaskId, visitor: Signed, platform: Opened) -> Response:
+    """Tell the agent something while it works."""
+    async with visitor.form(request) as form:
+        body = read(SendMessage, {"text": text(form, "text")})
+    await told(platform, visitor.principal, task_id, body)
+    return go(f"/tasks/{task_id}?tab=conversation")
 
 
 @router.post("/tasks/{task_id}/cancel")

@@ -7,7 +7,7 @@ from codexsys_api.pages import stream_of, tab_of
 from codexsys_api.pages.diff import Diff
 from codexsys_api.routes.changes import Changes
 from codexsys_api.routes.log_text import tail
-from codexsys_api.serialize import artifact_body, event_body, share_body
+from codexsys_api.serialize import artifact_body, event_body, message_body, share_body
 from codexsys_api.workspaces import DIFF, Workspaces
 from codexsys_core.artifact import Artifact
 from codexsys_core.event import MOVES
@@ -50,7 +50,7 @@ async def tab_data(
     elif chosen in ("details", "conversation"):
         found["events"] = await last_events(platform, task)
         if chosen == "conversation":
-            found["trajectory"] = await content(platform, stored, "trajectory.json")
+            found |= await said_in(platform, task, stored)
     elif chosen == "share":
         found["shares"] = await live_shares(platform, task)
     return found
@@ -93,8 +93,17 @@ async def shared_data(
         found["report_md"] = (await content(platform, stored, name)).decode(errors="replace")
     if "conversation" in share.parts:
         found["events"] = await last_events(platform, task)
-        found["trajectory"] = await content(platform, stored, "trajectory.json")
+        found |= await said_in(platform, task, stored)
     return found
+
+
+async def said_in(platform: Platform, task: Task, stored: Sequence[Artifact]) -> dict[str, Any]:
+    """Return what the agent left behind of its conversation, and what it was told meanwhile."""
+    told = await platform.messages.of_task(task.id)
+    return {
+        "trajectory": await content(platform, stored, "trajectory.json"),
+        "messages": [message_body(each) for each in told],
+    }
 
 
 async def moves_of(platform: Platform, task: Task) -> list[dict[str, Any]]:
