@@ -10,6 +10,7 @@ from tests.bench.broker import Broker, measure_broker
 from tests.bench.cancel import Cancel, measure_cancel
 from tests.bench.dispatch import measure
 from tests.bench.fair import CAP, Fair, measure_fair
+from tests.bench.pages import measure_pages
 from tests.bench.place import Place, opened
 from tests.bench.processes import ROOT
 from tests.bench.report import Judged, Report
@@ -108,6 +109,8 @@ PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
 async def main(options: argparse.Namespace) -> None:
     if options.only in OF_SANDBOXES:
         say(await sandboxes(options))
+    elif options.only == "pages":
+        say(await measure_pages(options.page_rounds))
     elif options.only:
         async with opened() as place:
             measured = await PARTS[options.only](place, options)
@@ -166,7 +169,10 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--sandbox-rounds", type=int, default=7)
-    parser.add_argument("--only", choices=[*OF_SANDBOXES, *PARTS], help="measure this alone")
+    parser.add_argument(
+        "--only", choices=[*OF_SANDBOXES, "pages", *PARTS], help="measure this alone"
+    )
+    parser.add_argument("--page-rounds", type=int, default=3, help="how often each page is opened")
     parser.add_argument("--fair-queued", type=int, default=1000, help="of the heavy tenant")
     parser.add_argument("--fair-tasks", type=int, default=50, help="of the light tenant")
     parser.add_argument("--cancels", type=int, default=20, help="of each kind")
