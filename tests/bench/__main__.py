@@ -17,6 +17,7 @@ from tests.bench.report import Judged, Report
 from tests.bench.sandbox import SandboxFigures, measure_sandboxes
 from tests.bench.throughput import Contest
 from tests.bench.uploads import Uploads, measure_uploads
+from tests.bench.watchers import Watchers, measure_watchers
 
 from codexsys_core.principal import ApiKey, Tenant, hash_secret, key_text, new_secret
 from codexsys_core.quota import Quota
@@ -95,6 +96,11 @@ async def uploads(place: Place, options: argparse.Namespace) -> Uploads:
     return await measure_uploads(place, await make_key(place, "uploads"), options.rounds)
 
 
+async def watchers(place: Place, options: argparse.Namespace) -> Watchers:
+    """Measure how soon those who follow tasks hear of what happens."""
+    return await measure_watchers(place, await make_key(place, "watchers"))
+
+
 PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
     "fair": fair,
     "cancel": cancelled,
@@ -102,6 +108,7 @@ PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
     "broker": broker,
     "adoption": adoption,
     "uploads": uploads,
+    "watchers": watchers,
 }
 """What can be measured alone, on the servers."""
 
@@ -141,6 +148,7 @@ async def everything(options: argparse.Namespace) -> None:
             broker=await broker(place, options),
             adoption=adopted,
             uploads=await uploads(place, options),
+            watchers=await watchers(place, options),
         )
     REPORT.mkdir(parents=True, exist_ok=True)
     (REPORT / "report.json").write_text(report.model_dump_json(indent=1))

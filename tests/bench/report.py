@@ -16,6 +16,7 @@ from tests.bench.fair import Fair
 from tests.bench.sandbox import SandboxFigures
 from tests.bench.throughput import Round, Throughput
 from tests.bench.uploads import Uploads
+from tests.bench.watchers import Watchers
 
 WHATS = ("submit", "poll")
 
@@ -45,6 +46,7 @@ class Report(BaseModel):
     broker: Broker
     adoption: Adoption
     uploads: Uploads
+    watchers: Watchers
 
     def text(self) -> str:
         """Return the report as Markdown."""
@@ -63,6 +65,7 @@ class Report(BaseModel):
             self.broker,
             self.adoption,
             self.uploads,
+            self.watchers,
         ]
 
 

@@ -71,6 +71,31 @@ async def test_events_stream_from_history_to_done_and_resume(served: Served) -> 
     assert [(str(each["id"]), each["type"]) for each in polled] == seen[:-1]
 
 
+async def test_all_who_watch_a_task_hear_the_same_whenever_they_came(served: Served) -> None:
+    task = await submitted(served)
+    path = f"/api/v1/tasks/{task['id']}"
+
+    async def watch(here: asyncio.Event) -> list[str]:
+        numbers = []
+        async for number, name, _ in events_of(served.client, f"{path}/events"):
+            numbers += [number] if name != "done" else []
+            here.set()
+        return numbers
+
+    async with asyncio.timeout(DEADLINE):
+        watching = []
+        for _ in range(4):
+            here = asyncio.Event()
+            watching.append(asyncio.create_task(watch(here)))
+            await here.wait()
+            told = await served.client.post(f"{path}/messages", json={"text": "Mind this."})
+            assert told.status_code == 202, told.text
+        assert (await served.client.post(f"{path}/cancel")).status_code == 200
+        heard = await asyncio.gather(*watching)
+    listed = (await served.client.get(f"{path}/events?after=0")).json()["items"]
+    assert heard == [[str(event["id"]) for event in listed]] * 4
+
+
 async def test_logs_have_no_gap_as_stream_and_as_text(served: Served) -> None:
     task = await submitted(served)
     logs = served.platform.logs

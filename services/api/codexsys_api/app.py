@@ -42,6 +42,7 @@ from codexsys_api.routes.changes import Changes
 from codexsys_api.routes.params import BODIES
 from codexsys_api.showing import Showing
 from codexsys_api.submit import Submitter
+from codexsys_api.tails import Tails
 from codexsys_api.uploads import Uploads
 from codexsys_api.workspaces import Workspaces
 from codexsys_wiring.folders import Folders
@@ -110,6 +111,7 @@ def create_app(platform: Platform) -> FastAPI:
     app.state.platform = platform
     app.state.base_url = platform.settings.api_url
     app.state.streams = Streams()
+    app.state.tails = Tails(platform, app.state.streams)
     app.state.folders = Folders(platform.settings.data_dir / "tmp")
     app.state.workspaces = Workspaces(
         checkpoints=platform.checkpoints,

@@ -1,98 +1,45 @@
 """Events and logs as they come: from the store to its tail, woken by hints, never by hints alone."""
 
-import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import suppress
+from typing import TypeVar
 
 from starlette.responses import StreamingResponse
 
 from codexsys_api.context import Streams
-from codexsys_api.serialize import event_body
+from codexsys_api.listening import POLL_SECONDS, listening
+from codexsys_api.tails import PAGE, Tails, message
 from codexsys_core.errors import NotFound, Unavailable
-from codexsys_core.event import Event, EventType
 from codexsys_core.log import FILES, LogChunk
 from codexsys_core.task import Task
 from codexsys_wiring.platform import Platform
 
 Found = TypeVar("Found")
-POLL_SECONDS = 1.0
 PING_SECONDS = 10.0
-_PAGE = 500
 _GOES_ON_ELSEWHERE = b": this replica stops; go on from the last id\nretry: 1000\n\n"
-_ENDS = frozenset(
-    {
-        EventType.TASK_SUCCEEDED,
-        EventType.TASK_FAILED,
-        EventType.TASK_CANCELLED,
-        EventType.TASK_TIMED_OUT,
-    }
-)
-
-
-class Bell:
-    """Says when to look again: at a hint, at the latest after the poll's time."""
-
-    def __init__(self, streams: Streams) -> None:
-        self._streams = streams
-        self.rung = asyncio.Event()
-
-    @property
-    def closing(self) -> bool:
-        """Say whether the service stops."""
-        return self._streams.closing
-
-    async def wait(self, seconds: float = POLL_SECONDS) -> None:
-        """Return when there may be more."""
-        with suppress(TimeoutError):  # the poll
-            await asyncio.wait_for(self.rung.wait(), seconds)
-        if not self.closing:
-            self.rung.clear()
-
-
-@asynccontextmanager
-async def listening(platform: Platform, streams: Streams, task_id: str) -> AsyncIterator[Bell]:
-    """Listen to hints of a task; without them the poll remains."""
-    bell = Bell(streams)
-
-    async def pump() -> None:
-        with suppress(Unavailable):  # lossy by contract: the poll finds it
-            async with platform.hints.listen(f"task:{task_id}") as hints:
-                async for _ in hints:
-                    bell.rung.set()
-
-    streams.add(bell.rung)
-    if streams.closing:
-        bell.rung.set()
-    pumping = asyncio.create_task(pump())
-    try:
-        yield bell
-    finally:
-        streams.discard(bell.rung)
-        pumping.cancel()
-        await asyncio.gather(pumping, return_exceptions=True)
 
 
 async def follow_events(
-    platform: Platform, streams: Streams, task: Task, after: int
+    platform: Platform, tails: Tails, task: Task, after: int
 ) -> AsyncGenerator[bytes, None]:
     """Yield a task's events as server-sent ones; the last one is `done`."""
     over = task.status.terminal
-    async with listening(platform, streams, task.id) as bell:
+    async with tails.watching(task.id) as (tail, bell):
         quiet = _Quiet(platform)
         while not bell.closing:
-            events = await _found(platform.events.after(task.id, after, limit=_PAGE))
-            for event in events or ():
-                yield _event(event)
-                after, over = event.id, over or event.type in _ENDS
-            if over and events is not None and len(events) < _PAGE:
+            told = tail.since(after)
+            if told is None:
+                told = await tail.history(after)
+            for each in told or ():
+                yield each.text
+                after, over = each.number, over or each.ends
+            if over and told is not None and len(told) < PAGE:
                 yield _done(after)
                 return
-            if events:
+            if told:
                 quiet.reset()
             else:
-                await bell.wait()
+                await bell.wait(PING_SECONDS if told is not None else POLL_SECONDS)
             if quiet.too_long():
                 yield b": ping\n\n"
     yield _GOES_ON_ELSEWHERE
@@ -165,21 +112,10 @@ async def _filed(platform: Platform, task_id: str, stream: str, after: int) -> l
     return []
 
 
-def message(data: dict[str, Any], *, number: int, name: str) -> bytes:
-    """Return one server-sent event."""
-    return (
-        f"id: {number}\nevent: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
-    )
-
-
 def sse(content: AsyncGenerator[bytes, None]) -> StreamingResponse:
     """Send a stream that no proxy holds back."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(content, media_type="text/event-stream", headers=headers)
-
-
-def _event(event: Event) -> bytes:
-    return message(event_body(event), number=event.id, name=event.type.value)
 
 
 def _done(after: int) -> bytes:

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 
 from codexsys_api.auth import Caller
 from codexsys_api.context import Open, Opened
-from codexsys_api.routes.params import TaskId
+from codexsys_api.routes.params import TaskId, Watched
 from codexsys_api.serialize import EventPage, Stream, event_body
 from codexsys_api.stream import follow_events, follow_log, read_log, sse
 from codexsys_core.event import EventType
@@ -38,7 +38,7 @@ async def events(
     task_id: TaskId,
     caller: Caller,
     platform: Opened,
-    streams: Open,
+    tails: Watched,
     after: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
     accept: Annotated[str, Header()] = "",
     last_event_id: Annotated[str, Header()] = "",
@@ -46,7 +46,7 @@ async def events(
     """Follow a task's events (SSE); with `after` or `Accept: application/json` one page of them."""
     task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
     if _EVENT_STREAM in accept or (after is None and "application/json" not in accept):
-        return sse(follow_events(platform, streams, task, _resume(last_event_id, after)))
+        return sse(follow_events(platform, tails, task, _resume(last_event_id, after)))
     found = await platform.events.after(task_id, after or 0, limit=_PAGE)
     last = found[-1].id if found else after or 0
     return JSONResponse({"items": [event_body(event) for event in found], "next": last})

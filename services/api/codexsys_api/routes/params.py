@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Path
+from fastapi import Depends, Header, Path, Request
 from pydantic import BaseModel
 
 from codexsys_api.bodies import (
@@ -17,6 +17,7 @@ from codexsys_api.bodies import (
     RetryTask,
     SendMessage,
 )
+from codexsys_api.tails import Tails
 from codexsys_core.errors import NotFound
 
 _ID = re.compile(r"[a-z]{2,8}_[0-9a-z]{26}")
@@ -45,6 +46,15 @@ async def _task_id(task_id: Annotated[str, Path()]) -> str:
 
 
 TaskId = Annotated[str, Depends(_task_id)]
+
+
+async def tails_of(request: Request) -> Tails:
+    """Return the tails of watched tasks."""
+    tails: Tails = request.app.state.tails
+    return tails
+
+
+Watched = Annotated[Tails, Depends(tails_of)]
 
 
 def _merged(field: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from codexsys_api.bodies import (
 )
 from codexsys_api.context import Address, Desk, Open, Opened
 from codexsys_api.described.refusals import SOURCE_REASONS, headers, refuses
+from codexsys_api.listening import listening
 from codexsys_api.received import Received, received
 from codexsys_api.routes.cursor import (
     Cursor,
@@ -34,7 +35,6 @@ from codexsys_api.routes.params import ONCE, IdempotencyKey, TaskId, takes
 from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body, task_body
 from codexsys_api.showing import RETRY_AFTER, Showing, asked_by
 from codexsys_api.sources import Checked
-from codexsys_api.stream import listening
 from codexsys_api.submit import Submitter
 from codexsys_core.errors import FieldError, Invalid
 from codexsys_core.moves import TaskStatus

@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from codexsys_api.context import Open, Opened, Streams
 from codexsys_api.routes.browser import Signed
 from codexsys_api.routes.log_text import pieces
-from codexsys_api.routes.params import TaskId
+from codexsys_api.routes.params import TaskId, Watched
 from codexsys_api.routes.shares import share_of_token
 from codexsys_api.serialize import Stream
 from codexsys_api.stream import follow_events, follow_log, sse
@@ -27,13 +27,13 @@ async def events(
     task_id: TaskId,
     visitor: Signed,
     platform: Opened,
-    streams: Open,
+    tails: Watched,
     after: After = 0,
     last_event_id: Accept = "",
 ) -> Response:
     """Say when something happens in a task."""
     task = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
-    return sse(follow_events(platform, streams, task, _resume(last_event_id, after)))
+    return sse(follow_events(platform, tails, task, _resume(last_event_id, after)))
 
 
 @router.get("/tasks/{task_id}/log")
