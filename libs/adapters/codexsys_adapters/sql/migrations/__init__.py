@@ -10,11 +10,13 @@ from codexsys_adapters.sql.engine import Database
 from codexsys_core.errors import Unavailable
 
 _LOCK_SECONDS = 120
+_PATIENCE_SECONDS = 6 * 3600.0
+"""MySQL keeps what a change that is given up has done so far; a large table takes its time, in silence."""
 
 
 async def upgrade(url: str) -> None:
     """Bring a database's tables up to date; services that start at once take turns."""
-    async with Database(url, pool_size=1) as database:
+    async with Database(url, pool_size=1, answer_seconds=_PATIENCE_SECONDS) as database:
         # Tried again: making a new SQLite file's journal is refused at once while another does it.
         await database.transact(lambda connection: connection.run_sync(_upgrade), after_loss=False)
 
