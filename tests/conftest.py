@@ -4,8 +4,10 @@ import pytest
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests of a file together, and all that use the Docker engine, which one of them kills."""
+    if not config.pluginmanager.hasplugin("xdist"):  # pytest alone knows no such mark
+        return
     docker = {item.path for item in items if item.get_closest_marker("docker")}
     for item in items:
         group = "docker" if item.path in docker else str(item.path)

@@ -10,7 +10,8 @@ from codexsys_core.clock import SystemClock
 from codexsys_gateway.main import Gateway
 from codexsys_relay.main import relay_services
 from codexsys_wiring import service
-from codexsys_wiring.platform import open_backend, open_platform
+from codexsys_wiring.backends import open_backend
+from codexsys_wiring.platform import open_platform
 from codexsys_wiring.service import Service, serve
 from codexsys_wiring.settings import load_settings
 from codexsys_wiring.telemetry import configure_telemetry

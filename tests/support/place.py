@@ -21,7 +21,8 @@ from codexsys_core.source import Source, ZipSource
 from codexsys_core.task import Task, TaskSpec
 from codexsys_gateway.main import Gateway
 from codexsys_relay.main import relay_services
-from codexsys_wiring.platform import Platform, open_backend, open_platform
+from codexsys_wiring.backends import open_backend
+from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.settings import Settings
 from codexsys_worker.main import worker_services
 

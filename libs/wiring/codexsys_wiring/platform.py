@@ -1,11 +1,8 @@
 """Open the platform: the one place that chooses adapters, each port by one URL."""
 
 import asyncio
-import hashlib
 import os
 import secrets
-import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -65,14 +62,14 @@ from codexsys_core.rate import OwnRates, Rates, SteadyRates
 from codexsys_core.ready import Hints, ReadySet
 from codexsys_core.redaction import SecretRedactor
 from codexsys_core.retention import RetentionStore
-from codexsys_core.sandbox import SandboxBackend, SandboxStore
+from codexsys_core.sandbox import SandboxStore
 from codexsys_core.secret import SecretBox
 from codexsys_core.share import ShareStore
 from codexsys_core.task import TaskStore
 from codexsys_core.upload import UploadStore
 from codexsys_core.usage import UsageStore
 from codexsys_core.wallet import Wallet
-from codexsys_wiring.crash import crashing_backend, crashing_platform
+from codexsys_wiring.crash import crashing_platform
 from codexsys_wiring.settings import ConfigurationError, Settings
 
 READY_SECONDS = 1.2
@@ -280,51 +277,6 @@ def secret_key(settings: Settings) -> bytes:
     return path.read_bytes()
 
 
-def open_backend(settings: Settings) -> SandboxBackend:
-    """Make the backend that this host's worker uses."""
-    return crashing_backend(_backend(settings))
-
-
-def _backend(settings: Settings) -> SandboxBackend:
-    root = settings.data_dir / "sandboxes"
-    if settings.sandbox == "dummy":
-        from codexsys_adapters.dummy import DummyBackend
-
-        return DummyBackend(root)
-    if settings.sandbox == "local":
-        from codexsys_adapters.local.backend import LocalBackend
-
-        return LocalBackend(
-            root,
-            gateway_urls=settings.gateway_urls,
-            agent_code=agent_code(),
-            wheels=wheels(settings),
-            deny_addresses=_server_hosts(settings),
-            setup_allow=settings.setup_networks,
-        )
-    if settings.sandbox == "docker":
-        from codexsys_adapters.docker.backend import DockerBackend
-
-        sockets = settings.sockets or settings.data_dir
-        sockets.mkdir(mode=0o755, parents=True, exist_ok=True)  # doors may be there before gateways
-        return DockerBackend(
-            root,
-            host=settings.docker_host,
-            sockets=sockets,
-            agent_code=agent_code(),
-            bundles=settings.data_dir / "bundles",
-            platform=hashlib.sha256(settings.database.encode()).hexdigest()[:16],
-            image=settings.sandbox_image,
-            allowed=settings.sandbox_images or [settings.sandbox_image],
-            wheels=wheels(settings),
-            deny_addresses=_server_hosts(settings),
-            setup_allow=settings.setup_networks,
-        )
-    raise ConfigurationError(
-        [f"CODEXSYS_SANDBOX: {settings.sandbox} is not available yet; use local"]
-    )
-
-
 def open_models(settings: Settings) -> Models:
     """Make what answers model calls: the configured endpoint, or the scripted demo model."""
     if not settings.model_url:
@@ -341,23 +293,6 @@ def open_models(settings: Settings) -> Models:
         client=way.async_client(),
         silence_seconds=settings.model_timeout_seconds,
     )
-
-
-def agent_code() -> Path:
-    """Return the folder that holds the agent's package."""
-    import importlib.util
-
-    found = importlib.util.find_spec("codexsys_agent")
-    if found is None or found.origin is None:
-        raise ConfigurationError(["the agent's package is not installed"])
-    return Path(found.origin).parent.parent
-
-
-def wheels(settings: Settings) -> Path | None:
-    """Return the folder of wheels that sandboxes see: the named one, or the one that set-up laid down."""
-    laid_down = (settings.data_dir / "wheels", Path(sys.prefix) / "share/codexsys/wheels")
-    folders = (settings.sandbox_wheels,) if settings.sandbox_wheels else laid_down
-    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 @asynccontextmanager
@@ -401,27 +336,3 @@ async def _objects(
     )
     async with store as objects:
         yield objects, None
-
-
-def _server_hosts(settings: Settings) -> list[str]:
-    """Return the addresses of all configured servers: setup must not reach them."""
-    urls = [
-        settings.database,
-        settings.redis_url,
-        settings.store,
-        settings.model_url,
-        *settings.gateway_urls,
-    ]
-    if settings.queue_url.startswith("kafka://"):
-        urls += [
-            f"kafka://{part}" for part in settings.queue_url.removeprefix("kafka://").split(",")
-        ]
-    hosts = {host for url in urls if (host := urlsplit(url).hostname)}
-    return sorted({address for host in hosts for address in _addresses(host)})
-
-
-def _addresses(host: str) -> set[str]:
-    try:
-        return {str(found[4][0]).partition("%")[0] for found in socket.getaddrinfo(host, None)}
-    except socket.gaierror:
-        raise ConfigurationError([f"the configured server {host} has no address"]) from None

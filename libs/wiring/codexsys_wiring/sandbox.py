@@ -12,7 +12,7 @@ import structlog
 
 from codexsys_core.errors import PlatformError, SandboxError
 from codexsys_core.sandbox import SandboxBackend
-from codexsys_wiring.platform import open_backend
+from codexsys_wiring.backends import open_backend
 from codexsys_wiring.self_test import Trial, self_test
 from codexsys_wiring.settings import ConfigurationError, Settings
 

@@ -19,7 +19,7 @@ from codexsys_cli.progress import follow
 from codexsys_cli.verdict import show, show_diff
 from codexsys_cli.whole import Running, run_whole, with_free_ports
 from codexsys_client import Client, Task, Unreachable
-from codexsys_wiring.platform import wheels
+from codexsys_wiring.backends import wheels
 from codexsys_wiring.sandbox import sandbox_advice, with_sandbox
 from codexsys_wiring.service import run as run_service
 from codexsys_wiring.settings import Settings
