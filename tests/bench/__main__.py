@@ -14,6 +14,7 @@ from tests.bench.pages import measure_pages
 from tests.bench.place import Place, opened
 from tests.bench.processes import ROOT
 from tests.bench.report import Judged, Report
+from tests.bench.rounds import Throughput
 from tests.bench.sandbox import SandboxFigures, measure_sandboxes
 from tests.bench.throughput import Contest
 from tests.bench.uploads import Uploads, measure_uploads
@@ -101,7 +102,14 @@ async def watchers(place: Place, options: argparse.Namespace) -> Watchers:
     return await measure_watchers(place, await make_key(place, "watchers"))
 
 
+async def throughput(place: Place, options: argparse.Namespace) -> Throughput:
+    """Measure submits and polls against the plain way."""
+    contest = Contest(connections=options.connections, seconds=options.seconds)
+    return await contest.run(place, await make_key(place, "throughput"), options.rounds)
+
+
 PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
+    "throughput": throughput,
     "fair": fair,
     "cancel": cancelled,
     "beats": beats,
@@ -133,13 +141,9 @@ async def everything(options: argparse.Namespace) -> None:
         adopted = await adoption(place, options)
     async with opened() as place:
         key = await make_key(place)
-        contest = Contest(connections=options.connections, seconds=options.seconds)
-        throughput = await contest.run(place, key, options.rounds)
         rates = [(rate, options.dispatch_seconds) for rate in (SLOW_RATE, options.rate)]
         report = Report(
-            connections=options.connections,
-            seconds=options.seconds,
-            throughput=throughput,
+            throughput=await throughput(place, options),
             dispatch=await measure(place, key, rates),
             sandboxes=local,
             fair=await fair(place, options),

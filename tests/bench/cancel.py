@@ -15,7 +15,7 @@ import httpx2
 from pydantic import BaseModel
 from tests.bench.place import Place
 from tests.bench.processes import our_api, our_gateway, our_worker
-from tests.bench.throughput import percentile
+from tests.bench.rounds import percentile
 from tests.support.distributed import eventually
 from tests.support.fault_proxy import FaultProxy, Weather
 from tests.support.git_http import GitHttpServer, make_repository

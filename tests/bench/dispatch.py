@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from tests.bench.load import Measured, Plan, Sample
 from tests.bench.place import Place
 from tests.bench.processes import Server, our_api, our_relay, our_worker, send
-from tests.bench.throughput import percentile
+from tests.bench.rounds import percentile
 from tests.support.git_http import GitHttpServer, make_repository
 
 END_SECONDS = 75.0

@@ -8,7 +8,7 @@ import httpx2
 from pydantic import BaseModel
 from tests.bench.place import Place
 from tests.bench.processes import our_api, our_relay, our_worker
-from tests.bench.throughput import percentile
+from tests.bench.rounds import percentile
 from tests.support.git_http import GitHttpServer, make_repository
 
 SLOTS, CAP = 4, 2

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from tests.bench.load import Measured, Plan
 from tests.bench.place import Place
 from tests.bench.processes import Server, our_api, plain_api, send
+from tests.bench.rounds import Round, Throughput, percentile
 
 URL = "https://example.org/bench/repository.git"
 PROMPT = "Add a --json flag to the list command and test it."
@@ -24,36 +25,6 @@ class Side(BaseModel):
     base: str
     headers: dict[str, str]
     body: str
-
-
-class Round(BaseModel):
-    """One measurement of one side."""
-
-    side: str
-    what: str
-    number: int
-    requests: int
-    wrong: int
-    examples: list[str]
-    per_second: float
-    cpu_us: float
-    """CPU time of the server's process for each request, in microseconds."""
-    p50_ms: float
-    p99_ms: float
-    server_busy: float
-    load_busy: float
-    rows_before: int
-    """So many tasks were in this side's table when the round began."""
-
-
-class Throughput(BaseModel):
-    """All rounds, and what is left of them where it should be."""
-
-    rounds: list[Round]
-    answered: dict[str, int]
-    """202s by side, those of the warm-up too."""
-    rows: dict[str, int]
-    records: dict[str, int]
 
 
 class Contest:
@@ -161,8 +132,3 @@ def _round(
         load_busy=measured.busy,
         rows_before=before,
     )
-
-
-def percentile(ordered: list[float], share: float) -> float:
-    """Return the nearest-rank percentile."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 from tests.bench.place import Place
 from tests.bench.processes import our_api
-from tests.bench.throughput import percentile
+from tests.bench.rounds import percentile
 
 WATCHERS, TASKS = 2000, 100
 RATE, SECONDS = 20.0, 10.0
