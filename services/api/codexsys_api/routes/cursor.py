@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Query, Request
+from starlette.responses import JSONResponse, Response
 
 from codexsys_core.errors import FieldError, Invalid
 
@@ -41,6 +42,12 @@ def before(cursor: str | None, prefix: str) -> str | None:
     return f"{prefix}_{cursor}"
 
 
+def cut(found: Sequence[Numbered], limit: int) -> tuple[Sequence[Numbered], str | None]:
+    """Return a page of which one more than its limit was read, and the cursor of the next."""
+    more = cursor_after(found[limit - 1].id) if len(found) > limit else None
+    return found[:limit], more
+
+
 def following(
     items: Sequence[Numbered], cursor: str | None, limit: int
 ) -> tuple[Sequence[Numbered], str | None]:
@@ -58,6 +65,12 @@ def next_link(request: Request, more: str | None) -> dict[str, str]:
         return {}
     url = request.url.include_query_params(cursor=more).replace(scheme="", netloc="")
     return {"Link": f'<{url}>; rel="next"'}
+
+
+def listed(request: Request, items: Sequence[dict[str, Any]], more: str | None) -> Response:
+    """Answer with a page of a list."""
+    body = {"items": items, "next_cursor": more}
+    return JSONResponse(body, headers=next_link(request, more))
 
 
 def wrong_query(name: str, detail: str) -> Invalid:

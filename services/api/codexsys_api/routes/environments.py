@@ -15,7 +15,7 @@ from codexsys_api.environments import (
     Environments,
     environment_body,
 )
-from codexsys_api.routes.cursor import Cursor, Limit, before, cursor_after, next_link
+from codexsys_api.routes.cursor import Cursor, Limit, before, cut, listed
 from codexsys_api.routes.params import ONCE, IdempotencyKey, known_form, takes
 from codexsys_core.named_environment import NamedEnvironment
 
@@ -62,9 +62,8 @@ async def find(
         before=before(cursor, "env"),
         name=name,
     )
-    more = cursor_after(found[limit - 1].id) if len(found) > limit else None
-    items = [_shown(each) for each in found[:limit]]
-    return JSONResponse({"items": items, "next_cursor": more}, headers=next_link(request, more))
+    page, more = cut(found, limit)
+    return listed(request, [_shown(each) for each in page], more)
 
 
 @router.get("/{environment_id}", operation_id="getEnvironment", response_model=EnvironmentBody)

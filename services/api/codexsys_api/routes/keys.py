@@ -8,7 +8,7 @@ from codexsys_api.bodies import ChangeKey, CreateKey, read_json
 from codexsys_api.context import Opened
 from codexsys_api.described.refusals import headers, refuses
 from codexsys_api.idempotency import promised, secret_of
-from codexsys_api.routes.cursor import Cursor, Limit, before, cursor_after, next_link
+from codexsys_api.routes.cursor import Cursor, Limit, before, cut, listed
 from codexsys_api.routes.params import ONCE, IdempotencyKey, known_form, takes
 from codexsys_api.serialize import KeyBody, KeyList, key_body
 from codexsys_core.errors import NotFound
@@ -30,9 +30,8 @@ async def find(
     found = await platform.keys.keys(
         caller.tenant_id, limit=limit + 1, before=before(cursor, "key")
     )
-    more = cursor_after(found[limit - 1].id) if len(found) > limit else None
-    items = [key_body(each) for each in found[:limit]]
-    return JSONResponse({"items": items, "next_cursor": more}, headers=next_link(request, more))
+    page, more = cut(found, limit)
+    return listed(request, [key_body(each) for each in page], more)
 
 
 @router.post(

@@ -8,7 +8,7 @@ from codexsys_api.bodies import SendMessage, read_json
 from codexsys_api.context import Opened
 from codexsys_api.described.refusals import refuses
 from codexsys_api.idempotency import promised
-from codexsys_api.routes.cursor import Cursor, Limit, following, next_link
+from codexsys_api.routes.cursor import Cursor, Limit, following, listed
 from codexsys_api.routes.params import ONCE, IdempotencyKey, TaskId, takes
 from codexsys_api.serialize import MessageBody, MessageList, message_body
 from codexsys_core.idempotency import Idempotency
@@ -78,5 +78,4 @@ async def find(
     """List what was told to a task's agents, in order."""
     await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
     found, more = following(await platform.messages.of_task(task_id), cursor, limit)
-    items = [message_body(each) for each in found]
-    return JSONResponse({"items": items, "next_cursor": more}, headers=next_link(request, more))
+    return listed(request, [message_body(each) for each in found], more)

@@ -10,7 +10,7 @@ from codexsys_api.bodies import CreateShare, read_json
 from codexsys_api.context import Address, Opened
 from codexsys_api.described.refusals import refuses
 from codexsys_api.idempotency import promised, secret_of
-from codexsys_api.routes.cursor import Cursor, Limit, before, cursor_after, next_link
+from codexsys_api.routes.cursor import Cursor, Limit, before, cut, listed
 from codexsys_api.routes.params import ONCE, IdempotencyKey, TaskId, known_form, takes
 from codexsys_api.serialize import ShareBody, ShareList, share_body
 from codexsys_core.errors import NotFound
@@ -92,9 +92,8 @@ async def find(
     found = await platform.shares.of_task(
         task_id, tenant_id=caller.tenant_id, limit=limit + 1, before=before(cursor, "shr")
     )
-    more = cursor_after(found[limit - 1].id) if len(found) > limit else None
-    items = [share_body(each) for each in found[:limit]]
-    return JSONResponse({"items": items, "next_cursor": more}, headers=next_link(request, more))
+    page, more = cut(found, limit)
+    return listed(request, [share_body(each) for each in page], more)
 
 
 @router.delete("/shares/{share_id}", operation_id="revokeShare", status_code=204)

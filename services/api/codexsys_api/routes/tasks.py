@@ -26,8 +26,9 @@ from codexsys_api.routes.cursor import (
     Cursor,
     Limit,
     before,
-    cursor_after,
+    cut,
     following,
+    listed,
     next_link,
 )
 from codexsys_api.routes.filters import CreatedAfter, Label, labelled, moment
@@ -171,8 +172,7 @@ async def page(
 ) -> tuple[list[TaskBody], str | None]:
     """Return one page of tasks and the cursor of the next."""
     tasks = await platform.tasks.find(query.model_copy(update={"limit": query.limit + 1}))
-    kept = tasks[: query.limit]
-    more = cursor_after(kept[-1].id) if len(tasks) > query.limit else None
+    kept, more = cut(tasks, query.limit)
     asked = await asked_by(kept, platform)
     return [task_body(task, base_url=base, questions=asked.get(task.id, [])) for task in kept], more
 
@@ -297,4 +297,4 @@ async def attempts(
     items = [
         attempt_body(each, [row for row in made if row.attempt_id == each.id]) for each in found
     ]
-    return JSONResponse({"items": items, "next_cursor": more}, headers=next_link(request, more))
+    return listed(request, items, more)
