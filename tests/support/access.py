@@ -133,6 +133,7 @@ TABLE: dict[str, Row] = {
     "GET /tasks/{task_id}/log": view(200, NO_TASK),
     "GET /tasks/{task_id}/diff": view("not_found", NO_TASK),
     "POST /tasks/{task_id}/answers": send("question_not_found", NO_TASK),
+    "POST /tasks/{task_id}/messages": send("task_over", NO_TASK),
     "GET /tasks/{task_id}/artifacts/{name}": view("artifact_not_found", NO_TASK),
     "POST /tasks/{task_id}/cancel": send(303, NO_TASK),
     "POST /tasks/{task_id}/retry": send(303, NO_TASK),
@@ -174,5 +175,6 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /keys": {"name": "page", "scope": "read"},
     "POST /environments": {"name": "page", "setup": "true"},
     "POST /tasks/{task_id}/answers": {"question": "qst_" + "0" * 26, "words": "x"},
+    "POST /tasks/{task_id}/messages": {"text": "x"},
     "POST /tasks/{task_id}/shares": {"expires_in": "60", "parts": "status"},
 }

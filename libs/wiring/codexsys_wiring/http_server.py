@@ -58,7 +58,10 @@ class QuietServer(uvicorn.Server):
 
 
 class HttpServer(QuietServer):
-    """Serves an application until stopped; `leaving` is called once its streams have to end."""
+    """Serves an application until stopped; `leaving` is called once its streams have to end.
+
+    It listens where it is told, or goes on with a `listener` that does already.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class HttpServer(QuietServer):
         drain_seconds: float,
         grace_seconds: float,
         leaving: Callable[[], None],
+        listener: socket.socket | None = None,
         **where: Any,
     ) -> None:
         config = uvicorn.Config(
@@ -86,6 +90,7 @@ class HttpServer(QuietServer):
         self._drain_seconds = drain_seconds
         self._drained_at: float | None = None
         self._leaving = leaving
+        self._listener = listener
 
     def stop(self) -> None:
         """Begin to leave."""
@@ -95,7 +100,7 @@ class HttpServer(QuietServer):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen; raises `OSError` where that cannot be."""
         try:
-            await super().startup(sockets)
+            await super().startup([self._listener] if self._listener else sockets)
         except SystemExit as end:  # of a task, which would leave the process hanging
             where = self.config.uds or f"{self.config.host}:{self.config.port}"
             raise OSError(f"cannot listen at {where}: {end.__context__}") from end.__context__

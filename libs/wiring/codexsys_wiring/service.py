@@ -35,7 +35,7 @@ async def serve(
     started: Callable[[], Awaitable[None]] | None = None,
     grace_seconds: float = GRACE_SECONDS,
 ) -> None:
-    """Run all services; end all when one ends, fails, or on SIGTERM or SIGINT.
+    """Run all services; end all when one ends, fails, when the start fails, or on SIGTERM or SIGINT.
 
     A second signal ends the process at once. Whoever does not return within the grace is cancelled.
     """
@@ -55,11 +55,14 @@ async def serve(
     running = [
         asyncio.create_task(service.run(), name=type(service).__name__) for service in services
     ]
-    waiter = asyncio.create_task(stopping.wait())
-    if started is not None:
-        await started()
-    await asyncio.wait([*running, waiter], return_when=asyncio.FIRST_COMPLETED)
-    waiter.cancel()
+    ends = [*running, asyncio.create_task(stopping.wait())]
+    starting = asyncio.create_task(_said(started))
+    # Where a service ends before the start, the start never comes.
+    await asyncio.wait([starting, *ends], return_when=asyncio.FIRST_COMPLETED)
+    if not _failed(starting):
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for only_waits in (starting, ends[-1]):
+        only_waits.cancel()
     for service in services:
         service.stop()
     done, late = await asyncio.wait(running, timeout=grace_seconds)
@@ -67,9 +70,18 @@ async def serve(
         structlog.get_logger().warning("service did not stop in time", service=task.get_name())
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
-    for task in done:
-        if not task.cancelled() and task.exception() is not None:
-            raise task.exception()  # type: ignore[misc]
+    for task in (starting, *done):
+        if _failed(task):
+            task.result()
+
+
+async def _said(started: Callable[[], Awaitable[None]] | None) -> None:
+    if started is not None:
+        await started()
+
+
+def _failed(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 class Repeat:

@@ -1,6 +1,7 @@
 """The API as a service."""
 
 import asyncio
+import socket
 
 from fastapi import FastAPI
 
@@ -20,7 +21,7 @@ ANSWER_SECONDS = 1.0
 class Api:
     """Serves the API and the pages until stopped."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, *, listener: socket.socket | None = None) -> None:
         self._settings = platform.settings
         self.app: FastAPI = create_app(platform)
         self._server = HttpServer(
@@ -30,6 +31,7 @@ class Api:
             drain_seconds=self._settings.drain,
             grace_seconds=self._settings.grace,
             leaving=self.app.state.streams.close,
+            listener=listener,
         )
         self._serving = asyncio.Event()
 

@@ -2,7 +2,7 @@
 
 from codexsys_cli.connection import CLIENT_FILE
 from codexsys_cli.output import say
-from codexsys_cli.whole import Running, run_whole, with_free_ports
+from codexsys_cli.whole import Running, run_whole
 from codexsys_wiring.sandbox import with_sandbox
 from codexsys_wiring.service import run
 from codexsys_wiring.settings import Settings, load_settings
@@ -12,9 +12,7 @@ from codexsys_wiring.telemetry import configure_telemetry
 def up(settings: Settings) -> None:
     """Run until told to stop."""
     configure_telemetry(settings, service="up")
-    settings = with_free_ports(with_sandbox(settings))
-
-    run(run_whole(settings, started=_tell))
+    run(run_whole(with_sandbox(settings), started=_tell))
 
 
 def _tell(running: Running) -> None:

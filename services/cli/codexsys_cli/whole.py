@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from codexsys_api.auth import sign_in_link
 from codexsys_api.main import Api
 from codexsys_cli.account import Account, ensure_account
-from codexsys_cli.output import say
-from codexsys_cli.ports import free_port
-from codexsys_core.sandbox import SandboxBackend
+from codexsys_cli.ports import held_ports
 from codexsys_gateway.main import Gateway
 from codexsys_relay.main import relay_services
 from codexsys_wiring.platform import Platform, open_platform
@@ -36,19 +34,6 @@ Started = Callable[[Running], None]
 Companion = Callable[[Running], Service]
 
 
-def with_free_ports(settings: Settings) -> Settings:
-    """Return the settings with ports that are free now; both addresses are fixed before anything opens."""
-    api = free_port(settings.api_host, settings.api_port)
-    gateway = free_port(settings.gateway_host, settings.gateway_port)
-    for name, wanted, got in (
-        ("API", settings.api_port, api),
-        ("gateway", settings.gateway_port, gateway),
-    ):
-        if wanted not in (0, got):
-            say(f"Port {wanted} is taken; the {name} listens on {got}.")
-    return settings.model_copy(update={"api_port": api, "gateway_port": gateway})
-
-
 async def run_whole(
     settings: Settings,
     *,
@@ -60,12 +45,19 @@ async def run_whole(
 
     `clear` destroys the sandboxes that are left then: nobody will come back for them.
     """
+    ports = held_ports(settings)
+    settings = ports.settled(settings)
     async with open_platform(settings) as platform:
-        api = Api(platform)
+        api = Api(platform, listener=ports.api)
         account = await ensure_account(platform, settings.api_url)
         running = Running(platform=platform, api=api, account=account)
         backend = await proven_backend(settings)
-        services = _services(platform, api, backend)
+        services: list[Service] = [
+            api,
+            Gateway(platform, listener=ports.gateway),
+            *worker_services(platform, backend),
+            *relay_services(platform),
+        ]
         if companion is not None:
             services.append(companion(running))
 
@@ -79,12 +71,3 @@ async def run_whole(
         finally:
             if clear:
                 await asyncio.gather(*map(backend.destroy, await backend.list()))
-
-
-def _services(platform: Platform, api: Api, backend: SandboxBackend) -> list[Service]:
-    return [
-        api,
-        Gateway(platform),
-        *worker_services(platform, backend),
-        *relay_services(platform),
-    ]

@@ -1,6 +1,7 @@
 """The gateway: behind every door."""
 
 import asyncio
+import socket
 from typing import Any
 
 from starlette.applications import Starlette
@@ -25,12 +26,19 @@ from codexsys_wiring.telemetry import configure_telemetry
 class Gateway:
     """Serves doors until stopped."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, *, listener: socket.socket | None = None) -> None:
         settings = platform.settings
         self._settings = settings
         self._routes = _routes(platform)
         app = create_app(self._routes, health_routes(platform))
-        self._servers = [self._server(app, host=settings.gateway_host, port=settings.gateway_port)]
+        self._servers = [
+            self._server(
+                app,
+                host=settings.gateway_host,
+                port=settings.gateway_port,
+                listener=listener,
+            )
+        ]
         self._socket = sockets.new(settings.sockets) if settings.sockets else None
         if self._socket:
             self._servers.append(self._server(app, uds=str(self._socket)))

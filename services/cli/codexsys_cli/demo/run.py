@@ -17,7 +17,7 @@ from codexsys_cli.output import Exit, fail
 from codexsys_cli.pack import pack
 from codexsys_cli.progress import follow
 from codexsys_cli.verdict import show, show_diff
-from codexsys_cli.whole import Running, run_whole, with_free_ports
+from codexsys_cli.whole import Running, run_whole
 from codexsys_client import Client, Task, Unreachable
 from codexsys_wiring.backends import wheels
 from codexsys_wiring.sandbox import sandbox_advice, with_sandbox
@@ -127,9 +127,7 @@ def demo(settings: Settings, *, keep: Path | None, console: Console) -> Exit:
     with _folder(keep) as folder:
         # What was laid down for sandboxes is found by the user's settings, not by the demo's folder.
         chosen = _DEMO | {"data_dir": folder / "data", "sandbox_wheels": wheels(settings)}
-        task = run_service(
-            _run(with_free_ports(settings.model_copy(update=chosen)), folder, keep, console)
-        )
+        task = run_service(_run(settings.model_copy(update=chosen), folder, keep, console))
     if task is None:
         console.print(Text("Demo: interrupted; nothing of it is left."))
         return Exit.INTERRUPTED
