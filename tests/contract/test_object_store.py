@@ -56,6 +56,7 @@ async def test_a_large_file_goes_and_comes(store: ObjectStore, tmp_path: Path) -
     source.write_bytes(bytes(range(256)) * (70 * 1024))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     assert await store.put(NAME, source) == (source.stat().st_size, digest)
+    assert await store.put(NAME, source, sha256=digest) == (source.stat().st_size, digest)
     await store.fetch(NAME, copy)
     assert copy.read_bytes() == source.read_bytes()
     assert b"".join([piece async for piece in store.stream(NAME)]) == source.read_bytes()

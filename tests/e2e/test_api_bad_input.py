@@ -130,6 +130,57 @@ async def test_parts_that_are_missing_or_unknown_are_named(served: Served) -> No
     assert await nothing_is_left(served)
 
 
+HEAD = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
+A_FILE = HEAD % (b"file", b'; filename="a.zip"')
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("multipart/form-data", A_FILE),
+        ("multipart/form-data; boundary=x", b"--y\r\n"),
+        ("multipart/form-data; boundary=x", (A_FILE + b"PK\r\n") * 2 + b"--x--\r\n"),
+        ("multipart/form-data; boundary=x", HEAD % (b"task", b"") + b"x" * ((1 << 20) + 1)),
+        ("multipart/form-data; boundary=x", HEAD[:-4].replace(b'name="%s"%s', b"") + b"\r\n\r\nx"),
+        (
+            "multipart/form-data; boundary=x",
+            b"".join(HEAD % (b"f%d" % number, b"") + b"1\r\n" for number in range(65)),
+        ),
+    ],
+    ids=["no boundary", "another's", "two files", "large field", "no name", "many fields"],
+)
+async def test_a_form_that_cannot_be_read_says_why(
+    served: Served, kind: str, content: bytes
+) -> None:
+    kinds = {"content-type": kind}
+    answer = await served.client.post("/api/v1/tasks", content=content, headers=kinds)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_multipart"), answer.text
+    assert await nothing_is_left(served)
+
+
+async def test_a_form_that_breaks_off_names_what_did_not_come(served: Served) -> None:
+    kinds = {"content-type": "multipart/form-data; boundary=x"}
+    whole = HEAD % (b"task", b"") + b'{"prompt": "x"}\r\n'
+    answer = await served.client.post(
+        "/api/v1/tasks", content=whole + A_FILE + b"PK" * 400_000, headers=kinds
+    )
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/file")
+    assert await nothing_is_left(served)
+
+
+async def test_a_task_that_comes_as_a_file_is_refused(served: Served) -> None:
+    files = {"task": ("task.json", b'{"prompt": "x"}')}
+    answer = await served.client.post("/api/v1/tasks", files=files)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/task")
+    assert await nothing_is_left(served)
+
+
+async def test_a_sign_in_of_too_many_fields_is_refused(served: Served) -> None:
+    kinds = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
+    answer = await served.client.post("/sign-in", content=b"a=1&" * 1001, headers=kinds)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_multipart")
+
+
 async def endless(head: bytes, megabytes: int) -> AsyncIterator[bytes]:
     yield head
     for _ in range(megabytes):

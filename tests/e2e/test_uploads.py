@@ -11,7 +11,15 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
-from tests.support.api_service import Served, client_of, free_port, make_key, serving, zipped
+from tests.support.api_service import (
+    Served,
+    client_of,
+    free_port,
+    make_key,
+    multipart,
+    serving,
+    zipped,
+)
 from tests.support.clients import opened
 from tests.support.fault_proxy import FaultProxy, Weather
 from tests.support.s3 import on_s3, own_buckets
@@ -179,6 +187,51 @@ async def test_an_upload_is_asked_for_once_with_one_key(served: Served) -> None:
     headers = {"Idempotency-Key": "k"}
     other = await served.client.post("/api/v1/uploads", json={"filename": "b"}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+
+
+async def through(served: Served, content: bytes) -> httpx2.Response:
+    """Send a zip through the API, which looks through it while it stores it."""
+    return await served.client.post("/api/v1/tasks", files=multipart('{"prompt": "x"}', content))
+
+
+async def test_what_came_through_the_api_is_stored_as_it_was_sent(served: Served) -> None:
+    content = zipped({"a.bin": secrets.token_hex(400_000)})
+    made = await through(served, content)
+    assert made.status_code == 202, made.text
+    (name,) = await objects(served, "tmp_zips")
+    assert name == f"codexsys-code/tmp_zips/{made.json()['id']}/code.zip"
+    assert await served.platform.objects.get(name) == content
+    digest = hashlib.sha256(content).hexdigest()
+    shown = {"filename": "a.zip", "size": len(content), "sha256": digest}
+    assert made.json()["source"] == {"zip": shown}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no zip" * 100_000, zipped({"a.bin": secrets.token_hex(400_000), ".git/config": "x"})],
+    ids=["no zip", "git folder"],
+)
+async def test_what_is_refused_is_not_in_the_store(served: Served, content: bytes) -> None:
+    answer = await through(served, content)
+    assert refused(answer) == (422, "zip_refused", "/file")
+    assert await objects(served, "") == []
+    assert (await served.client.get("/api/v1/tasks")).json()["items"] == []
+
+
+@pytest.mark.stack
+async def test_a_store_that_is_away_hides_no_refusal(tmp_path: Path, bucket: str) -> None:
+    url = urlsplit(must_have(S3_URL))
+    async with (
+        FaultProxy(str(url.hostname), url.port or 0) as proxy,
+        serving(tmp_path, **on_s3(bucket, proxy.port)) as served,
+    ):
+        proxy.turn(Weather.CUT)
+        assert refused(await through(served, b"no zip")) == (422, "zip_refused", "/file")
+        away = await through(served, ZIP)
+        assert (away.status_code, away.json()["code"]) == (503, "store_unavailable")
+        proxy.turn(Weather.CLEAR)
+        assert (await through(served, ZIP)).status_code == 202
+        assert not list((tmp_path / "tmp").glob("*/upload-*"))
 
 
 @pytest.mark.stack

@@ -90,9 +90,14 @@ class ObjectStore(Protocol):
     """
 
     async def put(
-        self, name: str, data: bytes | Path, *, content_type: str = "application/octet-stream"
+        self,
+        name: str,
+        data: bytes | Path,
+        *,
+        content_type: str = "application/octet-stream",
+        sha256: str = "",
     ) -> tuple[int, str]:
-        """Store and return (size, sha256)."""
+        """Store and return (size, sha256); who knows the hash gives it, and it is not made again."""
 
     async def get(self, name: str) -> bytes:
         """Return a whole small object."""

@@ -1,8 +1,7 @@
 """What clients send: strict models, and readers that take no more than they may."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Request
@@ -16,8 +15,6 @@ from pydantic import (
     ValidationError,
 )
 from pydantic_core import from_json
-from starlette.datastructures import FormData
-from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
 from codexsys_api.problems import OBJECT, TEXT, invalid
 from codexsys_core.environment import EnvironmentGiven
@@ -272,31 +269,3 @@ async def capped(request: Request, most: int) -> AsyncGenerator[bytes, None]:
         if seen > most:
             raise refusal
         yield piece
-
-
-@asynccontextmanager
-async def read_form(request: Request, most: int) -> AsyncIterator[FormData]:
-    """Read a form; a file in it is on disk, without a name, until the block ends."""
-    if media_type(request) == "multipart/form-data":
-        form = await _multipart(request, most)
-    elif media_type(request) == "application/x-www-form-urlencoded":
-        form = await FormParser(request.headers, capped(request, JSON_BYTES)).parse()
-    else:
-        raise Invalid("Send multipart/form-data.", code="media_type")
-    try:
-        yield form
-    finally:
-        await form.close()
-
-
-async def _multipart(request: Request, most: int) -> FormData:
-    body = capped(request, most + JSON_BYTES)
-    parser = MultiPartParser(
-        request.headers, body, max_files=1, max_fields=64, max_part_size=JSON_BYTES
-    )
-    try:
-        return await parser.parse()
-    except MultiPartException as error:
-        raise Invalid(
-            f"The multipart body cannot be read: {error.message}", code="bad_multipart"
-        ) from error

@@ -9,7 +9,6 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from codexsys_api.workspaces import Workspaces
-from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
 
@@ -53,12 +52,6 @@ async def streams_of(request: Request) -> Streams:
     return streams
 
 
-async def folders_of(request: Request) -> Folders:
-    """Return where what is under way has its files."""
-    folders: Folders = request.app.state.folders
-    return folders
-
-
 async def workspaces_of(request: Request) -> Workspaces:
     """Return what makes tasks' work so far."""
     workspaces: Workspaces = request.app.state.workspaces
@@ -68,5 +61,4 @@ async def workspaces_of(request: Request) -> Workspaces:
 Opened = Annotated[Platform, Depends(platform_of)]
 Address = Annotated[str, Depends(base_of)]
 Open = Annotated[Streams, Depends(streams_of)]
-Desk = Annotated[Folders, Depends(folders_of)]
 Workbench = Annotated[Workspaces, Depends(workspaces_of)]

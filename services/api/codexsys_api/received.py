@@ -1,65 +1,116 @@
-"""Zips that came in, as files on this host's disk."""
+"""Files that came in, on this host's disk: each is written and hashed once, while it comes."""
 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-
-from starlette.datastructures import UploadFile
+from types import TracebackType
+from typing import Self
 
 from codexsys_core.artifact import ObjectStore
 from codexsys_core.errors import FieldError, Invalid, TooLarge
 from codexsys_wiring.folders import Folders
 
-PIECE = 1 << 20
+BATCH = 512 << 10
+"""What of a file is in memory before it is written; as much again while it is."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """A zip on this host's disk."""
+    """A file on this host's disk."""
 
     path: Path
     size: int
     sha256: str
     filename: str
+    """As its sender named it; empty where nobody chose one in a browser."""
 
 
-@asynccontextmanager
-async def received(part: UploadFile, *, folders: Folders, most: int) -> AsyncIterator[Received]:
-    """Give an uploaded file a name on disk until the block ends."""
-    with folders.work("upload") as place:
-        path = place / "code.zip"
-        size, sha256 = await asyncio.to_thread(_copy, part.file, path)
-        if size == 0:
-            said = "The zip is empty: it has 0 bytes."
-            raise Invalid(said, code="zip_refused", fields=[FieldError("/file", said)])
-        if size > most:
-            raise too_large(most)
-        yield Received(path, size, sha256, plain_name(part.filename))
+class Arriving:
+    """A file that a thread writes and hashes while more of it comes in."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("xb")
+        self._digest, self._size = hashlib.sha256(), 0
+        self._batch: list[bytes] = []
+        self._held = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        with suppress(OSError):  # no room for its last bytes, of which nobody was told
+            self._file.close()
+
+    def take(self, piece: bytes) -> None:
+        """Hold a piece until `settle`."""
+        self._batch.append(piece)
+        self._held += len(piece)
+
+    async def settle(self, least: int = BATCH) -> None:
+        """When so much is held have it written, once the batch before it is."""
+        if self._held < least:
+            return
+        await self._written()
+        batch, self._batch, self._held = self._batch, [], 0
+        self._writing = asyncio.get_running_loop().run_in_executor(None, self._write, batch)
+
+    async def whole(self, filename: str) -> Received:
+        """Return it once all is written."""
+        await self.settle(1)
+        await self._written()
+        await asyncio.to_thread(self._file.flush)
+        return Received(self._path, self._size, self._digest.hexdigest(), filename)
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
+            self._writing = None
+
+    def _write(self, batch: list[bytes]) -> None:
+        for piece in batch:
+            self._file.write(piece)
+            self._digest.update(piece)
+            self._size += len(piece)
 
 
 @asynccontextmanager
 async def fetched(
     name: str, filename: str, *, objects: ObjectStore, folders: Folders, most: int
 ) -> AsyncIterator[Received]:
-    """Bring an object here, hashed on its way, until the block ends."""
+    """Bring an object here until the block ends."""
     with folders.work("upload") as place:
-        path, digest, size = place / "code.zip", hashlib.sha256(), 0
-        with path.open("xb") as file:
-
-            def take(piece: bytes) -> None:
-                file.write(piece)
-                digest.update(piece)
-
+        size = 0
+        async with Arriving(place / "code.zip") as file:
             async for piece in objects.stream(name):
                 size += len(piece)
                 if size > most:
                     raise too_large(most)
-                await asyncio.to_thread(take, piece)
-        yield Received(path, size, digest.hexdigest(), filename)
+                file.take(piece)
+                await file.settle()
+            arrived = await file.whole(filename)
+        yield arrived
+
+
+def zip_of(file: Received, most: int) -> Received:
+    """Return a zip that came with a form, with a name that can be shown, or raise what is wrong with it."""
+    if file.size == 0:
+        said = "The zip is empty: it has 0 bytes."
+        raise Invalid(said, code="zip_refused", fields=[FieldError("/file", said)])
+    if file.size > most:
+        raise too_large(most)
+    return Received(file.path, file.size, file.sha256, plain_name(file.filename))
 
 
 def too_large(most: int) -> TooLarge:
@@ -71,13 +122,3 @@ def plain_name(given: str | None) -> str:
     """Return a file's name without its folders and what cannot be shown, of a length that rows hold."""
     filename = (given or "").replace("\\", "/").rpartition("/")[2]
     return "".join(letter for letter in filename if letter.isprintable())[:200] or "code.zip"
-
-
-def _copy(source: BinaryIO, path: Path) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    with path.open("xb") as file:
-        while piece := source.read(PIECE):
-            file.write(piece)
-            digest.update(piece)
-            size += len(piece)
-    return size, digest.hexdigest()

@@ -74,7 +74,6 @@ class Submitter:
         idempotency: Idempotency | None,
     ) -> Task:
         if upload is not None:
-            await self._vet_zip(upload.path)
             return await self._create_zip(principal, body, upload, idempotency)
         source, task_id = await self._source(principal, body), self._platform.ids.new("task")
         task = self._task(principal, await self._spec(principal, body, source, task_id), task_id)
@@ -146,8 +145,25 @@ class Submitter:
             object=name, sha256=upload.sha256, size=upload.size, filename=upload.filename
         )
         task = self._task(principal, await self._spec(principal, body, source, task_id), task_id)
-        await self._platform.objects.put(name, upload.path, content_type="application/zip")
+        await self._keep(upload, name)
         return await self._add_zip(task, name, idempotency)
+
+    async def _keep(self, upload: Received, name: str) -> None:
+        """Store a zip while it is looked through: nothing leads to it before its task is stored.
+
+        What is refused is stored to its end and then removed, for a put cannot be called back.
+        """
+        objects = self._platform.objects
+        vetted, stored = await asyncio.gather(
+            self._vet_zip(upload.path),
+            objects.put(name, upload.path, content_type="application/zip", sha256=upload.sha256),
+            return_exceptions=True,
+        )
+        if isinstance(vetted, BaseException):
+            await self._uploads.leave(name)
+            raise vetted
+        if isinstance(stored, BaseException):
+            raise stored
 
     async def _create_sent(
         self, principal: Principal, body: CreateTask, upload_id: str, key: str | None

@@ -38,10 +38,17 @@ class PatientObjects:
         return PatientObjects(self._objects, seconds=self._seconds, stop=stop)
 
     async def put(
-        self, name: str, data: bytes | Path, *, content_type: str = "application/octet-stream"
+        self,
+        name: str,
+        data: bytes | Path,
+        *,
+        content_type: str = "application/octet-stream",
+        sha256: str = "",
     ) -> tuple[int, str]:
         """Store and return (size, sha256)."""
-        return await self._patient(lambda: self._objects.put(name, data, content_type=content_type))
+        return await self._patient(
+            lambda: self._objects.put(name, data, content_type=content_type, sha256=sha256)
+        )
 
     async def get(self, name: str) -> bytes:
         """Return a whole small object."""

@@ -40,22 +40,29 @@ Answer = TypeVar("Answer")
 
 
 class _Hashing(io.BufferedReader):
-    """A file that hashes what is read from it, once and in order."""
+    """A file that hashes what is read from it, once and in order, unless its hash is known."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: str) -> None:
         super().__init__(io.FileIO(path))
-        self.digest = hashlib.sha256()
+        self._known = known
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of all that was read."""
+        return self._known or self._digest.hexdigest()
 
     @override
     def read(self, size: int | None = -1, /) -> bytes:
         piece = super().read(size)
-        self.digest.update(piece)
+        if not self._known:
+            self._digest.update(piece)
         return piece
 
     @override
     def seek(self, target: int, whence: int = 0, /) -> int:
         """Begin anew, as before a request is sent again."""
-        self.digest = hashlib.sha256()
+        self._digest = hashlib.sha256()
         return super().seek(target, whence)
 
 
@@ -105,11 +112,16 @@ class S3Objects:
         self._pulse.close()
 
     async def put(
-        self, name: str, data: bytes | Path, *, content_type: str = "application/octet-stream"
+        self,
+        name: str,
+        data: bytes | Path,
+        *,
+        content_type: str = "application/octet-stream",
+        sha256: str = "",
     ) -> tuple[int, str]:
         """Store and return (size, sha256)."""
         place = self._place(name)
-        return await self._do(lambda client: self._put(client, place, data, content_type))
+        return await self._do(lambda client: self._put(client, place, data, content_type, sha256))
 
     async def get(self, name: str) -> bytes:
         """Return a whole small object."""
@@ -214,7 +226,12 @@ class S3Objects:
         return bucket + self._suffix, key
 
     def _put(
-        self, client: Minio, place: tuple[str, str], data: bytes | Path, content_type: str
+        self,
+        client: Minio,
+        place: tuple[str, str],
+        data: bytes | Path,
+        content_type: str,
+        known: str,
     ) -> tuple[int, str]:
         self._make_bucket(client, place[0])
         if isinstance(data, bytes):
@@ -223,12 +240,12 @@ class S3Objects:
             )
             return len(data), hashlib.sha256(data).hexdigest()
         size = data.stat().st_size
-        with _Hashing(data) as file:
+        with _Hashing(data, known) as file:
             if size > LARGEST_FORM:
                 client.put_object(*place, file, size, content_type=content_type, part_size=PART)
             else:
                 self._send(client, place, file, size, content_type)
-            return size, file.digest.hexdigest()
+            return size, file.sha256
 
     def _send(
         self, client: Minio, place: tuple[str, str], file: "_Hashing", size: int, content_type: str

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
-from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from codexsys_api.auth import COOKIE, SESSION_SECONDS, Sessions
-from codexsys_api.bodies import JSON_BYTES, read_form
+from codexsys_api.bodies import JSON_BYTES
 from codexsys_api.context import Opened
+from codexsys_api.forms import Form, read_form
 from codexsys_api.pages import HEADERS, PageContext, Pages, csp
 from codexsys_core.principal import Principal, Scope
 
@@ -47,7 +47,7 @@ class Visitor:
     @asynccontextmanager
     async def form(
         self, request: Request, most: int = JSON_BYTES, *, needed: Scope = Scope.WRITE
-    ) -> AsyncIterator[FormData]:
+    ) -> AsyncIterator[Form]:
         """Read a form that came from a page of this session, of somebody who may send it."""
         self.principal.must(needed)
         async with read_form(request, most) as form:
@@ -70,7 +70,7 @@ async def _visitor(request: Request, platform: Opened) -> Visitor:
 Signed = Annotated[Visitor, Depends(_visitor)]
 
 
-def text(form: FormData, name: str) -> str:
+def text(form: Form, name: str) -> str:
     """Return a text field of a form, empty where there is none."""
     value = form.get(name)
     return value if isinstance(value, str) else ""

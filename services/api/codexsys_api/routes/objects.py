@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
-from codexsys_api.bodies import read_form
-from codexsys_api.context import Desk, Opened
-from codexsys_api.received import received
+from codexsys_api.context import Opened
+from codexsys_api.forms import read_form
+from codexsys_api.received import Received, zip_of
 from codexsys_core.errors import Invalid, NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -25,17 +24,17 @@ async def download(token: str, platform: Opened) -> Response:
 
 
 @router.post("/objects/{token}", status_code=204)
-async def upload(token: str, request: Request, platform: Opened, folders: Desk) -> Response:
+async def upload(token: str, request: Request, platform: Opened) -> Response:
     """Take an object; the token in the address says which, and how large it may be."""
     if platform.local_objects is None:
         raise NotFound("There is nothing at this address.")
     name, most = platform.local_objects.verify_form(token)
     async with read_form(request, most) as form:
         file = form.get("file")
-        if not isinstance(file, UploadFile):
+        if not isinstance(file, Received):
             raise Invalid("Send the content as the part `file`.", code="bad_multipart")
-        async with received(file, folders=folders, most=most) as received_file:
-            await platform.objects.put(name, received_file.path)
+        zip_ = zip_of(file, most)
+        await platform.objects.put(name, zip_.path, sha256=zip_.sha256)
     return Response(status_code=204)
 
 

@@ -1,13 +1,11 @@
 """The pages for people: the form, one task, its shares, and the shared page."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from codexsys_api.bodies import (
@@ -19,11 +17,12 @@ from codexsys_api.bodies import (
     SendMessage,
     read,
 )
-from codexsys_api.context import Address, Desk, Opened, Workbench
+from codexsys_api.context import Address, Opened, Workbench
+from codexsys_api.forms import Form
 from codexsys_api.pages import Pages, shareable
 from codexsys_api.pages.forms import LIMITS, errors_by_field, to_create_body
 from codexsys_api.problems import of_error
-from codexsys_api.received import received
+from codexsys_api.received import Received, zip_of
 from codexsys_api.routes.artifacts import artifact_named, link_to
 from codexsys_api.routes.browser import Signed, Visitor, go, html, text
 from codexsys_api.routes.changes import Changes
@@ -40,7 +39,6 @@ from codexsys_api.workspaces import Workspaces
 from codexsys_core.errors import Invalid, NotFound, PlatformError
 from codexsys_core.limits import Limits
 from codexsys_core.task import Task
-from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
 router = APIRouter(include_in_schema=False)
@@ -81,7 +79,7 @@ async def _options(platform: Platform, visitor: Visitor) -> dict[str, Any]:
 
 
 @router.post("/submit")
-async def submit(request: Request, visitor: Signed, platform: Opened, folders: Desk) -> Response:
+async def submit(request: Request, visitor: Signed, platform: Opened) -> Response:
     """Make a task, or show what was typed with what is wrong about it."""
     most = platform.settings.max_upload_mb << 20
     async with visitor.form(request, most) as form:
@@ -90,7 +88,7 @@ async def submit(request: Request, visitor: Signed, platform: Opened, folders: D
         show = partial(visitor.pages.submit, typed, ctx=visitor.context, options=options)
         status = 422
         try:
-            made = await _made(request, visitor, folders, form, typed, most)
+            made = await _made(request, visitor, form, typed, most)
         except PlatformError as error:
             problem = of_error(request, error)
             if problem["status"] >= 500:
@@ -114,8 +112,7 @@ class Checked:
 async def _made(
     request: Request,
     visitor: Visitor,
-    folders: Folders,
-    form: FormData,
+    form: Form,
     typed: dict[str, str],
     most: int,
 ) -> Task | Checked | dict[str, str]:
@@ -124,19 +121,16 @@ async def _made(
     given, errors = to_create_body(typed)
     file = form.get("file")
     zipped = typed.get("source") == "zip" and "source" not in given
-    if zipped and not (isinstance(file, UploadFile) and file.filename):
+    if zipped and not (isinstance(file, Received) and file.filename):
         errors["file"] = "Choose a zip file."
     if errors:
         return errors
     body = read(CreateTask, given)
-    async with AsyncExitStack() as held:
-        upload = None
-        if zipped and isinstance(file, UploadFile):
-            upload = await held.enter_async_context(received(file, folders=folders, most=most))
-        if typed.get("check"):
-            found = await submitter.check(visitor.principal, body, upload=upload)
-            return Checked(found["source"])
-        return await submitter.create(visitor.principal, body, upload=upload)
+    upload = zip_of(file, most) if zipped and isinstance(file, Received) else None
+    if typed.get("check"):
+        found = await submitter.check(visitor.principal, body, upload=upload)
+        return Checked(found["source"])
+    return await submitter.create(visitor.principal, body, upload=upload)
 
 
 @router.get("/tasks/{task_id}")

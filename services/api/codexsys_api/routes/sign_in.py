@@ -4,8 +4,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from codexsys_api.auth import COOKIE, Sessions, principal_of_key
-from codexsys_api.bodies import JSON_BYTES, read_form
+from codexsys_api.bodies import JSON_BYTES
 from codexsys_api.context import Opened
+from codexsys_api.forms import read_form
 from codexsys_api.routes.browser import Signed, go, html, signed_in, text
 from codexsys_core.errors import Forbidden, Unauthorized
 from codexsys_core.principal import Scope

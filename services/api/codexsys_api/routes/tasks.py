@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel
-from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
 from codexsys_api.auth import Caller, Writer
@@ -15,13 +14,13 @@ from codexsys_api.bodies import (
     RetryTask,
     media_type,
     read,
-    read_form,
     read_json,
 )
-from codexsys_api.context import Address, Desk, Open, Opened
+from codexsys_api.context import Address, Open, Opened
 from codexsys_api.described.refusals import SOURCE_REASONS, headers, refuses
+from codexsys_api.forms import read_form
 from codexsys_api.listening import listening
-from codexsys_api.received import Received, received
+from codexsys_api.received import Received, zip_of
 from codexsys_api.routes.cursor import (
     Cursor,
     Limit,
@@ -42,7 +41,6 @@ from codexsys_core.moves import TaskStatus
 from codexsys_core.principal import Principal
 from codexsys_core.retention import Kept, remove
 from codexsys_core.task import Task, TaskQuery
-from codexsys_wiring.folders import Folders
 from codexsys_wiring.platform import Platform
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
@@ -81,14 +79,13 @@ async def create(
     request: Request,
     caller: Writer,
     platform: Opened,
-    folders: Desk,
     base: Address,
     check: Annotated[bool, Query(description="Try the source, make nothing.")] = False,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Make a task from JSON, or from multipart with the parts `task` (JSON) and `file` (a zip)."""
     submitter: Submitter = request.app.state.submitter
-    async with submission(request, platform, folders) as (body, upload):
+    async with submission(request, platform) as (body, upload):
         if check:
             return JSONResponse(await submitter.check(caller, body, upload=upload))
         task = await submitter.create(caller, body, upload=upload, key=idempotency_key)
@@ -97,7 +94,7 @@ async def create(
 
 @asynccontextmanager
 async def submission(
-    request: Request, platform: Platform, folders: Folders
+    request: Request, platform: Platform
 ) -> AsyncIterator[tuple[CreateTask, Received | None]]:
     """Read a create request; an upload's file is gone when the block ends."""
     if media_type(request) != "multipart/form-data":
@@ -109,15 +106,14 @@ async def submission(
         odd = sorted(set(form) - {"task", "file"})
         if odd:
             raise _part(odd[0], "There is no such part.")
-        if isinstance(task, UploadFile):
-            task = (await task.read()).decode(errors="replace")
+        if isinstance(task, Received):
+            raise _part("task", "Send this part without a file's name: it is no file.")
         if not task:
             raise _part("task", "This part is required: the task as JSON.")
         body = read(CreateTask, task)
-        if not isinstance(file, UploadFile):
+        if not isinstance(file, Received):
             raise _part("file", "This part is required: the zip, as a file.")
-        async with received(file, folders=folders, most=most) as upload:
-            yield body, upload
+        yield body, zip_of(file, most)
 
 
 def _part(name: str, detail: str) -> Invalid:
