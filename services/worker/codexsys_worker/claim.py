@@ -18,6 +18,8 @@ from codexsys_worker.caps import Caps
 from codexsys_worker.life import Life
 from codexsys_worker.work import Work
 
+MOST_AT_ONCE = 8
+"""Claims that wait for the database side by side: one after the other, a burst would wait for itself."""
 STOP_SECONDS = 8.0
 """What has not stopped acting by then is cut off; the rest of the process's grace is to let go."""
 
@@ -58,7 +60,7 @@ class Claimer:
                 continue
             if len(self._running) >= self._slots:
                 await self._slot_or_stop()
-            elif not await self._take_one():
+            elif not await self._take_some():
                 await self._pause()
         await self._hand_over()
         await asyncio.to_thread(self._folders.close)
@@ -82,6 +84,17 @@ class Claimer:
         ending = self._running if self._caps.full else set()
         await asyncio.wait([news, *ending], return_when=asyncio.FIRST_COMPLETED)
         news.cancel()
+
+    async def _take_some(self) -> bool:
+        """Claim what is ready: one, then more and more at once while each of them finds something."""
+        at_once, free = 1, self._slots - len(self._running)
+        while at_once and not self._stopping.is_set():
+            found = await asyncio.gather(*(self._take_one() for _ in range(at_once)))
+            if not all(found):
+                return any(found) or at_once > 1
+            free -= at_once
+            at_once = min(2 * at_once, MOST_AT_ONCE, free)
+        return True
 
     async def _take_one(self) -> bool:
         """Claim the next ready task; a failed claim means that another was first."""
