@@ -1,4 +1,4 @@
-"""What every adapter of the port `Models` does, and how the upstream one bears faults."""
+"""What every adapter of the port `Models` does, and how those of real endpoints meet faults."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -9,9 +9,9 @@ from tests.support.api_service import free_port
 from tests.support.model_server import ModelServer
 
 from codexsys_adapters.demo_model import ScriptedModels
-from codexsys_adapters.models import UpstreamModels
+from codexsys_adapters.models import ChatModels, Endpoint
 from codexsys_adapters.outbound import Outbound
-from codexsys_core.model import ModelError, Models
+from codexsys_core.model import ModelError, Models, whole
 
 REQUEST: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -23,13 +23,14 @@ def server() -> Iterator[ModelServer]:
 
 
 @asynccontextmanager
-async def upstream(url: str, silence: float = 10) -> AsyncIterator[UpstreamModels]:
+async def upstream(url: str, *, first: float = 10, idle: float = 10) -> AsyncIterator[Models]:
     way = Outbound(allow_http=True, trusted_hosts=["127.0.0.1"])
     async with way.async_client() as client:
-        yield UpstreamModels(url=url, key="k", client=client, silence_seconds=silence)
+        headers = {"authorization": "Bearer k"}
+        yield ChatModels(Endpoint(url, headers, client, first, idle))
 
 
-@pytest.fixture(params=["scripted", "upstream"])
+@pytest.fixture(params=["scripted", "chat"])
 async def models(request: pytest.FixtureRequest, server: ModelServer) -> AsyncIterator[Models]:
     if request.param == "scripted":
         yield ScriptedModels()
@@ -38,72 +39,87 @@ async def models(request: pytest.FixtureRequest, server: ModelServer) -> AsyncIt
         yield opened
 
 
-async def test_complete_gives_a_message_and_usage(models: Models) -> None:
-    answer = await models.complete(REQUEST)
+async def heard(models: Models) -> list[dict[str, Any]]:
+    return [chunk async for chunk in models.stream(REQUEST)]
+
+
+async def test_chunks_add_up_to_a_message_with_usage(models: Models) -> None:
+    chunks = await heard(models)
+    answer = whole(chunks)
     assert answer["choices"][0]["message"]["content"]
+    assert answer["choices"][0]["finish_reason"]
     assert answer["usage"]["prompt_tokens"] > 0
+    assert chunks[-1]["usage"] == answer["usage"]
 
 
-async def test_stream_says_the_same_as_complete(models: Models) -> None:
-    whole = await models.complete(REQUEST)
-    chunks = [chunk async for chunk in models.stream(REQUEST)]
-    choices = [choice for chunk in chunks for choice in chunk["choices"]]
-    words = "".join(choice["delta"].get("content") or "" for choice in choices)
-    assert words == whole["choices"][0]["message"]["content"]
-    assert choices[-1]["finish_reason"] == whole["choices"][0]["finish_reason"]
-    assert chunks[-1]["usage"] == whole["usage"]
+async def test_an_answer_that_comes_whole_is_the_same(server: ModelServer) -> None:
+    async with upstream(server.url("whole")) as models, upstream(server.url()) as streaming:
+        assert whole(await heard(models)) == whole(await heard(streaming))
 
 
-@pytest.mark.parametrize(
-    ("fault", "code", "calls"),
-    [
-        ("401", "model_auth", 1),
-        ("404", "model_refused", 1),
-        ("context", "context_length_exceeded", 1),
-    ],
-)
-async def test_a_final_refusal_is_not_tried_again(
-    server: ModelServer, fault: str, code: str, calls: int
+FAULTS = [
+    ("401", "model_auth", False),
+    ("404", "model_unknown", False),
+    ("context", "context_length_exceeded", False),
+    ("429once", "model_busy", False),
+    ("500twice", "model_unavailable", False),
+    ("hang", "model_unavailable", True),
+    ("cut", "model_unavailable", True),
+    ("stall", "model_unavailable", True),
+    ("short", "model_unavailable", True),
+    ("nonsense", "model_unavailable", True),
+    ("error", "model_unavailable", True),
+    ("mute", "model_unavailable", True),
+]
+
+
+@pytest.mark.parametrize(("fault", "code", "spent"), FAULTS)
+async def test_a_fault_is_told_with_whether_it_may_have_been_paid_for(
+    server: ModelServer, fault: str, code: str, spent: bool
 ) -> None:
-    async with upstream(server.url(fault)) as models:
+    async with upstream(server.url(fault), first=0.3, idle=0.3) as models:
         with pytest.raises(ModelError) as refused:
-            await models.complete(REQUEST)
-    assert refused.value.code == code
-    assert server.calls[fault] == calls
+            await heard(models)
+    assert (refused.value.code, refused.value.spent) == (code, spent)
+    assert server.calls[fault] == 1, "each call is one try"
+    assert "Incorrect API key" not in refused.value.message
 
 
-@pytest.mark.parametrize(("fault", "calls"), [("429once", 2), ("500twice", 3)])
-async def test_a_short_failure_is_absorbed(server: ModelServer, fault: str, calls: int) -> None:
-    async with upstream(server.url(fault)) as models:
-        chunks = [chunk async for chunk in models.stream(REQUEST)]
-    assert chunks[-1]["usage"]["completion_tokens"] == 5
-    assert server.calls[fault] == calls
+async def test_a_busy_endpoint_says_when_to_come_again(server: ModelServer) -> None:
+    async with upstream(server.url("429once")) as models:
+        with pytest.raises(ModelError) as refused:
+            await heard(models)
+    assert refused.value.retry_after == 1
 
 
 async def test_nothing_listens() -> None:
     async with upstream(f"http://127.0.0.1:{free_port()}/v1") as models:
         with pytest.raises(ModelError) as refused:
-            await models.complete(REQUEST)
-    assert refused.value.code == "model_unavailable"
+            await heard(models)
+    assert (refused.value.code, refused.value.spent) == ("model_unavailable", False)
 
 
-async def test_silence_is_borne_for_its_time_only(server: ModelServer) -> None:
-    async with upstream(server.url("hang"), silence=0.2) as models:
-        with pytest.raises(ModelError) as refused:
-            await models.complete(REQUEST)
-    assert refused.value.code == "model_unavailable"
-
-
-async def test_a_stream_that_is_cut_says_so_and_keeps_what_came(server: ModelServer) -> None:
-    heard: list[object] = []
+async def test_what_came_before_a_cut_is_heard(server: ModelServer) -> None:
+    came: list[object] = []
 
     async def listen(models: Models) -> None:
         async for chunk in models.stream(REQUEST):
-            heard.append(chunk)  # noqa: PERF401 - what came before the cut is looked at
+            came.append(chunk)  # noqa: PERF401 - what came before the cut is looked at
 
     async with upstream(server.url("cut")) as models:
-        with pytest.raises(ModelError) as refused:
+        with pytest.raises(ModelError):
             await listen(models)
-    assert refused.value.code == "model_unavailable"
-    assert len(heard) == 1
-    assert server.calls["cut"] == 1
+    assert len(came) == 1
+
+
+async def test_the_length_of_an_answer_is_asked_for_in_the_endpoints_own_word(
+    server: ModelServer,
+) -> None:
+    way = Outbound(allow_http=True, trusted_hosts=["127.0.0.1"])
+    async with way.async_client() as client:
+        models = ChatModels(
+            Endpoint(server.url(), {}, client, 10, 10), length_field="max_completion_tokens"
+        )
+        _ = [chunk async for chunk in models.stream(REQUEST | {"max_tokens": 7})]
+    asked = server.asked[-1]
+    assert (asked.get("max_completion_tokens"), asked.get("max_tokens")) == (7, None)

@@ -27,6 +27,7 @@ DEAR = Prices(input_usd=10, output_usd=100, cached_usd=1)
 few_tokens = pytest.mark.parametrize("limits", [Limits(tokens=1000)])
 few_calls = pytest.mark.parametrize("limits", [Limits(calls=2)])
 little_money = pytest.mark.parametrize("limits", [Limits(cost_usd=0.01)])
+unlimited_money = pytest.mark.parametrize("limits", [Limits(cost_usd=None)])
 no_money = pytest.mark.parametrize("limits", [Limits(cost_usd=0)])
 
 
@@ -150,8 +151,33 @@ async def test_without_money_only_free_models_answer(wallet: SqlWallet, sandbox:
 
 
 async def test_an_unknown_price_is_refused(wallet: SqlWallet, sandbox: Sandbox) -> None:
-    assert await ask(wallet, sandbox, prices=None) == Refusal(code="budget_exhausted")
+    assert await ask(wallet, sandbox, prices=None) == Refusal(code="price_unknown")
     assert await wallet.usage(sandbox.task_id) == Usage()
+
+
+@unlimited_money
+async def test_an_unknown_price_needs_a_task_without_a_limit_of_money(
+    wallet: SqlWallet, sandbox: Sandbox
+) -> None:
+    grant = await granted(wallet, sandbox, reads=10, writes=20, prices=None)
+    await wallet.settle(grant, Usage(input_tokens=5, output_tokens=6))
+    assert await wallet.usage(sandbox.task_id) == Usage(calls=1, input_tokens=5, output_tokens=6)
+    await granted(wallet, sandbox, prices=DEAR)
+    assert await ask(wallet, sandbox, reads=3_000_000, prices=None) == Refusal(
+        code="tokens_exhausted"
+    )
+
+
+async def test_what_was_used_is_paid_at_the_price_of_who_answered(
+    wallet: SqlWallet, sandbox: Sandbox
+) -> None:
+    used, cheap = Usage(input_tokens=5, output_tokens=6), Prices(input_usd=1, output_usd=2)
+    grant = await granted(wallet, sandbox, prices=DEAR)
+    await wallet.settle(grant, used, prices=cheap)
+    assert (await wallet.usage(sandbox.task_id)).cost_usd == 17e-6
+    grant = await granted(wallet, sandbox, reads=10, writes=20, prices=DEAR)
+    await wallet.settle(grant, None, prices=cheap)  # in full: what was reserved
+    assert (await wallet.usage(sandbox.task_id)).cost_usd == 17e-6 + 2100e-6
 
 
 async def test_an_ended_sandbox_is_refused(

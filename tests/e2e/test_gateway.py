@@ -2,99 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 import pytest_asyncio
-from tests.support.api_service import client_of, free_port
+from tests.support.doors import CHAT, Door, open_door, row_of
 
-from codexsys_core.attempt import Attempt, Hold
 from codexsys_core.errors import Conflict
 from codexsys_core.limits import Limits
 from codexsys_core.message import Message
-from codexsys_core.principal import Tenant, hash_secret
-from codexsys_core.sandbox import Sandbox, SandboxRole
-from codexsys_core.source import Base, GitSource
-from codexsys_core.task import Task, TaskSpec
-from codexsys_gateway.main import Gateway
-from codexsys_wiring.platform import Platform, open_platform
-from codexsys_wiring.settings import Settings
-
-CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}]}
-
-
-@dataclass
-class Door:
-    """A client with the token of a live sandbox."""
-
-    platform: Platform
-    client: httpx2.AsyncClient
-    task_id: str
-    sandbox_id: str
-    hold: Hold
+from codexsys_core.sandbox import SandboxRole
+from codexsys_core.source import Base
 
 
 @pytest_asyncio.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
-    settings = Settings(data_dir=tmp_path, gateway_port=free_port(), model_key="the-models-key")
-    async with open_platform(settings) as platform:
-        hold, sandbox = await _sandbox(platform, Limits(calls=2))
-        gateway = Gateway(platform)
-        running = asyncio.create_task(gateway.run())
-        url = f"http://127.0.0.1:{settings.gateway_port}"
-        async with client_of(url, "token") as client:
-            async with asyncio.timeout(10):
-                while not await _answers(client):  # noqa: ASYNC110 - another server's start has no event
-                    await asyncio.sleep(0.05)
-            yield Door(platform, client, sandbox.task_id, sandbox.id, hold)
-        gateway.stop()
-        await asyncio.wait_for(running, 15)
-
-
-async def _answers(client: httpx2.AsyncClient) -> bool:
-    try:
-        return (await client.get("/health/live")).status_code < 500
-    except httpx2.TransportError:
-        return False
-
-
-async def _sandbox(platform: Platform, limits: Limits) -> tuple[Hold, Sandbox]:
-    ids, now = platform.ids, platform.clock.now()
-    await platform.keys.add_tenant(Tenant(id="tnt_doors", name="doors", created_at=now))
-    spec = TaskSpec(prompt="x", source=GitSource(url="https://example.org/a.git"), limits=limits)
-    task = Task(
-        id=ids.new("task"), tenant_id="tnt_doors", created_by="key_x", spec=spec, created_at=now
-    )
-    attempt = Attempt(id=ids.new("att"), task_id=task.id, tenant_id="tnt_doors")
-    await platform.tasks.add(task, attempt)
-    claim = await platform.attempts.claim(task.id, owner="wrk_x", lease_seconds=60)
-    assert claim is not None
-    row = _row(platform, claim.hold, role=SandboxRole.AGENT, token="token")
-    assert await platform.sandboxes.add(claim.hold, row)
-    assert await platform.sandboxes.live(row.id)
-    return claim.hold, row
-
-
-def _row(platform: Platform, hold: Hold, *, role: SandboxRole, token: str) -> Sandbox:
-    now = platform.clock.now()
-    return Sandbox(
-        id=platform.ids.new("sbx"),
-        task_id=hold.task_id,
-        tenant_id=hold.tenant_id,
-        attempt_id=hold.attempt_id,
-        attempt=hold.number,
-        fence=hold.fence,
-        role=role,
-        backend="dummy",
-        place="here",
-        token_hash=hash_secret(token),
-        deadline=now + timedelta(hours=1),
-        created_at=now,
-    )
+    async with open_door(tmp_path, Limits(calls=2), model_key="the-models-key") as opened:
+        yield opened
 
 
 async def test_another_token_and_an_ended_sandbox_are_refused(door: Door) -> None:
@@ -226,7 +150,7 @@ async def test_a_cancelled_task_makes_no_call(door: Door) -> None:
 
 @pytest.mark.parametrize("role", [SandboxRole.BASELINE, SandboxRole.VERIFY])
 async def test_only_an_agents_token_opens_the_door(door: Door, role: SandboxRole) -> None:
-    row = _row(door.platform, door.hold, role=role, token="checks")
+    row = row_of(door.platform, door.hold, role=role, token="checks")
     assert await door.platform.sandboxes.add(door.hold, row)
     assert await door.platform.sandboxes.live(row.id)
     headers = {"Authorization": "Bearer checks"}

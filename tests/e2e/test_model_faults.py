@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests.support.model_server import ModelServer, Step
+from tests.support.models_file import models_file
 from tests.support.place import FINISH, Place, bash, open_place, reason
 
 from codexsys_core.end_reasons import EndReason
@@ -19,6 +20,8 @@ EDIT = bash("echo two >> README.md")
 MORE = bash("date +%N | tee -a README.md")
 CALL_TRIES = 4 * 5
 """Each of the agent's five tries is tried four times by the gateway."""
+PAID_TRIES = 2 * 5
+"""Two times where each may have been paid for."""
 BLOCKED = {"tool": "finish", "arguments": {"status": "blocked", "summary": "no", "criteria": []}}
 
 
@@ -47,7 +50,15 @@ class Case:
 CASES = {
     "refuses the key": Case(EDIT, 401, end=EndReason.MODEL_AUTH, calls=2),
     "is unknown": Case(EDIT, 404, end=EndReason.MODEL_REFUSED, calls=2),
-    "is down": Case(EDIT, 0, end=EndReason.MODEL_UNAVAILABLE, calls=1 + 2 * CALL_TRIES, attempts=2),
+    "hangs up": Case(
+        EDIT,
+        0,
+        end=EndReason.MODEL_UNAVAILABLE,
+        calls=1 + 2 * PAID_TRIES,
+        attempts=2,
+        limits={"cost_usd": 1000},
+    ),
+    "hangs up, and may have to be paid": Case(EDIT, 0, end=EndReason.BUDGET_EXHAUSTED, calls=2),
     "fails, and a retry does not refill the calls": Case(
         EDIT,
         500,
@@ -88,14 +99,18 @@ def server() -> Iterator[ModelServer]:
 async def place(
     tmp_path_factory: pytest.TempPathFactory, server: ModelServer
 ) -> AsyncIterator[Place]:
-    folder = tmp_path_factory.mktemp("models") / "data"
+    folder = tmp_path_factory.mktemp("models")
+    price = {"input_usd": 0, "output_usd": 1000}
+    upstream = {
+        "name": "scripts",
+        "url": server.url("script"),
+        "models": dict.fromkeys(CASES, price),
+    }
     async with open_place(
-        folder,
+        folder / "data",
         sandbox="local",
         worker_slots=4,
-        model_url=server.url("script"),
-        model_key="a-key",
-        model_output_usd=1000,
+        models_file=models_file(folder, [upstream]),
     ) as running:
         yield running
 

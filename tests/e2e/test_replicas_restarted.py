@@ -17,6 +17,7 @@ import pytest_asyncio
 from tests.support.distributed import Fleet, eventually
 from tests.support.git_http import GitHttpServer, make_repository
 from tests.support.model_server import ModelServer
+from tests.support.models_file import models_file
 from tests.support.nginx import Nginx
 from tests.support.place import FINISH, bash
 from tests.support.users import User, make_key, zipped
@@ -92,7 +93,8 @@ async def front(
 ) -> AsyncIterator[Front]:
     folder = tmp_path_factory.mktemp("rolling")
     make_repository(folder / "git" / "shop", {"README.md": "# A shop\n"})
-    settings = SETTINGS | {"CODEXSYS_MODEL_URL": model.url("script")}
+    upstream = {"name": "scripts", "url": model.url("script"), "models": LONG}
+    settings = SETTINGS | {"CODEXSYS_MODELS_FILE": str(models_file(folder, [upstream]))}
     fleet = Fleet(folder=folder / "hosts", redis_number=6, settings=settings)
     nginx = Nginx(
         folder / "nginx",

@@ -21,8 +21,14 @@ _ERRORS = {
     "context": (400, {"message": "too long", "code": "context_length_exceeded"}),
     "429once": (429, {"message": "slow down", "code": "rate_limit_exceeded"}),
     "500twice": (500, {"message": "oh", "code": "server_error"}),
+    "429": (429, {"message": "slow down", "code": "rate_limit_exceeded"}),
+    "500": (500, {"message": "oh", "code": "server_error"}),
 }
 _TIMES = {"429once": 1, "500twice": 2}
+_INSTEAD = {
+    "nonsense": b"data: {\n\n",
+    "error": b'data: {"error": {"message": "oh", "code": 500}}\n\n',
+}
 _FAULTS = {401: "401", 404: "404", 400: "context", 500: "500twice"}
 OUTPUT_TOKENS = 20
 """What each scripted reply takes, unless the call allows less."""
@@ -34,7 +40,15 @@ class ModelServer:
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
+        self.asked: list[dict[str, Any]] = []
+        """Bodies, but for those of scripts."""
+        self.keys: list[str] = []
+        """Whose word each of them brought."""
         self.scripts: dict[str, list[Step]] = {}
+        self.most_at_once = 0
+        """Of calls that are slow."""
+        self.slow_now = 0
+        self.counting = threading.Lock()
         self.thinks: tuple[str, ...] = ()
         """What each scripted reply says first, word by word, a fifth of a second each."""
         self.release = threading.Event()
@@ -79,18 +93,34 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "script":
             self._follow(body)
             return
+        self.models.asked.append(body)
+        self.models.keys.append(self.headers.get("Authorization", ""))
         self.models.calls[fault] += 1
+        if fault == "mute":
+            return  # the connection ends without a word
         if fault == "hang":
             self.models.release.wait(30)
+        elif fault == "slow":
+            self._slowly()
         elif fault in _ERRORS and self.models.calls[fault] <= _TIMES.get(fault, 1000):
             status, error = _ERRORS[fault]
             self._json(status, {"error": error})
-        elif body.get("stream"):
-            self._stream(cut=fault == "cut")
+        elif body.get("stream") and fault != "whole":
+            self._stream(fault)
         else:
             message = {"role": "assistant", "content": "hello"}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             self._json(200, _object("chat.completion") | {"choices": [choice], "usage": USAGE})
+
+    def _slowly(self) -> None:
+        """Answer after a while, counting how many wait at the same time."""
+        with self.models.counting:
+            self.models.slow_now += 1
+            self.models.most_at_once = max(self.models.most_at_once, self.models.slow_now)
+        self.models.release.wait(0.2)
+        with self.models.counting:
+            self.models.slow_now -= 1
+        self._stream("slow")
 
     def _follow(self, body: dict[str, Any]) -> None:
         name = body["model"]
@@ -123,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
-        if status == 429:
+        if status == 429 and not self.path.startswith("/429/"):
             self.send_header("Retry-After", "1")
         self.end_headers()
         self.wfile.write(data)
@@ -135,14 +165,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def _stream(self, *, cut: bool) -> None:
+    def _stream(self, fault: str) -> None:
+        cut = fault == "cut"
         self._start_stream(**({"Content-Length": "100000"} if cut else {}))  # more than is sent
+        if fault in _INSTEAD:
+            self.wfile.write(_INSTEAD[fault])
+            return
         self._chunk({"choices": [{"index": 0, "delta": {"content": "hel"}}]})
-        if cut:
+        if fault == "stall":
+            self.models.release.wait(30)
+        if fault in ("cut", "short", "stall"):
             return
         last = {"index": 0, "delta": {"content": "lo"}, "finish_reason": "stop"}
         self._chunk({"choices": [last]})
-        self._chunk({"choices": [], "usage": USAGE})
+        if fault != "uncounted":
+            self._chunk({"choices": [], "usage": USAGE})
         self.wfile.write(b"data: [DONE]\n\n")
 
     def _chunk(self, part: dict[str, Any]) -> None:

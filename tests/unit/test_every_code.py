@@ -112,6 +112,13 @@ PROBLEMS: dict[str, set[str]] = {
         "address_denied",
         "url_refused",
     },
+    "test_api_models.py::test_a_model_that_is_not_there_is_refused_with_those_that_are": {
+        "model_unknown"
+    },
+    "test_api_models.py::test_a_limit_of_money_that_cannot_be_kept_is_refused_or_not_there": {
+        "price_unknown"
+    },
+    "test_api_models.py::test_a_retry_of_a_task_whose_model_is_gone_says_so": {"model_gone"},
     "test_api_bad_input.py::test_what_is_no_json_or_no_known_type_is_refused": {
         "bad_json",
         "media_type",

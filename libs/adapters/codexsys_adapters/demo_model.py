@@ -61,7 +61,7 @@ class ScriptedModels:
     prompt; a step is {"say", "tool", "arguments"}.
     """
 
-    async def complete(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _whole(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the next step as one completion."""
         messages = request["messages"]
         step = _step(messages)
@@ -84,7 +84,7 @@ class ScriptedModels:
 
     async def stream(self, request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Yield the next step in three chunks: words, the call, usage."""
-        whole = await self.complete(request)
+        whole = await self._whole(request)
         head = {"id": whole["id"], "object": "chat.completion.chunk", "created": 0, "model": NAME}
         message = whole["choices"][0]["message"]
         calls = [{**call, "index": index} for index, call in enumerate(message["tool_calls"])]

@@ -26,7 +26,7 @@ class Usage(TypedDict):
     output_tokens: int
     cached_tokens: int
     cost_usd: float
-    limit_usd: float
+    limit_usd: float | None
 
 
 class Checks(TypedDict):

@@ -18,7 +18,8 @@ class Limits(BaseModel):
     calls: int = Field(default=300, ge=1, le=10_000)
     steps: int = Field(default=60, ge=1, le=1000)
     tokens: int = Field(default=2_000_000, ge=1, le=1_000_000_000)
-    cost_usd: float = Field(default=5.0, ge=0, le=10_000)
+    cost_usd: float | None = Field(default=5.0, ge=0, le=10_000)
+    """None: no limit, which a model without a known price needs."""
     attempts: int = Field(default=2, ge=1, le=10)
     verify_rounds: int = Field(default=3, ge=0, le=10)
     cpus: float = Field(default=2, gt=0, le=64)

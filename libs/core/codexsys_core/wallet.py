@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 from codexsys_core.task import Usage
 
+NO_LIMIT_MICROS = 2**62
+"""The money, in millionths of a dollar, of a task without a limit of money."""
+
 
 class Grant(BaseModel):
     """A reservation that was allowed."""
@@ -23,7 +26,11 @@ class Grant(BaseModel):
 
 
 class Refusal(BaseModel):
-    """Why a call is not allowed: budget_exhausted, calls_exhausted, tokens_exhausted, task_cancelled, token_revoked."""
+    """Why a call is not allowed.
+
+    Codes: budget_exhausted, calls_exhausted, tokens_exhausted, price_unknown, task_cancelled,
+    token_revoked.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,10 +63,18 @@ class Wallet(Protocol):
         prices: Prices | None,
         seconds: float,
     ) -> Grant | Refusal:
-        """Reserve the worst case of a call that ends within `seconds`."""
+        """Reserve the worst case of a call that ends within `seconds`.
 
-    async def settle(self, grant: Grant, usage: Usage | None) -> None:
-        """Replace the reservation by what was used; None settles it in full. Idempotent."""
+        Without prices only a task without a limit of money may make it (`price_unknown`).
+        """
+
+    async def settle(
+        self, grant: Grant, usage: Usage | None, *, prices: Prices | None = None
+    ) -> None:
+        """Replace the reservation by what was used; None settles it in full. Idempotent.
+
+        What was used is paid at `prices`, or at those of the reservation.
+        """
 
     async def settle_overdue(self, *, limit: int) -> int:
         """Settle in full what was reserved for longer than its call may take."""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from codexsys_core.sandbox import SandboxBackend
 from codexsys_wiring.crash import crashing_backend
+from codexsys_wiring.models import read_catalogue
 from codexsys_wiring.settings import ConfigurationError, Settings
 
 
@@ -79,7 +80,7 @@ def _server_hosts(settings: Settings) -> list[str]:
         settings.database,
         settings.redis_url,
         settings.store,
-        settings.model_url,
+        *(upstream.url for upstream in read_catalogue(settings).upstreams),
         *settings.gateway_urls,
     ]
     if settings.queue_url.startswith("kafka://"):

@@ -9,7 +9,9 @@ from tempfile import TemporaryDirectory
 
 from codexsys_core.artifact import CODE_BUCKET
 from codexsys_core.errors import PlatformError
-from codexsys_wiring.platform import Platform, open_models, open_platform
+from codexsys_core.model import whole
+from codexsys_wiring.models import open_models
+from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.sandbox import found, output, sandbox_advice, tried, what_to_do, with_sandbox
 from codexsys_wiring.settings import ConfigurationError, Settings
 
@@ -100,14 +102,18 @@ def _checks(platform: Platform) -> list[tuple[str, Check, str]]:
         return settings.store.partition("?")[0]
 
     async def model() -> str:
-        return await _complete(settings)
+        return await _asked(platform)
 
     return [
         ("database", database, "Check CODEXSYS_DATABASE_URL, and run: codexsys db upgrade"),
         ("queue", queue, "Check CODEXSYS_QUEUE_URL and that the brokers can be reached from here."),
         ("redis", redis, "Check CODEXSYS_REDIS_URL and that the server can be reached from here."),
         ("store", store, "Check CODEXSYS_STORE_URL, _STORE_KEY and _STORE_SECRET."),
-        ("model", model, "Check CODEXSYS_MODEL_URL (up to and with /v1), _MODEL and _MODEL_KEY."),
+        (
+            "model",
+            model,
+            "Check CODEXSYS_MODEL_URL (up to and with /v1), _MODEL and _MODEL_KEY, or _MODELS_FILE.",
+        ),
     ]
 
 
@@ -134,12 +140,18 @@ async def _put_and_get(platform: Platform) -> None:
         await platform.objects.delete(name)
 
 
-async def _complete(settings: Settings) -> str:
-    request = {
-        "model": settings.model,
-        "messages": [{"role": "user", "content": "Say ok."}],
-        "max_tokens": 16,
-    }
-    answer = await open_models(settings).complete(request)
-    where = settings.model_url or "shipped, scripted: not a real model"
-    return f"{answer.get('model', settings.model)} ({where})"
+async def _asked(platform: Platform) -> str:
+    """Ask the first model of each upstream to say something."""
+    models, answered = open_models(platform.settings, platform.catalogue), []
+    for upstream in platform.catalogue.upstreams:
+        offer = upstream.offers[0]
+        request = {
+            "model": offer.served_as,
+            "messages": [{"role": "user", "content": "Say ok."}],
+            "max_tokens": 16,
+        }
+        answer = whole([chunk async for chunk in models[upstream.name].stream(request)])
+        where = upstream.url or "shipped, scripted: not a real model"
+        price = "" if offer.prices else ", price not known: limits.cost_usd cannot be kept"
+        answered.append(f"{answer['model'] or offer.model} ({where}{price})")
+    return "; ".join(answered)

@@ -44,6 +44,7 @@ from codexsys_core import source
 from codexsys_core.announcement import Outbox, Queue
 from codexsys_core.artifact import ArtifactStore, ObjectStore, UploadForms
 from codexsys_core.attempt import AttemptStore, Orphans
+from codexsys_core.catalogue import Catalogue
 from codexsys_core.census import CensusStore
 from codexsys_core.checkpoint import CheckpointStore
 from codexsys_core.clock import Clock, SystemClock
@@ -52,7 +53,6 @@ from codexsys_core.event import EventStore
 from codexsys_core.ids import Ids, TimeOrderedIds
 from codexsys_core.log import LogStore, Redactor
 from codexsys_core.message import MessageStore
-from codexsys_core.model import Models
 from codexsys_core.named_environment import EnvironmentStore
 from codexsys_core.patch import PatchBench
 from codexsys_core.principal import KeyStore, TenantStore
@@ -70,6 +70,7 @@ from codexsys_core.upload import UploadStore
 from codexsys_core.usage import UsageStore
 from codexsys_core.wallet import Wallet
 from codexsys_wiring.crash import crashing_platform
+from codexsys_wiring.models import known_keys, read_catalogue
 from codexsys_wiring.settings import ConfigurationError, Settings
 
 READY_SECONDS = 1.2
@@ -132,6 +133,7 @@ class Platform:
     forms: UploadForms
     local_objects: LocalObjects | None
     outbound: Outbound
+    catalogue: Catalogue
     git: source.GitFetcher
     zips: source.ZipReader
     bench: PatchBench
@@ -177,7 +179,7 @@ async def open_platform(
     that is `patient` then asks the database again, for as long as it takes.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    clock, ids = SystemClock(), TimeOrderedIds()
+    clock, ids, catalogue = SystemClock(), TimeOrderedIds(), read_catalogue(settings)
     key = secret_key(settings)
     if settings.database.startswith("sqlite:"):
         await upgrade(settings.database)
@@ -232,6 +234,7 @@ async def open_platform(
             forms=objects,
             local_objects=local,
             outbound=outbound,
+            catalogue=catalogue,
             git=_git(settings, outbound),
             zips=Zips(limits=ZipLimits(total_bytes=settings.max_source_mb << 20)),
             bench=GitPatchBench(),
@@ -242,8 +245,8 @@ async def open_platform(
 
 
 def _redactor(settings: Settings) -> SecretRedactor:
-    known = (settings.model_key, settings.store_secret, settings.secret_key)
-    return SecretRedactor([value.get_secret_value() for value in known])
+    known = (settings.store_secret, settings.secret_key)
+    return SecretRedactor([*(value.get_secret_value() for value in known), *known_keys(settings)])
 
 
 def _git(settings: Settings, outbound: Outbound) -> GitFetcher:
@@ -275,24 +278,6 @@ def secret_key(settings: Settings) -> bytes:
         draft.write_text(secrets.token_urlsafe(32))
         draft.rename(path)
     return path.read_bytes()
-
-
-def open_models(settings: Settings) -> Models:
-    """Make what answers model calls: the configured endpoint, or the scripted demo model."""
-    if not settings.model_url:
-        from codexsys_adapters.demo_model import ScriptedModels
-
-        return ScriptedModels()
-    from codexsys_adapters.models import UpstreamModels
-
-    host = urlsplit(settings.model_url).hostname or ""
-    way = Outbound(allow_networks=settings.allow_networks, allow_http=True, trusted_hosts=[host])
-    return UpstreamModels(
-        url=settings.model_url,
-        key=settings.model_key.get_secret_value(),
-        client=way.async_client(),
-        silence_seconds=settings.model_timeout_seconds,
-    )
 
 
 @asynccontextmanager

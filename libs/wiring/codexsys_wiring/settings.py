@@ -77,12 +77,16 @@ class Settings(BaseSettings):
     """Name of the model that tasks get unless they name one."""
     model_key: SecretStr = SecretStr("")
     """Key of the model's endpoint. It never leaves the gateway."""
-    model_input_usd: float = Field(default=0.0, ge=0)
-    """Price of a million input tokens, in dollars."""
-    model_output_usd: float = Field(default=0.0, ge=0)
+    model_input_usd: float | None = Field(default=None, ge=0)
+    """Price of a million input tokens, in dollars; 0 for a model that costs nothing. None: not known, so that a task with a limit of money cannot be made."""
+    model_output_usd: float | None = Field(default=None, ge=0)
     """Price of a million output tokens, in dollars."""
+    model_cached_usd: float | None = Field(default=None, ge=0)
+    """Price of a million input tokens that the endpoint had read before, in dollars. None: as other input."""
     model_timeout_seconds: float = Field(default=300.0, gt=0)
     """Longest silence of the model's endpoint."""
+    models_file: Path | None = None
+    """TOML file with several endpoints, their models, prices and limits, instead of the settings above; see `docs/models.md`."""
     public_url: str = ""
     """Where people reach the API and the pages. Empty: the API's own address."""
     gateway_url: str = ""
@@ -301,7 +305,7 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
         if (
             rest == name
             or rest.startswith(_PASSED_OVER)
-            or name.removesuffix("_FILE") in known
+            or known & {name, name.removesuffix("_FILE")}
             or _from_kubernetes(rest)
         ):
             continue

@@ -41,7 +41,8 @@ class UsageBody(BaseModel):
     output_tokens: int
     cached_tokens: int
     cost_usd: float
-    limit_usd: float
+    limit_usd: float | None
+    """None: there is no limit of money."""
 
 
 class ChecksBody(BaseModel):

@@ -11,6 +11,7 @@ from codexsys_api.announce import Announcer
 from codexsys_api.bodies import CreateTask, RetryTask
 from codexsys_api.environments import Environments
 from codexsys_api.idempotency import promised
+from codexsys_api.models import chosen, limited
 from codexsys_api.received import Received
 from codexsys_api.uploads import Uploads
 from codexsys_core.announcement import TaskRecord
@@ -84,6 +85,7 @@ class Submitter:
     ) -> dict[str, Any]:
         """Try the source and make nothing."""
         _check(body, upload)
+        self._model(body)
         await self._environments.copied(principal, body.environment, row="check")
         if upload is not None:
             return await self._checked_zip(upload)
@@ -124,9 +126,20 @@ class Submitter:
         except SecretUnreadable as error:
             raise Conflict(error.message, code=error.code) from error
         changes = {"environment": moved, "start_from": body.start_from}
-        limits = {} if body.limits is None else {"limits": body.limits}
-        spec = old.spec.model_copy(update=changes | limits)
+        spec = old.spec.model_copy(update=changes | self._model_again(old.spec, body))
         return await self._add(self._task(principal, spec, task_id, retry_of=old.id), idempotency)
+
+    def _model_again(self, old: TaskSpec, body: RetryTask) -> dict[str, Any]:
+        """Return model and limits of a retry; both must still be what the platform can give."""
+        catalogue = self._platform.catalogue
+        if (model := old.model or catalogue.default) not in catalogue.models:
+            raise Conflict(
+                f"The model {model!r} of this task is no longer there; make a new task.",
+                code="model_gone",
+            )
+        limits = body.limits or old.limits
+        named = body.limits is None or "cost_usd" in body.limits.model_fields_set
+        return {"model": model, "limits": limited(catalogue, model, limits, money_named=named)}
 
     async def close(self) -> None:
         """Wait a moment for announcements under way."""
@@ -257,11 +270,29 @@ class Submitter:
     ) -> TaskSpec:
         # Each field is a validated noun already.
         fields = {name: getattr(body, name) for name in CreateTask.model_fields}
+        fields |= self._model(body)
         environment = await self._environments.copied(principal, body.environment, row=task_id)
         fields |= {"source": source, "environment": environment}
         if environment.checks is not None and "checks" not in body.model_fields_set:
             fields["checks"] = environment.checks
         return TaskSpec(**fields)
+
+    def _model(self, body: CreateTask) -> dict[str, Any]:
+        """Return the task's model and the limits that can be kept with it; raises `Invalid`."""
+        catalogue = self._platform.catalogue
+        model = chosen(
+            catalogue,
+            named=body.model,
+            mode="explain" if body.mode == "explain" else "modify",
+            labels=body.labels,
+            prompt=body.prompt,
+            requirements=body.requirements,
+        )
+        named = "cost_usd" in body.limits.model_fields_set
+        return {
+            "model": model,
+            "limits": limited(catalogue, model, body.limits, money_named=named),
+        }
 
     def _task(
         self, principal: Principal, spec: TaskSpec, task_id: str, *, retry_of: str | None = None

@@ -17,11 +17,12 @@ def up(settings: Settings) -> None:
 
 def _tell(running: Running) -> None:
     settings, api = running.platform.settings, running.api
-    model = (
-        settings.model
-        if settings.model_url
-        else "scripted-demo (no real model; set CODEXSYS_MODEL_URL)"
-    )
+    catalogue = running.platform.catalogue
+    model = ", ".join(catalogue.models)
+    if not any(upstream.url for upstream in catalogue.upstreams):
+        model += " (no real model; set CODEXSYS_MODEL_URL)"
+    elif not all(catalogue.priced(each) for each in catalogue.models):
+        model += " (not all prices are known, so not all money is limited; see docs/models.md)"
     print(running.sign_in_link(), flush=True)
     say("The link above signs you in, once, within 15 minutes.")
     say(f"API:     {api.url}/api/v1  ({api.url}/docs)")

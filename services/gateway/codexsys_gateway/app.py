@@ -1,29 +1,50 @@
 """The gateway's routes: what a door may ask for."""
 
+import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
 from codexsys_core.artifact import ObjectStore
 from codexsys_core.errors import Conflict, PlatformError, Unavailable
 from codexsys_core.event import EventType
 from codexsys_core.sandbox import Sandbox
 from codexsys_core.task import TaskStore
+from codexsys_gateway import chat
 from codexsys_gateway.calls import Calls
 from codexsys_gateway.control import Control
 from codexsys_gateway.refusals import Refused, not_allowed
 from codexsys_gateway.reports import Reports
 from codexsys_gateway.tokens import Tokens
+from codexsys_gateway.upstream_request import build
 
 MOST_JSON_BYTES = 96 * 1024 * 1024
+MOST_CALL_BYTES = 16 * 1024 * 1024
 MOST_OUTPUT_BYTES = 16 * 1024 * 1024
 Handler = Callable[[Sandbox, Request], Awaitable[Response]]
+
+
+class Events(StreamingResponse):
+    """Server-sent events that are closed with their response, however that ends."""
+
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._events = events
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await asyncio.shield(self._events.aclose())
 
 
 class Routes:
@@ -85,11 +106,11 @@ class Routes:
         return answer
 
     async def _chat(self, sandbox: Sandbox, request: Request) -> Response:
-        body = await _json(request)
-        call = await self._calls.open(sandbox, body)
+        body = await _json(request, MOST_CALL_BYTES)
+        chunks = self._calls.chunks(sandbox, build(body))
         if body.get("stream"):
-            return StreamingResponse(await self._calls.stream(call), media_type="text/event-stream")
-        return JSONResponse(await self._calls.complete(call))
+            return Events(await chat.streamed(chunks))
+        return JSONResponse(await chat.answered(chunks))
 
     async def _event(self, sandbox: Sandbox, request: Request) -> Response:
         body = await _json(request)
@@ -144,9 +165,9 @@ async def _body(request: Request, most: int) -> bytes:
     return bytes(data)
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def _json(request: Request, most: int = MOST_JSON_BYTES) -> dict[str, Any]:
     try:
-        body = json.loads(await _body(request, MOST_JSON_BYTES))
+        body = json.loads(await _body(request, most))
     except ValueError:
         raise not_allowed("The body is not JSON.") from None
     if not isinstance(body, dict):

@@ -1,24 +1,34 @@
-"""Model calls: reserved, built, made, recorded and settled."""
+"""Model calls: reserved, made, recorded and settled, however they end."""
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
-from codexsys_core.event import EventStore, EventType
-from codexsys_core.log import LogStore
-from codexsys_core.model import ModelError, Models
-from codexsys_core.ready import Hints
+import structlog
+
+from codexsys_core.catalogue import OUTPUT_TOKENS, Catalogue, dearest
+from codexsys_core.errors import PlatformError
+from codexsys_core.model import ModelError
 from codexsys_core.sandbox import Sandbox
 from codexsys_core.task import TaskStore, Usage
-from codexsys_core.wallet import Grant, Prices, Refusal, Wallet
+from codexsys_core.wallet import Grant, Refusal, Wallet
+from codexsys_gateway.records import Records
 from codexsys_gateway.refusals import STOPS, Refused
 from codexsys_gateway.transcript import Transcript
-from codexsys_gateway.upstream_request import BYTES_PER_TOKEN, build, wanted_output
-from codexsys_wiring.metrics import GATEWAY_CALLS, GATEWAY_TOKENS
+from codexsys_gateway.upstream_request import BYTES_PER_TOKEN, Wanted
+from codexsys_gateway.upstreams import Lane, Patience, Upstreams
+from codexsys_wiring.metrics import GATEWAY_CALLS
 
+CALL_SECONDS = 1800.0
+"""How long a call may take in all, waiting and every try included."""
+MOST_AT_ONCE = 8
+"""Calls of one sandbox that a gateway makes at the same time; others wait."""
+_SLACK_SECONDS = 60.0
+_ESTIMATE_SLACK = 16
 _STATUS = {
     "model_auth": STOPS,
     "model_refused": 400,
@@ -32,16 +42,31 @@ _REFUSALS = {
     "tokens_exhausted": "The tokens for this task are spent.",
     "task_cancelled": "The task was cancelled.",
     "token_revoked": "This sandbox has ended.",
+    "model_refused": "The price of this model is not known, so a limit of money cannot be kept.",
 }
 
+log = structlog.get_logger(__name__)
 
-@dataclass(frozen=True)
+
+@dataclass
 class Call:
-    """One allowed call."""
+    """A call under way, with the reservation that it has now."""
 
     sandbox: Sandbox
+    wanted: Wanted
+    patience: Patience
     grant: Grant
-    request: dict[str, Any]
+    ends_at: float
+    lane: Lane | None = None
+    transcript: Transcript = field(default_factory=lambda: Transcript(""))
+    spent: bool = False
+    """Whether an upstream may have been paid for what is reserved."""
+
+    def begins(self, lane: Lane) -> dict[str, Any]:
+        """Return what the lane is asked: from here on it may have to be paid."""
+        self.lane, self.transcript, self.spent = lane, Transcript(lane.offer.model), True
+        length = min(self.grant.output_tokens, lane.offer.most_output)
+        return {**self.wanted.request, "model": lane.offer.served_as, "max_tokens": length}
 
 
 class Calls:
@@ -50,120 +75,117 @@ class Calls:
     def __init__(
         self,
         *,
-        models: Models,
+        upstreams: Upstreams,
+        catalogue: Catalogue,
         wallet: Wallet,
         tasks: TaskStore,
-        logs: LogStore,
-        events: EventStore,
-        hints: Hints,
-        model: str,
-        prices: Prices,
-        seconds: float,
+        records: Records,
     ) -> None:
-        self._models = models
+        self._upstreams = upstreams
+        self._catalogue = catalogue
         self._wallet = wallet
         self._tasks = tasks
-        self._logs = logs
-        self._events = events
-        self._hints = hints
-        self._model = model
-        self._prices = prices
-        self._seconds = seconds
+        self._records = records
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def open(self, sandbox: Sandbox, body: dict[str, Any]) -> Call:
-        """Build the upstream request and reserve its worst case; raises `Refused`."""
+    async def chunks(
+        self, sandbox: Sandbox, wanted: Wanted
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield an answer's chunks; raises `Refused` or, also in their midst, `ModelError`.
+
+        One upstream after the other is asked, until one begins to answer. The call is settled and
+        kept before the iterator ends.
+        """
+        async with self._turns.setdefault(sandbox.id, asyncio.Semaphore(MOST_AT_ONCE)):
+            call = await self._open(sandbox, wanted)
+            try:
+                async with aclosing(self._tried(call)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            finally:
+                # A reader that went away cancels this task; the call is settled all the same.
+                await asyncio.shield(self._settle(call))
+
+    async def _tried(self, call: Call) -> AsyncGenerator[dict[str, Any], None]:
+        while True:
+            async with self._upstreams.lane(call.patience) as lane:
+                try:
+                    async with aclosing(self._answer(call, lane)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+                except ModelError as error:
+                    GATEWAY_CALLS.labels(error.code).inc()
+                    call.spent = error.spent or call.transcript.heard
+                    if call.transcript.heard or not call.patience.goes_on(lane, error):
+                        raise
+                else:
+                    GATEWAY_CALLS.labels("answered").inc()
+                    return
+            if call.spent:  # another try is another call, and paid for as such
+                await self._settle(call)
+                call.grant = await self._reserve(call.sandbox, call.wanted, call.patience)
+                call.spent = False
+
+    async def _answer(self, call: Call, lane: Lane) -> AsyncGenerator[dict[str, Any], None]:
+        loop = asyncio.get_running_loop()
+        chunks = lane.models.stream(call.begins(lane))
+        async with aclosing(chunks):  # type: ignore[type-var]
+            async for chunk in chunks:
+                call.transcript.add(chunk)
+                yield chunk
+                if loop.time() > call.ends_at:
+                    raise ModelError("The model's answer takes too long.", spent=True)
+
+    async def _open(self, sandbox: Sandbox, wanted: Wanted) -> Call:
+        """Find who serves the task's model, and reserve the worst case; raises `Refused`."""
         task = await self._tasks.get(sandbox.task_id, tenant_id=sandbox.tenant_id)
-        request = build(body, model=task.spec.model or self._model)
-        estimate = len(json.dumps(request)) // BYTES_PER_TOKEN + 16
+        model = task.spec.model or self._catalogue.default
+        patience = self._upstreams.serving(model, priced=task.spec.limits.cost_usd is not None)
+        if not patience.lanes and self._upstreams.serving(model, priced=False).lanes:
+            raise _refused_by_wallet("price_unknown")
+        if not patience.lanes:
+            raise Refused(400, "model_refused", f"Nobody serves the model {model} any more.")
+        grant = await self._reserve(sandbox, wanted, patience)
+        ends_at = asyncio.get_running_loop().time() + CALL_SECONDS
+        return Call(sandbox, wanted, patience, grant, ends_at)
+
+    async def _reserve(self, sandbox: Sandbox, wanted: Wanted, patience: Patience) -> Grant:
+        """Reserve the most that any of the upstreams may take for it."""
+        offers = [lane.offer for lane in patience.lanes]
+        most = max(offer.most_output for offer in offers)
+        known = [offer.prices for offer in offers if offer.prices is not None]
         answer = await self._wallet.reserve(
             sandbox.id,
-            input_tokens=estimate,
-            output_tokens=wanted_output(body),
-            prices=self._prices,
-            seconds=self._seconds * 2,
+            input_tokens=len(json.dumps(wanted.request)) // BYTES_PER_TOKEN + _ESTIMATE_SLACK,
+            output_tokens=min(wanted.output_tokens or OUTPUT_TOKENS, most),
+            prices=dearest(known) if len(known) == len(offers) else None,
+            seconds=CALL_SECONDS + _SLACK_SECONDS,
         )
         if isinstance(answer, Refusal):
-            GATEWAY_CALLS.labels(answer.code).inc()
-            raise Refused(
-                STOPS, answer.code, _REFUSALS.get(answer.code, "The call is not allowed.")
-            )
-        request["max_tokens"] = answer.output_tokens
-        return Call(sandbox=sandbox, grant=answer, request=request)
-
-    async def complete(self, call: Call) -> dict[str, Any]:
-        """Make a call that is answered whole."""
-        transcript = Transcript()
-        try:
-            answer = await self._models.complete(call.request)
-            transcript.add_whole(answer)
-        except ModelError as error:
-            raise _refused(error) from error
-        finally:
-            await self._settle(call, transcript)
+            raise _refused_by_wallet(answer.code)
         return answer
 
-    async def stream(self, call: Call) -> AsyncIterator[bytes]:
-        """Make a call and return its chunks as server-sent events.
-
-        An upstream that fails before its first chunk is `Refused` with a status of its own.
-        """
-        events = self._passed_on(call)
-        return _joined(await anext(events), events)
-
-    async def _passed_on(self, call: Call) -> AsyncGenerator[bytes, None]:
-        transcript = Transcript()
+    async def _settle(self, call: Call) -> None:
+        """Settle from the upstream's own count; without one in full, if it may have been paid for."""
+        heard = call.transcript.usage if call.transcript.heard else None
+        usage = heard if call.spent else Usage()
+        prices = call.lane.offer.prices if call.lane else None
         try:
-            async for chunk in self._models.stream(call.request):
-                transcript.add_chunk(chunk)
-                yield _event(chunk)
-            yield b"data: [DONE]\n\n"
-        except ModelError as error:
-            if not transcript.heard:
-                raise _refused(error) from error
-            yield _event(_refused(error).body)
-        finally:
-            # A reader that went away cancels this task; the call is settled all the same.
-            await asyncio.shield(self._settle(call, transcript))
-
-    async def _settle(self, call: Call, transcript: Transcript) -> None:
-        """Settle from the upstream's own count; without one in full, for the call may have been made."""
-        await self._wallet.settle(call.grant, transcript.usage if transcript.heard else Usage())
-        if transcript.heard:
-            GATEWAY_CALLS.labels("answered").inc()
-            await self._record(call, transcript)
-
-    async def _record(self, call: Call, transcript: Transcript) -> None:
-        task_id, sender, number = call.sandbox.task_id, call.sandbox.id, call.grant.number
-        if number == 1:
-            prompt = transcript.prompt(call.request)
-            await self._logs.append(task_id, sender, "prompt", 1, prompt)
-        reply = transcript.reply(number, str(call.request["model"]))
-        await self._logs.append(task_id, sender, "llm_response", number, reply)
-        usage = transcript.usage or Usage()
-        GATEWAY_TOKENS.labels("input").inc(usage.input_tokens)
-        GATEWAY_TOKENS.labels("output").inc(usage.output_tokens)
-        data = {
-            "number": number,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-        }
-        await self._events.append(task_id, EventType.MODEL_CALL, data, attempt=call.sandbox.attempt)
-        await self._hints.tell(f"task:{task_id}")
+            await self._wallet.settle(call.grant, usage, prices=prices)
+            await self._records.keep(
+                call.sandbox, call.grant.number, call.wanted.request, call.transcript
+            )
+        except PlatformError as error:  # a relay settles it in full, when its time is over
+            log.warning("call_not_settled", task_id=call.sandbox.task_id, problem=error.message)
 
 
-async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(rest):
-        yield first
-        async for piece in rest:
-            yield piece
+def _refused_by_wallet(code: str) -> Refused:
+    GATEWAY_CALLS.labels(code).inc()
+    code = "model_refused" if code == "price_unknown" else code
+    return Refused(STOPS, code, _REFUSALS.get(code, "The call is not allowed."))
 
 
-def _refused(error: ModelError) -> Refused:
-    GATEWAY_CALLS.labels(error.code).inc()
-    return Refused(
-        _STATUS.get(error.code, 502), error.code, error.message, retry_after=error.retry_after
-    )
-
-
-def _event(data: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
+def refused(error: ModelError) -> Refused:
+    """Return how an engine is told of an upstream's failure."""
+    code = "model_refused" if error.code == "model_unknown" else error.code
+    return Refused(_STATUS.get(code, 502), code, error.message, retry_after=error.retry_after)

@@ -6,17 +6,19 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from codexsys_core.wallet import Prices
 from codexsys_gateway import sockets
 from codexsys_gateway.app import Routes, create_app
 from codexsys_gateway.calls import Calls
 from codexsys_gateway.control import Control
+from codexsys_gateway.records import Records
 from codexsys_gateway.reports import Reports
 from codexsys_gateway.tokens import Tokens
+from codexsys_gateway.upstreams import Upstreams
 from codexsys_wiring import service
 from codexsys_wiring.health import health_routes
 from codexsys_wiring.http_server import HttpServer
-from codexsys_wiring.platform import Platform, open_models, open_platform
+from codexsys_wiring.models import open_models
+from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.sandbox import with_sandbox
 from codexsys_wiring.service import serve
 from codexsys_wiring.settings import Settings, load_settings
@@ -72,17 +74,13 @@ class Gateway:
 
 
 def _routes(platform: Platform) -> Routes:
-    settings = platform.settings
+    catalogue = platform.catalogue
     calls = Calls(
-        models=open_models(settings),
+        upstreams=Upstreams(catalogue, open_models(platform.settings, catalogue)),
+        catalogue=catalogue,
         wallet=platform.wallet,
         tasks=platform.tasks,
-        logs=platform.logs,
-        events=platform.events,
-        hints=platform.hints,
-        model=settings.model,
-        prices=Prices(input_usd=settings.model_input_usd, output_usd=settings.model_output_usd),
-        seconds=settings.model_timeout_seconds,
+        records=Records(logs=platform.logs, events=platform.events, hints=platform.hints),
     )
     reports = Reports(
         events=platform.events,

@@ -1,47 +1,43 @@
-"""One model call as text for people, put together from what the upstream sent."""
+"""One model call: what was counted of it, and as text for people, put together from what the upstream sent."""
 
 import json
 from typing import Any
 
 from codexsys_core.task import Usage
 
+_MOST_TOKENS = 10**12
+
 
 class Transcript:
-    """Listens to an answer, whole or in chunks."""
+    """Listens to an answer's chunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str) -> None:
+        self._model = model
         self.heard = False
         """Whether the upstream said anything."""
         self.usage: Usage | None = None
         self._content: list[str] = []
         self._calls: dict[int, list[str]] = {}
 
-    def add_whole(self, answer: dict[str, Any]) -> None:
-        """Hear a whole completion."""
-        self._hear(answer, "message")
-
-    def add_chunk(self, chunk: dict[str, Any]) -> None:
-        """Hear a chunk of a stream."""
-        self._hear(chunk, "delta")
-
-    def _hear(self, answer: dict[str, Any], key: str) -> None:
+    def add(self, chunk: dict[str, Any]) -> None:
+        """Hear a chunk."""
         self.heard = True
-        if answer.get("usage"):
-            self.usage = _usage(answer["usage"])
-        for choice in answer.get("choices") or []:
-            part = choice.get(key) or {}
-            self._content.append(part.get("content") or "")
+        if chunk.get("usage"):
+            self.usage = _usage(chunk["usage"])
+        for choice in chunk.get("choices") or []:
+            part = choice.get("delta") or {}
+            self._content.append(_text(part.get("content")))
             for position, call in enumerate(part.get("tool_calls") or []):
                 function = call.get("function") or {}
                 words = self._calls.setdefault(call.get("index", position), [])
-                words.append(f"{function.get('name') or ''} " if function.get("name") else "")
-                words.append(function.get("arguments") or "")
+                words.append(f"{function['name']} " if function.get("name") else "")
+                words.append(_text(function.get("arguments")))
 
-    def reply(self, number: int, model: str) -> bytes:
+    def reply(self, number: int) -> bytes:
         """Return the reply as `llm_response.txt` shows it."""
         usage = self.usage or Usage()
         lines = [
-            f"== reply {number} · {model} · {usage.input_tokens} tokens in, {usage.output_tokens} out"
+            f"== reply {number} · {self._model} · {usage.input_tokens} tokens in, {usage.output_tokens} out"
         ]
         content = "".join(self._content)
         lines += [content] if content else []
@@ -60,11 +56,16 @@ class Transcript:
         return ("\n".join(lines) + f"\n== tools\n{names}\n").encode()
 
 
-def _usage(usage: dict[str, Any]) -> Usage:
-    details = usage.get("prompt_tokens_details") or {}
-    return Usage(
-        calls=1,
-        input_tokens=int(usage.get("prompt_tokens") or 0),
-        output_tokens=int(usage.get("completion_tokens") or 0),
-        cached_tokens=int(details.get("cached_tokens") or 0),
-    )
+def _usage(usage: dict[str, Any]) -> Usage | None:
+    """Return what an upstream counted; None when it cannot be read, which is as if it said nothing."""
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"), cached or 0)
+    if not all(isinstance(count, int) and 0 <= count < _MOST_TOKENS for count in counts):
+        return None
+    read, written, cached = counts
+    return Usage(calls=1, input_tokens=read, output_tokens=written, cached_tokens=cached)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

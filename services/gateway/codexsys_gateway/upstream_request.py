@@ -1,6 +1,7 @@
 """Build the upstream request from an allow list; nothing is passed on that is not named here."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from codexsys_gateway.refusals import not_allowed
@@ -34,13 +35,20 @@ _DROPPED = frozenset(
 )
 _KNOWN = _DROPPED | set(_OPTIONS) | {"messages", "tools"}
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer"})
-DEFAULT_OUTPUT_TOKENS = 16_000
 BYTES_PER_TOKEN = 3
 """A low count of bytes in a token, so that the estimate of the input is a high one."""
 
 
-def build(body: dict[str, Any], *, model: str) -> dict[str, Any]:
-    """Return the request; raises `Refused` (400 not_allowed) for what an offline agent may not ask."""
+@dataclass(frozen=True)
+class Wanted:
+    """A call as it was asked for: all but which model answers, and the length of its answer."""
+
+    request: dict[str, Any]
+    output_tokens: int | None
+
+
+def build(body: dict[str, Any]) -> Wanted:
+    """Return what is asked of a model; raises `Refused` (400 not_allowed) for what an offline agent may not ask."""
     if body.get("n") not in (None, 1):
         raise not_allowed("Only one choice is given.")
     messages = body.get("messages")
@@ -49,24 +57,19 @@ def build(body: dict[str, Any], *, model: str) -> dict[str, Any]:
     unknown = set(body) - _KNOWN
     if unknown:
         raise not_allowed(f"Not passed on to the model: {', '.join(sorted(unknown))}.")
-    request: dict[str, Any] = {
-        "model": model,
-        "messages": [_message(message) for message in messages],
-    }
+    request: dict[str, Any] = {"messages": [_message(message) for message in messages]}
     if body.get("tools"):
         request["tools"] = [_tool(tool) for tool in body["tools"]]
-    return request | {
-        name: body[name] for name, fits in _OPTIONS.items() if name in body and fits(body)
-    }
+    options = {name: body[name] for name, fits in _OPTIONS.items() if name in body and fits(body)}
+    return Wanted(request | options, _output(body))
 
 
-def wanted_output(body: dict[str, Any]) -> int:
-    """Return the most output tokens that the engine asks for."""
+def _output(body: dict[str, Any]) -> int | None:
     for name in ("max_completion_tokens", "max_tokens"):
         value = body.get(name)
         if isinstance(value, int) and value > 0:
-            return min(value, 128_000)
-    return DEFAULT_OUTPUT_TOKENS
+            return value
+    return None
 
 
 def _message(message: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from codexsys_adapters.demo_model import ScriptedModels
+from codexsys_core.model import whole
 
 STEPS = [{"say": "I look.", "tool": "read", "arguments": {"path": "a.py"}}]
 PROMPT = f"Do this.\n```scripted\n{json.dumps(STEPS)}\n```\nThanks."
@@ -15,6 +16,6 @@ PROMPT = f"Do this.\n```scripted\n{json.dumps(STEPS)}\n```\nThanks."
 async def test_a_script_in_the_prompt_is_followed(mark: str) -> None:
     shown = "\n".join(mark + line for line in PROMPT.splitlines())
     request: dict[str, Any] = {"messages": [{"role": "user", "content": f"The task:\n{shown}"}]}
-    answer = await ScriptedModels().complete(request)
+    answer = whole([chunk async for chunk in ScriptedModels().stream(request)])
     call = answer["choices"][0]["message"]["tool_calls"][0]["function"]
     assert (call["name"], json.loads(call["arguments"])) == ("read", {"path": "a.py"})

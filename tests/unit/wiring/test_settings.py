@@ -30,6 +30,13 @@ def test_a_secret_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert "sk-1" not in repr(settings)
 
 
+def test_a_setting_that_is_a_file_is_no_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CODEXSYS_SETUP_CA_FILE", str(tmp_path / "ca.pem"))
+    assert load_settings().setup_ca_file == tmp_path / "ca.pem"
+
+
 def test_a_missing_secret_file_is_a_problem(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

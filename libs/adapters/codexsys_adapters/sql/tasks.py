@@ -36,6 +36,7 @@ from codexsys_core.moves import AttemptState, TaskStatus
 from codexsys_core.ready import AGING
 from codexsys_core.task import Glance, Task, TaskQuery
 from codexsys_core.together import Together
+from codexsys_core.wallet import NO_LIMIT_MICROS
 
 QUEUE_FULL_SECONDS = 15
 # What every submit and every poll runs is built once: building costs more than running does.
@@ -248,7 +249,9 @@ def _full_wallet(task: Task) -> dict[str, Any]:
         "task_id": task.id,
         "limit_calls": limits.calls,
         "limit_tokens": limits.tokens,
-        "limit_micros": round(limits.cost_usd * 1_000_000),
+        "limit_micros": NO_LIMIT_MICROS
+        if limits.cost_usd is None
+        else round(limits.cost_usd * 1_000_000),
         **dict.fromkeys(spent, 0),
     }
 

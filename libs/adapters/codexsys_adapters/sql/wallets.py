@@ -14,7 +14,7 @@ from codexsys_core.ids import Ids
 from codexsys_core.moves import TaskStatus
 from codexsys_core.sandbox import SandboxState
 from codexsys_core.task import Usage
-from codexsys_core.wallet import Grant, Prices, Refusal
+from codexsys_core.wallet import NO_LIMIT_MICROS, Grant, Prices, Refusal
 
 _TERMINAL = [status.value for status in TaskStatus if status.terminal]
 
@@ -35,7 +35,7 @@ class SqlWallet:
         prices: Prices | None,
         seconds: float,
     ) -> Grant | Refusal:
-        """Reserve the worst case. Without prices the worst case is not known: refused."""
+        """Reserve the worst case."""
         call = Call(
             self._ids.new("res"), sandbox_id, input_tokens, output_tokens, rates_of(prices), seconds
         )
@@ -43,23 +43,23 @@ class SqlWallet:
         async def statements(connection: AsyncConnection) -> Grant | Refusal:
             if granted := await _granted(connection, call.id):
                 return granted
-            if prices is not None and await _take(connection, call):
+            if await _take(connection, call, unpriced=prices is None):
                 return await _reserved(connection, call)
             # The wallet's row is locked from here on, so what is left stays left for the second try.
-            answer = await _what_is_left(connection, call)
+            answer = await _what_is_left(connection, call, unpriced=prices is None)
             if isinstance(answer, Refusal):
                 return answer
-            if prices is None:
-                return Refusal(code="budget_exhausted")
-            if await _take(connection, answer):
+            if await _take(connection, answer, unpriced=prices is None):
                 return await _reserved(connection, answer)
             return Refusal(code="token_revoked")
 
         return await self._database.transact(statements)
 
-    async def settle(self, grant: Grant, usage: Usage | None) -> None:
+    async def settle(
+        self, grant: Grant, usage: Usage | None, *, prices: Prices | None = None
+    ) -> None:
         """Replace the reservation by what was used."""
-        await self._settle(grant.id, usage)
+        await self._settle(grant.id, usage, rates_of(prices) if prices else None)
 
     async def settle_overdue(self, *, limit: int) -> int:
         """Settle in full what was reserved for longer than its call may take."""
@@ -102,7 +102,9 @@ class SqlWallet:
 
         return await self._database.look(statements)
 
-    async def _settle(self, reservation_id: str, usage: Usage | None) -> bool:
+    async def _settle(
+        self, reservation_id: str, usage: Usage | None, rates: Rates | None = None
+    ) -> bool:
         row = RESERVATIONS.c
         close = update(RESERVATIONS).where(row.id == reservation_id, row.settled_at.is_(None))
 
@@ -115,7 +117,7 @@ class SqlWallet:
             await connection.execute(
                 update(WALLETS)
                 .where(WALLETS.c.task_id == found.task_id)
-                .values(_used(found, usage))
+                .values(_used(found, usage, rates))
             )
             return True
 
@@ -137,8 +139,10 @@ def _task_of(sandbox_id: str) -> Select[tuple[str]]:
     )
 
 
-async def _take(connection: AsyncConnection, call: Call) -> bool:
+async def _take(connection: AsyncConnection, call: Call, *, unpriced: bool) -> bool:
     wallet = WALLETS.c
+    unlimited = wallet.limit_micros >= NO_LIMIT_MICROS
+    affordable = wallet.micros + wallet.reserved_micros + call.micros <= wallet.limit_micros
     statement = (
         update(WALLETS)
         .where(
@@ -146,7 +150,7 @@ async def _take(connection: AsyncConnection, call: Call) -> bool:
             wallet.calls + 1 <= wallet.limit_calls,
             wallet.input_tokens + wallet.output_tokens + wallet.reserved_tokens + call.tokens
             <= wallet.limit_tokens,
-            wallet.micros + wallet.reserved_micros + call.micros <= wallet.limit_micros,
+            unlimited if unpriced else affordable,
         )
         .values(
             calls=wallet.calls + 1,
@@ -198,7 +202,9 @@ async def _granted(connection: AsyncConnection, reservation_id: str) -> Grant | 
     return None if found is None else Grant.model_validate(dict(found))
 
 
-async def _what_is_left(connection: AsyncConnection, call: Call) -> Call | Refusal:
+async def _what_is_left(
+    connection: AsyncConnection, call: Call, *, unpriced: bool
+) -> Call | Refusal:
     """Find out why nothing was reserved: return what would be allowed, or the refusal."""
     if refusal := await _stopped(connection, call.sandbox_id):
         return refusal
@@ -207,6 +213,8 @@ async def _what_is_left(connection: AsyncConnection, call: Call) -> Call | Refus
     wallet: Any = (await connection.execute(statement)).one_or_none()
     if wallet is None:
         return Refusal(code="token_revoked")
+    if unpriced and wallet.limit_micros < NO_LIMIT_MICROS:
+        return Refusal(code="price_unknown")
     if wallet.calls >= wallet.limit_calls:
         return Refusal(code="calls_exhausted")
     tokens = (
@@ -238,10 +246,11 @@ async def _stopped(connection: AsyncConnection, sandbox_id: str) -> Refusal | No
     return None
 
 
-def _used(reservation: Any, usage: Usage | None) -> dict[Any, Any]:
+def _used(reservation: Any, usage: Usage | None, rates: Rates | None) -> dict[Any, Any]:
     """Return the wallet's new columns once a reservation is settled."""
     wallet = WALLETS.c
-    rates = Rates(reservation.price_input, reservation.price_output, reservation.price_cached)
+    reserved = Rates(reservation.price_input, reservation.price_output, reservation.price_cached)
+    rates = rates if rates and usage else reserved
     if usage is None:
         usage = Usage(
             input_tokens=reservation.input_tokens, output_tokens=reservation.output_tokens

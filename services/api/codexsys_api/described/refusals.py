@@ -46,6 +46,12 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "media_type": (415, "Send application/json."),
     "invalid": (422, "A field is missing, unknown or wrong; `errors` names it."),
     "address_denied": (422, "The platform does not connect to this address."),
+    "model_unknown": (422, "There is no such model here; the detail lists those that there are."),
+    "price_unknown": (
+        422,
+        "The price of the model is not known, so limits.cost_usd cannot be kept; leave it out.",
+    ),
+    "model_gone": (409, "The model of the task to be retried is no longer there."),
     "forge_not_configured": (422, "No forge is configured for pull requests."),
     "idempotency_key": (422, "An Idempotency-Key has 1 to 255 printable ASCII characters."),
     "idempotency_mismatch": (422, "This Idempotency-Key was used with another body."),

@@ -70,7 +70,7 @@ async def _options(platform: Platform, visitor: Visitor) -> dict[str, Any]:
     named = await platform.environments.find(tenant_id=visitor.principal.tenant_id, limit=100)
     return {
         "engines": ["builtin"],
-        "models": [platform.settings.model],
+        "models": [*([""] if platform.catalogue.rules else []), *platform.catalogue.models],
         "limits": {name: limits[name] for name in LIMITS},
         "environments": [{"id": each.id, "name": each.name} for each in named],
         "max_zip": f"{platform.settings.max_upload_mb} MiB",

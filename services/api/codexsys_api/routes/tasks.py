@@ -60,6 +60,8 @@ router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
         "address_denied",
         "url_refused",
         "forge_not_configured",
+        "model_unknown",
+        "price_unknown",
         "not_available_yet",
         "source_task_not_found",
         "source_task_not_over",
@@ -259,7 +261,15 @@ async def cancelled(task_id: str, principal: Principal, platform: Platform) -> T
     response_model=TaskBody,
     responses={202: {"headers": headers("Location", "Retry-After")}},
     openapi_extra=takes(RetryTask)
-    | refuses("task_not_over", "task_deleted", "secret_unreadable", "queue_full", *ONCE),
+    | refuses(
+        "task_not_over",
+        "task_deleted",
+        "secret_unreadable",
+        "model_gone",
+        "price_unknown",
+        "queue_full",
+        *ONCE,
+    ),
 )
 async def retry(
     request: Request,

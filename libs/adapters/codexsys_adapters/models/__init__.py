@@ -1,0 +1,6 @@
+"""Upstreams of model calls, through the platform's one checked way out."""
+
+from codexsys_adapters.models.chat import ChatModels
+from codexsys_adapters.models.connection import Endpoint
+
+__all__ = ["ChatModels", "Endpoint"]

@@ -1,0 +1,43 @@
+"""What is kept of a model call: prompt, reply, an event and counts."""
+
+from typing import Any
+
+from codexsys_core.event import EventStore, EventType
+from codexsys_core.log import LogStore
+from codexsys_core.ready import Hints
+from codexsys_core.sandbox import Sandbox
+from codexsys_core.task import Usage
+from codexsys_gateway.transcript import Transcript
+from codexsys_wiring.metrics import GATEWAY_TOKENS
+
+
+class Records:
+    """Writes a task's `prompt.txt` and `llm_response.txt` as the calls come."""
+
+    def __init__(self, *, logs: LogStore, events: EventStore, hints: Hints) -> None:
+        self._logs = logs
+        self._events = events
+        self._hints = hints
+
+    async def keep(
+        self, sandbox: Sandbox, number: int, request: dict[str, Any], transcript: Transcript
+    ) -> None:
+        """Keep one call; the first one's request is the prompt, whatever became of it."""
+        task_id = sandbox.task_id
+        if number == 1:
+            prompt = transcript.prompt(request)
+            await self._logs.append(task_id, sandbox.id, "prompt", 1, prompt)
+        if not transcript.heard:
+            return
+        reply = transcript.reply(number)
+        await self._logs.append(task_id, sandbox.id, "llm_response", number, reply)
+        usage = transcript.usage or Usage()
+        GATEWAY_TOKENS.labels("input").inc(usage.input_tokens)
+        GATEWAY_TOKENS.labels("output").inc(usage.output_tokens)
+        data = {
+            "number": number,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+        }
+        await self._events.append(task_id, EventType.MODEL_CALL, data, attempt=sandbox.attempt)
+        await self._hints.tell(f"task:{task_id}")
