@@ -23,6 +23,8 @@ _WANTED = frozenset(
         "typing-inspection",
     ]
 )
+RUNNER = frozenset(["iniconfig", "packaging", "pluggy", "pygments", "pytest"])
+"""What pytest alone needs."""
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 SETUP = """
@@ -34,14 +36,14 @@ for wheel in /opt/codexsys/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$sit
 """An environment's setup script that needs neither pip nor a network."""
 
 
-def lay_down(folder: Path) -> None:
+def lay_down(folder: Path, names: frozenset[str] = _WANTED) -> None:
     """Download the locked versions for the Python that sandboxes see."""
     python = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
     assert python, "a sandbox on this machine has no python3"
     version = subprocess.run([python, "-c", _VERSION], capture_output=True, check=True).stdout
     blocks = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / "requirements.lock").read_text())
-    wanted = [each for each in blocks if (name := _NAME.match(each)) and name[0] in _WANTED]
-    assert len(wanted) == len(_WANTED)
+    wanted = [each for each in blocks if (name := _NAME.match(each)) and name[0] in names]
+    assert len(wanted) == len(names)
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"),

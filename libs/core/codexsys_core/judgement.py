@@ -1,12 +1,24 @@
 """The rule for a verdict, from runs that the platform made itself. Pure: data in, evidence out."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pydantic import BaseModel, ConfigDict
 
+from codexsys_core.definitions import holds
 from codexsys_core.verdict import CheckRun, Checks, Evidence, TestReport, Verdict
 
 CAVEAT = "The platform cannot prove that a change is not special-cased to its tests."
+_NOTHING = TestReport(passed=frozenset(), failed=frozenset())
+
+
+class Control(BaseModel):
+    """A run with tests that cannot pass: who reports one of them as passed reports what did not happen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    broken: frozenset[str]
+    """Tests, without their parameters, that raise on their first line in this run."""
+    run: CheckRun
 
 
 class Findings(BaseModel):
@@ -18,17 +30,39 @@ class Findings(BaseModel):
     result: CheckRun | None = None
     guarded: CheckRun | None = None
     """The run with tests and check definitions as in the base; None when the change has none."""
+    control: Control | None = None
+    """Made only where nothing else speaks against `verified`."""
+    watched: tuple[str, ...] = ()
+    """Changed paths that are in their base version in the guarded run."""
+    opened: tuple[str, ...] = ()
+    """Changed paths of tests and definitions that the submitter lets the change touch."""
     setup_paths_touched: tuple[str, ...] = ()
     """Paths that setup had created and the change writes."""
     foreign_packages: tuple[str, ...] = ()
     """Changed packages that would be imported from outside the workspace."""
 
 
+class Comparison(BaseModel):
+    """Tests after the change against tests before it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    broken: list[str]
+    """Fail, and did not fail before."""
+    missing: list[str]
+    """Passed before and did not run."""
+    fixed: list[str]
+    silent: list[str]
+    """Failed before and did not run."""
+    let_go: list[str]
+    """Did not run, and need not: their file may be changed, and was."""
+
+
 def judge(checks: Checks, findings: Findings) -> Evidence:
     """Return the verdict on a change that is not empty (design §5.7)."""
     before, after = _report(findings.baseline), _report(findings.result)
-    broken, missing, fixed = _compare(before, after)
-    verdict, sentences = _weigh(checks, findings, broken=broken, missing=missing)
+    compared = _compare(findings, after)
+    verdict, sentences = _weigh(checks, findings, compared)
     return Evidence(
         verdict=verdict,
         sentences=sentences,
@@ -36,15 +70,13 @@ def judge(checks: Checks, findings: Findings) -> Evidence:
         strategy=checks.strategy,
         before=_counts(before),
         after=_counts(after),
-        fixed=fixed[:200],
-        broken=broken[:200],
-        missing=missing[:200],
+        fixed=compared.fixed[:200],
+        broken=compared.broken[:200],
+        missing=compared.missing[:200],
     )
 
 
-def _weigh(
-    checks: Checks, findings: Findings, *, broken: list[str], missing: list[str]
-) -> tuple[Verdict, list[str]]:
+def _weigh(checks: Checks, findings: Findings, compared: Comparison) -> tuple[Verdict, list[str]]:
     if findings.setup_paths_touched:
         paths = ", ".join(findings.setup_paths_touched[:5])
         return Verdict.TESTS_TAMPERED, [f"The change writes what setup creates: {paths}."]
@@ -57,59 +89,85 @@ def _weigh(
         return Verdict.TESTS_FAILED, [f"The checks were ended: {run.reason}."]
     if report is None:
         return _by_exit_status(run, findings)
-    if broken or missing:
-        listed = (
-            ("fail that did not fail before", broken),
-            ("that passed before did not run", missing),
-        )
-        return Verdict.TESTS_FAILED, [_names(what, names) for what, names in listed if names]
+    if compared.broken or compared.missing:
+        return _failing(findings, compared)
     tampered = _tampered(findings)
     if tampered:
         return Verdict.TESTS_TAMPERED, tampered
-    doubts = list(_doubts(checks, findings, report))
+    doubts = list(_doubts(checks, findings, report, compared))
     if doubts:
         return Verdict.UNVERIFIED, doubts
-    return Verdict.VERIFIED, [
-        f"{len(report.passed)} tests passed in a fresh sandbox, the planted failing test was reported.",
-        CAVEAT,
-    ]
+    return Verdict.VERIFIED, list(_proofs(findings, report, compared))
 
 
 def _by_exit_status(run: CheckRun, findings: Findings) -> tuple[Verdict, list[str]]:
+    before, guarded = findings.baseline, findings.guarded
+    reported = before is not None and before.report is not None and bool(before.report.passed)
+    if reported and guarded is not None and guarded.report is not None:
+        return Verdict.TESTS_TAMPERED, [
+            "The checks give no report any more, and give one with these files as before the change: "
+            + _listed(findings.watched)
+        ]
     if run.exit_code != 0:
         return Verdict.TESTS_FAILED, [
             f"The checks ended with exit status {run.exit_code} and no readable report."
         ]
-    before, guarded = findings.baseline, findings.guarded
-    if before is not None and before.report is not None and before.report.passed:
+    if reported:
         return Verdict.TESTS_FAILED, [
             (
                 "The checks gave a report before the change and give none after it, so tests that "
                 "passed before are not known to have run."
             )
         ]
-    if before is not None and before.exit_code == 0 and guarded and guarded.exit_code != 0:
-        return Verdict.TESTS_TAMPERED, [
-            (
-                "With tests and their definitions as before the change, the checks end with exit "
-                f"status {guarded.exit_code}."
-            )
-        ]
-    return Verdict.UNVERIFIED, ["The checks ended with 0, but there is no report by test to read."]
+    sentences = ["The checks ended with 0, but there is no report by test to read."]
+    if guarded is not None and guarded.exit_code != 0:
+        as_before = (
+            f"With these files as before the change, the checks end with exit status "
+            f"{guarded.exit_code}: {_listed(findings.watched)}"
+        )
+        if before is not None and before.exit_code == 0:
+            return Verdict.TESTS_TAMPERED, [as_before]
+        sentences.append(as_before)
+    return Verdict.UNVERIFIED, sentences
+
+
+def _failing(findings: Findings, compared: Comparison) -> tuple[Verdict, list[str]]:
+    """Tests fail or are gone; who made them go by changing what checks has tampered."""
+    listed = (
+        ("fail that did not fail before", compared.broken),
+        ("that passed before did not run", compared.missing),
+    )
+    sentences = [_names(what, names) for what, names in listed if names]
+    guarded = _report(findings.guarded)
+    if guarded is not None and _ran(guarded) & set(compared.missing) and not compared.broken:
+        sentences.append(
+            f"They run with these files as before the change: {_listed(findings.watched)}"
+        )
+        return Verdict.TESTS_TAMPERED, sentences
+    return Verdict.TESTS_FAILED, sentences
 
 
 def _tampered(findings: Findings) -> list[str]:
-    """Say what only holds because tests or their definitions were changed."""
-    run = findings.guarded
+    """Say what only holds because tests, their definitions or their reports were changed."""
+    run, control = findings.guarded, findings.control
+    if control is not None and control.run.report is not None:
+        passed = sorted(
+            name for name in control.run.report.passed if _plain(name) in control.broken
+        )
+        if passed:
+            return [
+                _names("that the platform had made to fail are reported as passed", passed),
+                "The change reports what did not happen.",
+            ]
     if run is None:
         return []
     if run.report is None:
         return ["With tests and their definitions as before the change, the checks give no report."]
-    broken, missing, _ = _compare(_report(findings.baseline), run.report)
-    if broken or missing:
+    compared = _compare(findings, run.report)
+    if compared.broken or compared.missing:
         return [
             "With the tests as before the change, tests that passed before no longer do: "
-            + ", ".join((broken + missing)[:5])
+            + _listed(compared.broken + compared.missing)
         ]
     if not run.planted_failed:
         return [
@@ -118,25 +176,58 @@ def _tampered(findings: Findings) -> list[str]:
     return []
 
 
-def _doubts(checks: Checks, findings: Findings, report: TestReport) -> Iterable[str]:
+def _doubts(
+    checks: Checks, findings: Findings, report: TestReport, compared: Comparison
+) -> Iterable[str]:
     if checks.strategy != "full":
         yield "Not all checks were run."
     if findings.baseline is None or findings.baseline.report is None:
         yield "The checks gave no report before the change, so there is nothing to compare with."
     if not report.passed:
         yield "No test passed."
-    if not findings.result or not findings.result.planted_failed:
-        yield "The planted test that must fail was not reported as failed, so the report cannot be trusted."
-    if report.failed:
-        yield _names("failed before and still fail", sorted(report.failed))
-    rewritten = _passing_only_as_changed(findings, report)
-    if rewritten:
-        yield _names("pass only because they were changed", rewritten)
+    yield from _doubts_of_the_runner(findings)
+    yield from _doubts_of_tests(findings, report, compared)
     if findings.foreign_packages:
         yield (
             "Imported from outside the workspace, so the change may not be what was tested: "
             + ", ".join(findings.foreign_packages)
         )
+
+
+def _doubts_of_the_runner(findings: Findings) -> Iterable[str]:
+    if not findings.result or not findings.result.planted_failed:
+        yield "The planted test that must fail was not reported as failed, so the report cannot be trusted."
+    elif findings.result.exit_code == 0:
+        yield "The checks ended with 0 although the planted test failed, so their end cannot be trusted."
+    if findings.control is not None and findings.control.run.report is None:
+        yield "With every test made to fail, the checks gave no report, so theirs cannot be trusted."
+
+
+def _doubts_of_tests(findings: Findings, report: TestReport, compared: Comparison) -> Iterable[str]:
+    rewritten = _passing_only_as_changed(findings, report)
+    for what, names in (
+        ("failed before and still fail", sorted(report.failed)),
+        ("failed before and did not run now", compared.silent),
+        ("pass only because they were changed", rewritten),
+    ):
+        if names:
+            yield _names(what, names)
+
+
+def _proofs(findings: Findings, report: TestReport, compared: Comparison) -> Iterable[str]:
+    yield f"{len(report.passed)} tests passed in a fresh sandbox, the planted failing test was reported."
+    control = findings.control
+    if control is not None and control.run.report is not None:
+        failed = {_plain(name) for name in control.run.report.failed} & control.broken
+        yield (
+            f"In a second run, {len(failed)} tests that the platform had made to fail were "
+            "reported as failed, and none as passed."
+        )
+    if findings.guarded is not None:
+        yield f"Tests pass with these files as before the change, too: {_listed(findings.watched)}"
+    if compared.let_go:
+        yield _names("are gone from files that the change may touch", compared.let_go)
+    yield CAVEAT
 
 
 def _passing_only_as_changed(findings: Findings, report: TestReport) -> list[str]:
@@ -147,16 +238,39 @@ def _passing_only_as_changed(findings: Findings, report: TestReport) -> list[str
     return sorted((before.failed & report.passed) - guarded.passed)
 
 
-def _compare(
-    before: TestReport | None, after: TestReport | None
-) -> tuple[list[str], list[str], list[str]]:
-    """Return (broken, missing, fixed) test names."""
+def _compare(findings: Findings, after: TestReport | None) -> Comparison:
     if after is None:
-        return [], [], []
-    old = before or TestReport(passed=frozenset(), failed=frozenset())
-    new_failures = after.failed - old.failed
-    ran = after.passed | after.failed
-    return sorted(new_failures), sorted(old.passed - ran), sorted(old.failed & after.passed)
+        return Comparison(broken=[], missing=[], fixed=[], silent=[], let_go=[])
+    old = _report(findings.baseline) or _NOTHING
+    gone = (old.passed | old.failed) - _ran(after)
+    let_go = {name for name in gone if any(holds(path, name) for path in findings.opened)}
+    gone -= let_go | _moved(gone, old, after, _report(findings.guarded))
+    return Comparison(
+        broken=sorted(after.failed - old.failed),
+        missing=sorted(old.passed & gone),
+        fixed=sorted(old.failed & after.passed),
+        silent=sorted(old.failed & gone),
+        let_go=sorted(let_go),
+    )
+
+
+def _moved(
+    gone: Collection[str], old: TestReport, after: TestReport, guarded: TestReport | None
+) -> set[str]:
+    """Return tests that pass where they were before, and by the same name in a new place now."""
+    if guarded is None:
+        return set()
+    new = {name.partition("::")[2] for name in after.passed - _ran(old)}
+    return {name for name in gone if name in guarded.passed and name.partition("::")[2] in new}
+
+
+def _plain(name: str) -> str:
+    """Return a test's name without its parameters."""
+    return name.partition("[")[0]
+
+
+def _ran(report: TestReport) -> frozenset[str]:
+    return report.passed | report.failed
 
 
 def _report(run: CheckRun | None) -> TestReport | None:
@@ -168,5 +282,9 @@ def _counts(report: TestReport | None) -> dict[str, int] | None:
 
 
 def _names(what: str, names: list[str]) -> str:
-    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-    return f"{len(names)} tests {what}" + (f": {listed}." if names else ".")
+    return f"{len(names)} tests {what}" + (f": {_listed(names)}" if names else ".")
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:5]) + (" …" if len(shown) > 5 else ".")

@@ -27,6 +27,8 @@ class Checks:
 
     command: str
     planted: str | None = None
+    shown: bool = True
+    """Whether the command's output passes through."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_checks(checks: Checks, *, code: Path, output: Path, own: Mapping[str, str]) -> int:
-    """Run the command in the code's folder; its output passes through."""
+    """Run the command in the code's folder."""
     env = without_agent(own)
     command = checks.command
     words = pytest_words(command)
@@ -54,8 +56,15 @@ def run_checks(checks: Checks, *, code: Path, output: Path, own: Mapping[str, st
         report.unlink(missing_ok=True)
         env["PYTEST_ADDOPTS"] = _added_options(report, own.get("PYTEST_ADDOPTS", ""))
         command = _whole_run(command, words, code, checks.planted)
+    out = None if checks.shown else subprocess.DEVNULL
     done = subprocess.run(
-        ["bash", "-c", command], cwd=code, env=env, stdin=subprocess.DEVNULL, check=False
+        ["bash", "-c", command],
+        cwd=code,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=out,
+        check=False,
     )
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
@@ -76,7 +85,7 @@ def _read(file: Path) -> Checks:
         raise ValueError("checks.json: command: a string is expected")
     if planted is not None and not re.fullmatch(r"[A-Za-z0-9_]{1,80}", str(planted)):
         raise ValueError("checks.json: planted: a plain name is expected")
-    return Checks(command, planted)
+    return Checks(command, planted, shown=raw.get("shown") is not False)
 
 
 def _added_options(report: Path, earlier: str) -> str:

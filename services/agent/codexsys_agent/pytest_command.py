@@ -69,7 +69,7 @@ def plant(code: Path, words: list[str], name: str) -> list[str]:
     named = positional_words(words)
     folder = _common_folder(code, named)
     function = name if name.startswith("test_") else f"test_{name}"
-    place = folder / f"test_{name}.py"
+    place = folder / f"{function}.py"
     with place.open("x", encoding="ascii") as opened:
         opened.write(f"def {function}():\n    assert False\n")
     appended = [] if named else _default_paths(code, words)

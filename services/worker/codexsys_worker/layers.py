@@ -19,7 +19,7 @@ from codexsys_core.provision import Provision
 from codexsys_core.secret import SecretBox
 from codexsys_worker.work import Prepared, Work
 
-_FORM = 1
+_FORM = 2
 """Raised whenever a sandbox is laid out in another way than before."""
 _SETUP = "setup"
 

@@ -17,7 +17,8 @@ from codexsys_worker.stages import APPLY_SECONDS, StageFailed, limit_outcome, mu
 from codexsys_worker.work import Prepared, Work
 
 WORKSPACE_SECONDS = 120.0
-# The sandbox's own git directory borrows the base's objects; the base stays as it is.
+# The sandbox's own git directory borrows the base's objects; the base stays as it is. Files are laid
+# out byte for byte: what git would make of them for a work tree would look like setup's own change.
 _WORKSPACE = """
 set -e
 git config --global --add safe.directory '*'
@@ -25,6 +26,8 @@ git config --global user.name codexsys
 git config --global user.email agent@codexsys.invalid
 git config --global advice.detachedHead false
 git init -q -b work
+mkdir -p .git/info
+echo '* -text !eol -ident -filter -working-tree-encoding' > .git/info/attributes
 echo /app/base.git/objects > .git/objects/info/alternates
 if [ -e /app/base.git/shallow ]; then cp /app/base.git/shallow .git/shallow; fi
 git update-ref refs/heads/work "$1"

@@ -1,6 +1,6 @@
 """The rule for a verdict: what is needed for `verified`, and what a cheat ends as."""
 
-from codexsys_core.judgement import Findings, judge
+from codexsys_core.judgement import Control, Findings, judge
 from codexsys_core.verdict import CheckRun, Checks, TestReport, Verdict
 
 PYTEST = Checks(command="pytest -q")
@@ -140,3 +140,71 @@ def test_a_package_from_elsewhere_is_unverified() -> None:
 def test_checks_that_a_limit_ended_have_failed() -> None:
     ended = CheckRun(exit_code=None, reason="out_of_memory")
     assert verdict_of(Findings(baseline=BEFORE, result=ended)) is Verdict.TESTS_FAILED
+
+
+def control(passed: set[str], failed: set[str], *, broken: set[str]) -> Control:
+    return Control(broken=frozenset(broken), run=run(passed, failed))
+
+
+def test_tests_that_cannot_pass_and_are_reported_as_passed_are_tampering() -> None:
+    after = Findings(baseline=BEFORE, result=run({"a", "b", "c"}))
+    lied = control({"a[1]"}, {"b", "c"}, broken={"a", "b", "c"})
+    evidence = judge(PYTEST, after.model_copy(update={"control": lied}))
+    assert evidence.verdict is Verdict.TESTS_TAMPERED
+    assert evidence.sentences[0].endswith("a[1].")
+    honest = control({"other"}, {"a", "b[x]"}, broken={"a", "b", "c"})
+    evidence = judge(PYTEST, after.model_copy(update={"control": honest}))
+    assert evidence.verdict is Verdict.VERIFIED
+    assert "2 tests that the platform had made to fail" in evidence.sentences[1]
+
+
+def test_a_control_without_a_report_leaves_it_unverified() -> None:
+    silent = Control(broken=frozenset("a"), run=CheckRun(exit_code=None, reason="output_limit"))
+    findings = Findings(baseline=BEFORE, result=run({"a", "b", "c"}), control=silent)
+    assert verdict_of(findings) is Verdict.UNVERIFIED
+
+
+def test_a_failing_test_that_no_longer_runs_is_not_verified() -> None:
+    evidence = judge(PYTEST, Findings(baseline=BEFORE, result=run({"a", "b"})))
+    assert evidence.verdict is Verdict.UNVERIFIED
+    assert evidence.sentences == ["1 tests failed before and did not run now: c."]
+
+
+def test_an_end_that_hides_the_planted_failure_is_not_verified() -> None:
+    after = run({"a", "b", "c"}, exit_code=0)
+    assert verdict_of(Findings(baseline=BEFORE, result=after)) is Verdict.UNVERIFIED
+
+
+def test_tests_that_run_only_without_the_change_of_their_definitions_are_tampering() -> None:
+    findings = Findings(
+        baseline=BEFORE,
+        result=run({"a", "c"}),
+        guarded=run({"a", "b", "c"}),
+        watched=("conftest.py",),
+    )
+    evidence = judge(PYTEST, findings)
+    assert evidence.verdict is Verdict.TESTS_TAMPERED
+    assert "conftest.py" in evidence.sentences[1]
+    silent = findings.model_copy(update={"result": CheckRun(exit_code=0)})
+    assert verdict_of(silent) is Verdict.TESTS_TAMPERED
+
+
+HOMES = run({"tests.test_a::test_x", "test_b.TestB::test_y[1.5]"})
+
+
+def test_tests_may_go_from_files_that_may_be_changed() -> None:
+    findings = Findings(baseline=HOMES, result=run({"test_b.TestB::test_y[1.5]"}))
+    assert verdict_of(findings) is Verdict.TESTS_FAILED
+    let_go = findings.model_copy(update={"opened": ("tests/test_a.py",)})
+    evidence = judge(PYTEST, let_go)
+    assert evidence.verdict is Verdict.VERIFIED
+    assert evidence.sentences[1].endswith("may touch: tests.test_a::test_x.")
+
+
+def test_a_test_may_move_if_it_passes_where_it_was() -> None:
+    after = run({"tests.test_new::test_x", "test_b.TestB::test_y[1.5]"})
+    guarded = run({"tests.test_a::test_x", "test_b.TestB::test_y[1.5]"})
+    moved = Findings(baseline=HOMES, result=after, guarded=guarded)
+    assert verdict_of(moved) is Verdict.VERIFIED
+    broken = run({"test_b.TestB::test_y[1.5]"}, {"tests.test_a::test_x"})
+    assert verdict_of(moved.model_copy(update={"guarded": broken})) is Verdict.TESTS_TAMPERED
