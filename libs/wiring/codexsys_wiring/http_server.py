@@ -18,6 +18,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than pools keep a connection: whoever closes first must be the one that sends."""
@@ -40,6 +42,9 @@ _NO_SYN = (
     (0x06, 0, 0, 0),  # then drop it,
     (0x06, 0, 0, 0xFFFFFFFF),  # else take it
 )
+LET_GO = "codexsys.let_go"
+"""Extension of a request: sends what is still to be sent although the other side takes nothing, and waits for it no more."""
+_STUCK_SECONDS = 30.0
 _LEAVING = JSONResponse(
     {"ready": False, "problems": {"service": "It was asked to stop."}},
     status_code=503,
@@ -162,8 +167,23 @@ class HttpServer(QuietServer):
                 MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
+        if scope["type"] == "http":
+            scope.setdefault("extensions", {})[LET_GO] = partial(self._let_go, scope)
         asked = _LEAVING if self.should_exit and scope.get("path") == "/readyz" else self._app
         await asked(scope, receive, marked)
+
+    def _let_go(self, scope: Scope) -> None:
+        for connection in self.server_state.connections:
+            if isinstance(connection, HttpToolsProtocol) and connection.scope is scope:
+                connection.cycle.keep_alive = False
+                connection.flow.resume_writing()
+                asyncio.get_running_loop().call_later(_STUCK_SECONDS, _abort, connection.transport)
+
+
+def _abort(transport: asyncio.Transport) -> None:
+    """End a connection whose other side has still not taken what was sent long ago."""
+    if transport.get_write_buffer_size():
+        transport.abort()
 
 
 def _drop_newcomers(listener: int) -> None:

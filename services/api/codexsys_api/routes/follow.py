@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from codexsys_api.auth import Caller
-from codexsys_api.context import Open, Opened
+from codexsys_api.context import Opened
 from codexsys_api.routes.params import TaskId, Watched
 from codexsys_api.serialize import EventPage, Stream, event_body
 from codexsys_api.stream import follow_events, follow_log, read_log, sse
@@ -46,7 +46,7 @@ async def events(
     """Follow a task's events (SSE); with `after` or `Accept: application/json` one page of them."""
     task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
     if _EVENT_STREAM in accept or (after is None and "application/json" not in accept):
-        return sse(follow_events(platform, tails, task, _resume(last_event_id, after)))
+        return sse(await follow_events(platform, tails, task, _resume(last_event_id, after)))
     found = await platform.events.after(task_id, after or 0, limit=_PAGE)
     last = found[-1].id if found else after or 0
     return JSONResponse({"items": [event_body(event) for event in found], "next": last})
@@ -62,7 +62,7 @@ async def logs(
     task_id: TaskId,
     caller: Caller,
     platform: Opened,
-    streams: Open,
+    tails: Watched,
     stream: Stream = "agent",
     after: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
     accept: Annotated[str, Header()] = "",
@@ -71,7 +71,8 @@ async def logs(
     """Give a log from a byte offset on: plain text so far, or (`Accept: text/event-stream`) as it grows."""
     task = await platform.tasks.get(task_id, tenant_id=caller.tenant_id)
     if _EVENT_STREAM in accept:
-        return sse(follow_log(platform, streams, task, stream, _resume(last_event_id, after)))
+        at = _resume(last_event_id, after)
+        return sse(await follow_log(platform, tails, task, stream, at))
     content = read_log(platform, task_id, stream, after or 0)
     return StreamingResponse(
         content, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"}

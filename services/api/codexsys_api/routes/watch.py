@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response, StreamingResponse
 
-from codexsys_api.context import Open, Opened, Streams
+from codexsys_api.context import Opened
 from codexsys_api.routes.browser import Signed
 from codexsys_api.routes.log_text import pieces
 from codexsys_api.routes.params import TaskId, Watched
@@ -33,7 +33,7 @@ async def events(
 ) -> Response:
     """Say when something happens in a task."""
     task = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
-    return sse(follow_events(platform, tails, task, _resume(last_event_id, after)))
+    return sse(await follow_events(platform, tails, task, _resume(last_event_id, after)))
 
 
 @router.get("/tasks/{task_id}/log")
@@ -41,7 +41,7 @@ async def log(
     task_id: TaskId,
     visitor: Signed,
     platform: Opened,
-    streams: Open,
+    tails: Watched,
     stream: Stream = "agent",
     after: After = 0,
     accept: Accept = "",
@@ -50,7 +50,8 @@ async def log(
     """Give a log: as it grows to a script, else as a file."""
     task = await platform.tasks.get(task_id, tenant_id=visitor.principal.tenant_id)
     if "text/event-stream" in accept:
-        return _followed(platform, streams, task, stream, _resume(last_event_id, after))
+        at = _resume(last_event_id, after)
+        return sse(await follow_log(platform, tails, task, stream, at))
     return await _file(platform, task, stream, after)
 
 
@@ -58,7 +59,7 @@ async def log(
 async def shared_log(
     token: str,
     platform: Opened,
-    streams: Open,
+    tails: Watched,
     stream: Stream = "agent",
     after: After = 0,
     accept: Accept = "",
@@ -70,14 +71,9 @@ async def shared_log(
         raise NotFound("This link does not show that.", code="not_found")
     task = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
     if "text/event-stream" in accept:
-        return _followed(platform, streams, task, stream, _resume(last_event_id, after))
+        at = _resume(last_event_id, after)
+        return sse(await follow_log(platform, tails, task, stream, at))
     return await _file(platform, task, stream, after)
-
-
-def _followed(
-    platform: Platform, streams: Streams, task: Task, stream: str, after: int
-) -> StreamingResponse:
-    return sse(follow_log(platform, streams, task, stream, after))
 
 
 async def _file(platform: Platform, task: Task, stream: str, after: int) -> Response:
