@@ -5,7 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -70,17 +70,22 @@ async def measure(place: Place, key: str, rates: Sequence[tuple[float, float]]) 
 
 
 @asynccontextmanager
-async def ready(place: Place, key: str, *, relay: bool = False) -> AsyncIterator["Bench"]:
-    """Start one of each service, and see some tasks through."""
+async def ready(
+    place: Place, key: str, *, relay: bool = False, workers: int = 1
+) -> AsyncIterator["Bench"]:
+    """Start an API, so many workers and perhaps a relay, and see some tasks through."""
     repositories = place.folder / "repositories"
     make_repository(repositories / "small", {f"module_{n}.py": "X = 1\n" * 50 for n in range(20)})
     with GitHttpServer(repositories) as git:
-        async with (
-            our_api(place, pinned=False) as api,
-            our_worker(place) as worker,
-            our_relay(place) if relay else nullcontext(),
-        ):
-            bench = Bench(place, key, api, worker, git.url("small/.git"))
+        async with AsyncExitStack() as services:
+            api = await services.enter_async_context(our_api(place, pinned=False))
+            working = [
+                await services.enter_async_context(our_worker(place, name=f"worker-{number}"))
+                for number in range(1, workers + 1)
+            ]
+            if relay:
+                await services.enter_async_context(our_relay(place))
+            bench = Bench(place, key, api, working, git.url("small/.git"))
             await bench.at(rate=2.0, seconds=WARM_TASKS / 2)
             yield bench
 
@@ -88,21 +93,23 @@ async def ready(place: Place, key: str, *, relay: bool = False) -> AsyncIterator
 class Bench:
     """Submits tasks, and looks up what became of them."""
 
-    def __init__(self, place: Place, key: str, api: Server, worker: Server, url: str) -> None:
+    def __init__(
+        self, place: Place, key: str, api: Server, workers: Sequence[Server], url: str
+    ) -> None:
         self._place = place
         self._key = key
         self._api = api
-        self._worker = worker
+        self._workers = workers
         self._url = url
 
     async def at(self, *, rate: float, seconds: float) -> Dispatch:
         """Measure at one rate, for some seconds."""
         last = (await self._place.rows("SELECT coalesce(max(id), '') FROM tasks"))[0][0]
-        cpu, machine, begun = self._worker.cpu_seconds(), _machine(), time.time()
+        cpu, machine, begun = self._worked(), _machine(), time.time()
         sent = await self._submit(rate, seconds)
         rows = await self._over(last, len(sent.samples))
         over = time.time()
-        used, busy = self._worker.cpu_seconds() - cpu, _busy(machine, _machine())
+        used, busy = self._worked() - cpu, _busy(machine, _machine())
         taken = sorted(sample.seconds * 1000 for sample in sent.samples)
         return Dispatch(
             rate=rate,
@@ -118,6 +125,9 @@ class Bench:
             worker_cpu_ms=used / max(1, len(rows)) * 1000,
             machine_busy=busy,
         )
+
+    def _worked(self) -> float:
+        return sum(worker.cpu_seconds() for worker in self._workers)
 
     async def _submit(self, rate: float, seconds: float) -> Measured:
         body = {"prompt": "What is this?", "mode": "explain", "source": {"git": {"url": self._url}}}
