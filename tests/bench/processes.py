@@ -62,6 +62,7 @@ def our_environment(place: Place, name: str, port: int = 0) -> dict[str, str]:
         "CODEXSYS_ALLOW_HTTP_GIT": "1",
         "CODEXSYS_ALLOW_NETWORKS": "127.0.0.0/8",
         "CODEXSYS_LOG_LEVEL": "warning",
+        "CODEXSYS_TENANT_MAX_QUEUED": "1000000",
         "CODEXSYS_TEST_BENCH_SUFFIX": place.suffix,
     }
 

@@ -106,4 +106,5 @@ def etag(body: bytes) -> str:
 
 async def asked_by(tasks: Sequence[Task], platform: Platform) -> dict[str, list[Question]]:
     """Return the questions of those tasks that have some."""
-    return await platform.questions.of_tasks([task.id for task in tasks if task.asked])
+    asking = [task.id for task in tasks if task.asked]
+    return await platform.questions.of_tasks(asking) if asking else {}

@@ -28,7 +28,6 @@ _AWAY = _LOST | {
     1160,
     1161,
     1203,
-    1205,  # lock wait timeout
     1290,
     1317,
     1836,
@@ -37,6 +36,8 @@ _AWAY = _LOST | {
     2003,
     2005,
 }
+_LOCKED = frozenset({1205, 3572})
+"""What another transaction held for too long, or where nobody wanted to wait at all."""
 _FULL = frozenset({1021, 1026, 1030, 1114})
 """No room: on the disk, for a file that was written, in the storage engine, in a table's file."""
 _SQLITE_CONTENDED = ("SQLITE_BUSY", "SQLITE_LOCKED")
@@ -51,6 +52,10 @@ _SQLITE_FULL = "SQLITE_FULL"
 
 class Contended(Unavailable):
     """Two transactions were in each other's way; this one was rolled back whole."""
+
+
+class Locked(Unavailable):
+    """Another transaction holds what was wanted; nothing of this one was written."""
 
 
 class Lost(Unavailable):
@@ -87,6 +92,8 @@ def _translate(error: DBAPIError) -> Unavailable | None:
         return Contended("The database is busy.", **SAID)
     if number in _LOST or error.connection_invalidated:
         return Lost("The connection to the database broke.", **SAID)
+    if number in _LOCKED:
+        return Locked(AWAY, **SAID)
     if number in _FULL or name == _SQLITE_FULL:
         return Full("The database has no room: its disk is full.", **SAID)
     if number in _AWAY or name.startswith(_SQLITE_AWAY):

@@ -1,6 +1,6 @@
 """Rows of clients' promises that two requests are one, whatever the request made."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -51,16 +51,31 @@ async def note_key(
 ) -> None:
     """Insert the key with the id of what is made; `IntegrityError` when it is in use."""
     same = (IDEMPOTENCY.c.tenant_id == tenant_id) & (IDEMPOTENCY.c.key == idempotency.key)
-    row = {
+    row = new_key(tenant_id, made, idempotency)
+    # A row that is older than a day is taken over; a younger one makes the insert fail.
+    old = update(IDEMPOTENCY).where(same, IDEMPOTENCY.c.created_at <= after_sql(-_KEPT_SECONDS))
+    if (await connection.execute(old.values(**row, created_at=now_sql()))).rowcount == 0:
+        await connection.execute(insert(IDEMPOTENCY).values(**row, created_at=now_sql()))
+
+
+def new_key(tenant_id: str, made: str, idempotency: Idempotency) -> dict[str, str]:
+    """Return the columns of a key; `created_at` is the statement's to add."""
+    return {
         "tenant_id": tenant_id,
         "key": idempotency.key,
         "fingerprint": idempotency.fingerprint,
         "task_id": made,
     }
-    # A row that is older than a day is taken over; a younger one makes the insert fail.
-    old = update(IDEMPOTENCY).where(same, IDEMPOTENCY.c.created_at <= after_sql(-_KEPT_SECONDS))
-    if (await connection.execute(old.values(**row, created_at=now_sql()))).rowcount == 0:
-        await connection.execute(insert(IDEMPOTENCY).values(**row, created_at=now_sql()))
+
+
+async def taken_keys(
+    connection: AsyncConnection, tenant_id: str, keys: Collection[str]
+) -> set[str]:
+    """Return those of the keys that are in use, however old; `Locked` when one is just being written."""
+    wanted = select(IDEMPOTENCY.c.key).where(
+        IDEMPOTENCY.c.tenant_id == tenant_id, IDEMPOTENCY.c.key.in_(sorted(keys))
+    )
+    return set((await connection.execute(wanted.with_for_update(nowait=True))).scalars())
 
 
 async def made_with(

@@ -1,17 +1,19 @@
-"""Reads of rows by their ids that every request makes: compiled once, and run by the driver itself.
+"""Statements that every poll and every submit runs: compiled once, and run by the driver itself.
 
-On MySQL a statement costs SQLAlchemy 250 µs of its process, however few rows it gives; the driver
-needs 60 for the same. On SQLite the time goes elsewhere, and the statement takes the usual way.
+On MySQL a statement costs SQLAlchemy 250 µs of its process, however few rows it has; the driver needs
+60 for the same. On SQLite the time goes elsewhere, and the statement takes the usual way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncmy
-from sqlalchemy import ColumnElement, Select, bindparam
+from sqlalchemy import ColumnElement, Insert, Select, bindparam
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ClauseElement
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.faults import SAID, Lost
@@ -19,43 +21,102 @@ from codexsys_adapters.sql.faults import SAID, Lost
 _BROKEN = (asyncmy.errors.InterfaceError, OSError, EOFError, RuntimeError)
 """How the driver and uvloop's transports say that a connection is no more, beside the driver's numbers."""
 _SOME = "__[POSTCOMPILE_wanted]"
+_VALUES = " VALUES "
+
+Rows = Sequence[Sequence[Any]]
 
 
 class QuickRead:
-    """Gives the rows of `statement` whose `column` is one of some ids, on one connection of the pool."""
+    """Gives the rows of `statement` whose `column` is one of some ids."""
 
     def __init__(
         self, database: Database, statement: Select[Any], column: ColumnElement[Any]
     ) -> None:
         self._database = database
         self._statement = statement.where(column.in_(bindparam("wanted", expanding=True)))
-        self._text = str(self._statement.compile(dialect=mysql.dialect(paramstyle="format")))
+        self._text = str(_compiled(self._statement))
 
-    async def rows(self, ids: Sequence[str]) -> Sequence[Sequence[Any]]:
+    async def rows(self, ids: Sequence[str]) -> Rows:
         """Return the rows, in no order; nothing for an id that is not there."""
-        wanted = sorted(set(ids))
 
-        async def statements(connection: AsyncConnection) -> Sequence[Sequence[Any]]:
-            if self._database.dialect == "mysql":
-                return await self._driven(connection, wanted)
-            found: Sequence[Sequence[Any]]
-            found = (await connection.execute(self._statement, {"wanted": wanted})).all()
-            return found
+        async def statements(connection: AsyncConnection) -> Rows:
+            return await self.on(connection, ids)
 
         return await self._database.look(statements)
 
-    async def _driven(self, connection: AsyncConnection, ids: list[str]) -> Sequence[Sequence[Any]]:
-        text = self._text.replace(_SOME, ", ".join(["%s"] * len(ids)))
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        try:
-            async with driver.cursor() as cursor:
-                await cursor.execute(text, ids)
-                rows: Sequence[Sequence[Any]] = await cursor.fetchall()
-        except BaseException as error:
-            await connection.invalidate()  # an answer may still be on its way
-            if isinstance(error, _BROKEN):
-                raise Lost("The connection to the database broke.", **SAID) from error
-            if isinstance(error, asyncmy.errors.Error):
-                raise DBAPIError(text, None, error) from error
-            raise
-        return rows
+    async def on(self, connection: AsyncConnection, ids: Sequence[str]) -> Rows:
+        """Return the rows as a transaction under way sees them."""
+        wanted = sorted(set(ids))
+        if self._database.dialect == "mysql":
+            text = self._text.replace(_SOME, ", ".join(["%s"] * len(wanted)))
+            return await _driven(connection, text, wanted)
+        found: Rows = (await connection.execute(self._statement, {"wanted": wanted})).all()
+        return found
+
+
+class QuickUnion:
+    """Gives the rows of `statement` for each of some sets of values, of all together."""
+
+    def __init__(self, database: Database, statement: Select[Any]) -> None:
+        self._database = database
+        self._statement = statement
+        compiled = _compiled(statement)
+        self._text, self._names = str(compiled), list(compiled.positiontup or ())
+
+    async def rows(self, given: Sequence[Mapping[str, Any]]) -> Rows:
+        """Return the rows, in no order."""
+
+        async def statements(connection: AsyncConnection) -> Rows:
+            if self._database.dialect == "mysql":
+                text = " UNION ALL ".join([self._text] * len(given))
+                values = [each[name] for each in given for name in self._names]
+                return await _driven(connection, text, values)
+            found = [(await connection.execute(self._statement, each)).all() for each in given]
+            return [row for rows in found for row in rows]
+
+        return await self._database.look(statements)
+
+
+class QuickInsert:
+    """Inserts rows, however many, by one statement of a transaction. `names` are the values of each row."""
+
+    def __init__(self, database: Database, statement: Insert, names: Sequence[str]) -> None:
+        self._database = database
+        self._statement = statement
+        compiled = _compiled(statement, column_keys=list(names))
+        self._head, _, self._row = str(compiled).partition(_VALUES)
+        self._names = list(compiled.positiontup or ())
+
+    async def add(self, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert all of them or none; `IntegrityError` when one is there."""
+        if not rows:
+            return
+        if self._database.dialect != "mysql":
+            await connection.execute(self._statement, list(rows))
+            return
+        text = f"{self._head}{_VALUES}{', '.join([self._row] * len(rows))}"
+        await _driven(connection, text, [row[name] for row in rows for name in self._names])
+
+
+def _compiled(statement: ClauseElement, **options: Any) -> SQLCompiler:
+    made: Any = statement.compile(dialect=mysql.dialect(paramstyle="format"), **options)
+    compiled: SQLCompiler = made
+    return compiled
+
+
+async def _driven(connection: AsyncConnection, text: str, values: Sequence[Any]) -> Rows:
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    try:
+        async with driver.cursor() as cursor:
+            await cursor.execute(text, values)
+            rows: Rows = await cursor.fetchall()
+    except asyncmy.errors.IntegrityError as error:
+        raise IntegrityError(text, None, error) from error
+    except BaseException as error:
+        await connection.invalidate()  # an answer may still be on its way
+        if isinstance(error, _BROKEN):
+            raise Lost("The connection to the database broke.", **SAID) from error
+        if isinstance(error, asyncmy.errors.Error):
+            raise DBAPIError(text, None, error) from error
+        raise
+    return rows

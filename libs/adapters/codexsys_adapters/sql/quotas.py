@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, RowMapping, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Integer, RowMapping, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
@@ -30,30 +30,18 @@ def _count(tenant_id: Any, state: str) -> Any:
     return counted.where(rows.c.tenant_id == tenant_id, rows.c.state == state).scalar_subquery()
 
 
-def may_queue(tenant_id: Any) -> ColumnElement[bool]:
-    """Return the condition that a tenant may have one more attempt queued.
-
-    Submits at the same moment do not see each other, but for those that come `in_turn`: the default
-    cap may be passed by as many as there are, a tenant's own never.
-    """
-    named = select(TENANTS.c.max_queued).where(TENANTS.c.id == tenant_id).scalar_subquery()
-    most = cap(named)
-    return or_(most.is_(None), _count(tenant_id, _QUEUED) < most)
+_QUEUED_OF = select(_count(bindparam("tenant"), _QUEUED))
 
 
-async def in_turn(connection: AsyncConnection, tenant_id: str) -> None:
-    """Let submits of a tenant with a cap of its own come one after the other from here on."""
-    capped = select(TENANTS.c.id).where(TENANTS.c.id == tenant_id, TENANTS.c.max_queued > 0)
-    if await connection.scalar(capped):
-        row = select(TENANTS.c.id).where(TENANTS.c.id == tenant_id)
-        await connection.execute(row.with_for_update())
+async def queued(connection: AsyncConnection, tenant_id: str) -> int:
+    """Return how many attempts of a tenant wait."""
+    return int(await connection.scalar(_QUEUED_OF, {"tenant": tenant_id}) or 0)
 
 
-async def max_queued_of(connection: AsyncConnection, tenant_id: str, default: int) -> int:
-    """Return how many attempts a tenant may have queued."""
-    named = select(TENANTS.c.max_queued).where(TENANTS.c.id == tenant_id)
-    most = await connection.scalar(named)
-    return default if most is None else int(most)
+async def own_cap_in_turn(connection: AsyncConnection, tenant_id: str) -> int | None:
+    """Let submits of a tenant with a cap of its own come one after the other from here on; return the cap."""
+    row = select(TENANTS.c.max_queued).where(TENANTS.c.id == tenant_id)
+    return (await connection.execute(row.with_for_update())).scalar_one_or_none()
 
 
 async def keep_cap(connection: AsyncConnection, tenant_id: str, most: int) -> None:

@@ -1,0 +1,290 @@
+"""New tasks: whole or not at all, and those that come at the same moment by one transaction."""
+
+from collections.abc import Iterator, Sequence
+from time import monotonic
+from typing import Any, NamedTuple
+
+from sqlalchemy import Float, bindparam, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.faults import Locked
+from codexsys_adapters.sql.idempotency import new_key, once, taken_keys
+from codexsys_adapters.sql.needs import note_needs
+from codexsys_adapters.sql.places import COUNTED_SECONDS, LONG
+from codexsys_adapters.sql.quick import QuickInsert, QuickRead
+from codexsys_adapters.sql.quotas import own_cap_in_turn, queued
+from codexsys_adapters.sql.tables import (
+    ATTEMPTS,
+    EVENTS,
+    IDEMPOTENCY,
+    LABELS,
+    TASKS,
+    TENANTS,
+    WALLETS,
+)
+from codexsys_adapters.sql.task_rows import new_attempt, task_values
+from codexsys_adapters.sql.times import after_sql, now_sql
+from codexsys_adapters.sql.uploads import use
+from codexsys_core.attempt import Attempt
+from codexsys_core.errors import RateLimited
+from codexsys_core.event import EventType
+from codexsys_core.idempotency import Idempotency
+from codexsys_core.ready import AGING
+from codexsys_core.task import Task
+from codexsys_core.together import Together
+from codexsys_core.wallet import NO_LIMIT_MICROS
+
+QUEUE_FULL_SECONDS = 15
+_STATEMENT_CHARACTERS = 1 << 20
+"""A server takes no statement over 16 MB, and a task may have one of a megabyte."""
+
+
+_NOTHING_SPENT = dict.fromkeys(
+    (
+        "calls",
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+        "micros",
+        "reserved_tokens",
+        "reserved_micros",
+    ),
+    0,
+)
+_TASK = (
+    "id",
+    "tenant_id",
+    "created_by",
+    "retry_of",
+    "spec",
+    "source_url",
+    "status",
+    "attempt",
+    "seq",
+    "created_at",
+)
+_ATTEMPT = ("id", "task_id", "tenant_id", "number", "state", "fence", "takeovers")
+_WALLET = ("task_id", "limit_calls", "limit_tokens", "limit_micros", *_NOTHING_SPENT)
+_EVENT = ("task_id", "seq", "type", "attempt", "data")
+_KEY = ("tenant_id", "key", "fingerprint", "task_id")
+_LABEL = ("task_id", "tenant_id", "name", "value")
+
+
+class NewTask(NamedTuple):
+    """What one submit brings."""
+
+    task: Task
+    attempt: Attempt
+    idempotency: Idempotency | None = None
+    upload_id: str | None = None
+
+
+class Inserts:
+    """All that a new task consists of, table by table. Built once: that costs more than running it does."""
+
+    def __init__(self, database: Database) -> None:
+        late = after_sql(bindparam("patience", type_=Float))
+        turn = after_sql(bindparam("aging", type_=Float))
+        times = {"due_at": now_sql(), "turn_at": turn, "created_at": now_sql()}
+        self._keys = QuickInsert(database, insert(IDEMPOTENCY).values(created_at=now_sql()), _KEY)
+        self._tasks = QuickInsert(database, insert(TASKS).values(queue_until=late), _TASK)
+        self._attempts = QuickInsert(database, insert(ATTEMPTS).values(**times), _ATTEMPT)
+        self._wallets = QuickInsert(database, insert(WALLETS), _WALLET)
+        self._events = QuickInsert(database, insert(EVENTS).values(at=now_sql()), _EVENT)
+        self._labels = QuickInsert(database, insert(LABELS), _LABEL)
+        self._own_caps = QuickRead(
+            database, select(TENANTS.c.id, TENANTS.c.max_queued), TENANTS.c.id
+        )
+
+    async def keys(self, connection: AsyncConnection, news: Sequence[NewTask]) -> None:
+        """Write down what was promised of those that have a key."""
+        rows = [
+            new_key(each.task.tenant_id, each.task.id, each.idempotency)
+            for each in news
+            if each.idempotency is not None
+        ]
+        await self._keys.add(connection, rows)
+
+    async def tasks(self, connection: AsyncConnection, news: Sequence[NewTask]) -> None:
+        """Insert the tasks themselves; `IntegrityError` when one was stored before."""
+        for rows in _cut([_task_row(each.task) for each in news]):
+            await self._tasks.add(connection, rows)
+
+    async def parts(self, connection: AsyncConnection, news: Sequence[NewTask]) -> None:
+        """Insert what belongs to tasks that are there now."""
+        await self._attempts.add(connection, [_attempt_row(each) for each in news])
+        await self._wallets.add(connection, [_full_wallet(each.task) for each in news])
+        await self._events.add(connection, [_first_event(each) for each in news])
+        await self._labels.add(connection, [row for each in news for row in _labels(each.task)])
+        for each in news:
+            await note_needs(connection, each.task)
+
+    async def may_queue(
+        self, connection: AsyncConnection, tenant_id: str, default: int
+    ) -> tuple[int, bool]:
+        """Return a tenant's cap (0: none), and whether it is its own: submits then come one by one.
+
+        Submits at the same moment do not see each other otherwise: the default cap may be passed by
+        as many as there are.
+        """
+        rows = await self._own_caps.on(connection, [tenant_id])
+        own = rows[0][1] if rows else None
+        if own:
+            own = await own_cap_in_turn(connection, tenant_id)
+        return (default, False) if own is None else (own, True)
+
+
+class Desk:
+    """Takes the new tasks of one tenant: whose locks nobody else waits for.
+
+    What cannot be written beside its neighbours is written alone: it has a known key, an upload, or a
+    key that another process is just writing.
+    """
+
+    def __init__(self, database: Database, inserts: Inserts, *, tenant_id: str, most: int) -> None:
+        self._database = database
+        self._inserts = inserts
+        self._tenant_id = tenant_id
+        self._most = most
+        self._counted, self._counted_until = 0, 0.0
+        self._asked: Together[NewTask, bool] = Together(self._some)
+
+    async def add(self, new: NewTask) -> bool:
+        """Store a task; say whether it was made now: else there is one of its key, or it was there."""
+        if new.upload_id is None and await self._asked.ask(new):
+            return True
+        try:
+            made = await once(
+                self._database,
+                self._tenant_id,
+                new.task.id,
+                new.idempotency,
+                lambda connection: self._alone(connection, new),
+            )
+        except IntegrityError:
+            return False  # this very task was committed before its connection broke
+        return made == new.task.id
+
+    async def _alone(self, connection: AsyncConnection, new: NewTask) -> None:
+        if new.upload_id is not None:
+            await use(connection, new.upload_id, new.task)
+        await self._inserts.tasks(connection, [new])
+        most, _ = await self._inserts.may_queue(connection, self._tenant_id, self._most)
+        if most and await queued(connection, self._tenant_id) >= most:
+            raise _full(most)
+        await self._inserts.parts(connection, [new])
+
+    async def _some(self, news: Sequence[NewTask]) -> Sequence[bool | Exception]:
+        try:
+            return await self._database.transact(lambda connection: self._write(connection, news))
+        except (IntegrityError, Locked):
+            return [False] * len(news)
+
+    async def _write(
+        self, connection: AsyncConnection, news: Sequence[NewTask]
+    ) -> Sequence[bool | Exception]:
+        fresh = await self._fresh(connection, news)
+        most, room = await self._room(connection)
+        made, over = fresh[:room], fresh[room:] if room is not None else []
+        # They may be stored already, where an earlier answer was lost: that is found out alone.
+        stored = await _stored(connection, over) if over else set()
+        await self._inserts.keys(connection, made)
+        await self._inserts.tasks(connection, made)
+        await self._inserts.parts(connection, made)
+        self._counted += len(made)
+        answers: dict[str, bool | Exception] = {each.task.id: True for each in made}
+        answers |= {each.task.id: _full(most) for each in over if each.task.id not in stored}
+        return [answers.get(each.task.id, False) for each in news]
+
+    async def _fresh(
+        self, connection: AsyncConnection, news: Sequence[NewTask]
+    ) -> Sequence[NewTask]:
+        """Return those whose key nobody has, of each key the first."""
+        first = {each.idempotency.key: each for each in reversed(news) if each.idempotency}
+        if not first:
+            return news
+        taken = await taken_keys(connection, self._tenant_id, first)
+        return [
+            each
+            for each in news
+            if each.idempotency is None
+            or (each.idempotency.key not in taken and each is first[each.idempotency.key])
+        ]
+
+    async def _room(self, connection: AsyncConnection) -> tuple[int, int | None]:
+        """Return the tenant's cap and how many more it may have queued, None for as many as come."""
+        most, own = await self._inserts.may_queue(connection, self._tenant_id, self._most)
+        if not most:
+            return most, None
+        far = LONG <= self._counted <= most // 2 and monotonic() < self._counted_until
+        if own or not far:
+            self._counted = await queued(connection, self._tenant_id)
+            self._counted_until = monotonic() + COUNTED_SECONDS
+        return most, max(0, most - self._counted)
+
+
+async def _stored(connection: AsyncConnection, news: Sequence[NewTask]) -> set[str]:
+    ids = [each.task.id for each in news]
+    return set((await connection.execute(select(TASKS.c.id).where(TASKS.c.id.in_(ids)))).scalars())
+
+
+def _cut(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of tasks in pieces that a server takes as one statement."""
+    piece: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        if piece and size + len(row["spec"]) > _STATEMENT_CHARACTERS:
+            yield piece
+            piece, size = [], 0
+        piece.append(row)
+        size += len(row["spec"])
+    yield piece
+
+
+def _task_row(task: Task) -> dict[str, Any]:
+    return task_values(task) | {"patience": float(task.spec.limits.queue_seconds)}
+
+
+def _attempt_row(new: NewTask) -> dict[str, Any]:
+    return new_attempt(new.attempt) | {"aging": new.task.spec.priority * AGING.total_seconds()}
+
+
+def _first_event(new: NewTask) -> dict[str, Any]:
+    return {
+        "task_id": new.task.id,
+        "seq": 1,
+        "type": EventType.TASK_QUEUED.value,
+        "attempt": new.attempt.number,
+        "data": '{"status":"queued"}',
+    }
+
+
+def _labels(task: Task) -> list[dict[str, Any]]:
+    return [
+        {"task_id": task.id, "tenant_id": task.tenant_id, "name": name, "value": value}
+        for name, value in task.spec.labels.items()
+    ]
+
+
+def _full_wallet(task: Task) -> dict[str, Any]:
+    limits = task.spec.limits
+    return {
+        "task_id": task.id,
+        "limit_calls": limits.calls,
+        "limit_tokens": limits.tokens,
+        "limit_micros": NO_LIMIT_MICROS
+        if limits.cost_usd is None
+        else round(limits.cost_usd * 1_000_000),
+        **_NOTHING_SPENT,
+    }
+
+
+def _full(most: int) -> RateLimited:
+    return RateLimited(
+        f"You may have {most} tasks queued, and have. Wait until some have run, or cancel some.",
+        code="queue_full",
+        retry_after=QUEUE_FULL_SECONDS,
+        policy=("queued", most, 0),
+    )
