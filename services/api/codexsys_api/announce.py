@@ -10,6 +10,8 @@ from codexsys_core.errors import PlatformError
 
 MOST_AT_ONCE = 200
 MOST_WAITING = 10_000
+NOTE_SECONDS = 0.2
+"""What went out is noted so much later, with what goes out meanwhile: a relay looks for it after seconds."""
 CLOSE_SECONDS = 2.0
 
 
@@ -21,6 +23,9 @@ class Announcer:
         self._outbox = outbox
         self._waiting: list[TaskRecord] = []
         self._sending: asyncio.Task[None] | None = None
+        self._out: list[TaskRecord] = []
+        self._noting: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     def announce(self, record: TaskRecord) -> None:
         """Have the record published soon; one of too many while no broker answers is let go."""
@@ -31,19 +36,30 @@ class Announcer:
 
     async def close(self) -> None:
         """Wait for what is under way, at most 2 seconds."""
-        if self._sending is not None and not self._sending.done():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._sending, CLOSE_SECONDS)
+        self._closing.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self._sending is not None:
+                    await self._sending
+                if self._noting is not None:
+                    await self._noting
 
     async def _send(self) -> None:
         while self._waiting:
             records = self._waiting[:MOST_AT_ONCE]
             del self._waiting[:MOST_AT_ONCE]
+            sent = await asyncio.gather(*map(self._published, records))
+            self._out += [record for record, out in zip(records, sent, strict=True) if out]
+            if self._out and (self._noting is None or self._noting.done()):
+                self._noting = asyncio.create_task(self._note())
+
+    async def _note(self) -> None:
+        while self._out:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), NOTE_SECONDS)
+            records, self._out = self._out, []
             try:
-                sent = await asyncio.gather(*map(self._published, records))
-                await self._outbox.tasks_published(
-                    [record for record, out in zip(records, sent, strict=True) if out]
-                )
+                await self._outbox.tasks_published(records)
             except PlatformError as error:
                 structlog.get_logger().warning("left to the relay", error=error.message)
 

@@ -148,7 +148,8 @@ class Desk:
         self._inserts = inserts
         self._tenant_id = tenant_id
         self._most = most
-        self._counted, self._counted_until = 0, 0.0
+        # A long queue that is far from its cap is not counted for each batch.
+        self._default, self._counted, self._counted_until = 0, 0, 0.0
         self._asked: Together[NewTask, bool] = Together(self._some)
 
     async def add(self, new: NewTask) -> bool:
@@ -215,13 +216,14 @@ class Desk:
 
     async def _room(self, connection: AsyncConnection) -> tuple[int, int | None]:
         """Return the tenant's cap and how many more it may have queued, None for as many as come."""
+        if LONG <= self._counted <= self._default // 2 and monotonic() < self._counted_until:
+            return self._default, self._default - self._counted
         most, own = await self._inserts.may_queue(connection, self._tenant_id, self._most)
         if not most:
             return most, None
-        far = LONG <= self._counted <= most // 2 and monotonic() < self._counted_until
-        if own or not far:
-            self._counted = await queued(connection, self._tenant_id)
-            self._counted_until = monotonic() + COUNTED_SECONDS
+        self._default = 0 if own else most
+        self._counted = await queued(connection, self._tenant_id)
+        self._counted_until = monotonic() + COUNTED_SECONDS
         return most, max(0, most - self._counted)
 
 

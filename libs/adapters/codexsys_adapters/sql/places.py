@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.quick import QuickRead, QuickUnion
@@ -62,15 +63,23 @@ class Places:
     """Counts by one statement for all who ask at the same moment, and no row twice for one tenant."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._turns = QuickRead(database, _TURNS, ATTEMPTS.c.task_id)
         self._between = QuickUnion(database, _between())
         self._marks: dict[str, Mark] = {}
 
     async def of(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
         """Return tenant and place of those tasks that wait."""
+        return await self._database.look(lambda connection: self._look(connection, ids))
+
+    async def _look(
+        self, connection: AsyncConnection, ids: Sequence[str]
+    ) -> dict[str, tuple[str, int]]:
         waiting = sorted(
             Waits(tenant_id, (turn_at or _FIRST[0], attempt_id), task_id)
-            for task_id, tenant_id, state, turn_at, attempt_id in await self._turns.rows(ids)
+            for task_id, tenant_id, state, turn_at, attempt_id in await self._turns.on(
+                connection, ids
+            )
             if state == _QUEUED
         )
         if not waiting:
@@ -81,7 +90,8 @@ class Places:
             mark = marks.get(each.tenant_id) or self._mark(each)
             asked.append(_asked(number, mark.turn, each))
             marks[each.tenant_id] = mark._replace(turn=each.turn)
-        counted = {int(number): int(count) for number, count in await self._between.rows(asked)}
+        rows = await self._between.on(connection, asked)
+        counted = {int(number): int(count) for number, count in rows}
         found: dict[str, tuple[str, int]] = {}
         for number, each in enumerate(waiting):
             mark = marks[each.tenant_id]

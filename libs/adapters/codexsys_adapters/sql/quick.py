@@ -63,18 +63,14 @@ class QuickUnion:
         compiled = _compiled(statement)
         self._text, self._names = str(compiled), list(compiled.positiontup or ())
 
-    async def rows(self, given: Sequence[Mapping[str, Any]]) -> Rows:
+    async def on(self, connection: AsyncConnection, given: Sequence[Mapping[str, Any]]) -> Rows:
         """Return the rows, in no order."""
-
-        async def statements(connection: AsyncConnection) -> Rows:
-            if self._database.dialect == "mysql":
-                text = " UNION ALL ".join([self._text] * len(given))
-                values = [each[name] for each in given for name in self._names]
-                return await _driven(connection, text, values)
-            found = [(await connection.execute(self._statement, each)).all() for each in given]
-            return [row for rows in found for row in rows]
-
-        return await self._database.look(statements)
+        if self._database.dialect == "mysql":
+            text = " UNION ALL ".join([self._text] * len(given))
+            values = [each[name] for each in given for name in self._names]
+            return await _driven(connection, text, values)
+        found = [(await connection.execute(self._statement, each)).all() for each in given]
+        return [row for rows in found for row in rows]
 
 
 class QuickInsert:
@@ -105,7 +101,8 @@ def _compiled(statement: ClauseElement, **options: Any) -> SQLCompiler:
 
 
 async def _driven(connection: AsyncConnection, text: str, values: Sequence[Any]) -> Rows:
-    driver: Any = (await connection.get_raw_connection()).driver_connection
+    checked_out: Any = connection.sync_connection
+    driver = checked_out.connection.driver_connection
     try:
         async with driver.cursor() as cursor:
             await cursor.execute(text, values)

@@ -1,0 +1,150 @@
+"""Submits that come at the same moment are written together, and each has an outcome of its own."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from tests.contract.conftest import MakeTask
+
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.idempotency import note_key
+from codexsys_adapters.sql.keys import SqlKeys
+from codexsys_adapters.sql.places import LONG
+from codexsys_adapters.sql.quotas import SqlQuotas
+from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.uploads import SqlUploads
+from codexsys_core.errors import Invalid, RateLimited
+from codexsys_core.idempotency import Idempotency
+from codexsys_core.limits import Limits
+from codexsys_core.principal import Tenant
+from codexsys_core.quota import Quota
+from codexsys_core.task import Task, TaskQuery
+from codexsys_core.upload import Upload
+
+
+@pytest.fixture
+def tasks(database: Database) -> SqlTasks:
+    return SqlTasks(database=database)
+
+
+def a_key(name: str, print_: str = "f") -> Idempotency:
+    return Idempotency(key=name, fingerprint=print_ * 64)
+
+
+async def test_each_of_many_at_once_has_its_own_outcome(
+    database: Database, tasks: SqlTasks, make_task: MakeTask
+) -> None:
+    tenant = Tenant(id="ten_a", name="a", created_at=datetime.now(UTC))
+    await SqlKeys(database=database).add_tenant(tenant)
+    await SqlQuotas(database=database).set("ten_a", Quota(max_queued=5))
+    known = await tasks.add(*make_task(), a_key("known"))
+    upload = Upload(
+        id="upl_a",
+        tenant_id="ten_a",
+        created_by="key_a",
+        filename="a.zip",
+        created_at=known.created_at,
+    )
+    await SqlUploads(database=database).add(upload)
+    adds = {
+        "known": tasks.add(*make_task(), a_key("known")),
+        "other": tasks.add(*make_task(), a_key("known", "0")),
+        "twin": tasks.add(*make_task(), a_key("twins")),
+        "twin again": tasks.add(*make_task(), a_key("twins")),
+        "sent": tasks.add(*make_task(), upload_id=upload.id),
+        "not sent": tasks.add(*make_task(), upload_id="upl_none"),
+        "labelled": tasks.add(*make_task(labels={"a": "1", "b": "2"})),
+        **{f"more {number}": tasks.add(*make_task()) for number in range(6)},
+    }
+    ended = await asyncio.gather(*adds.values(), return_exceptions=True)
+    found = dict(zip(adds, ended, strict=True))
+    assert found["known"] == known
+    assert isinstance(found["other"], Invalid)
+    assert found["other"].code == "idempotency_mismatch"
+    assert isinstance(found["not sent"], Invalid)
+    assert found["twin"] == found["twin again"]
+    kinds = Counter(type(each) for each in found.values())
+    made = {each.id for each in ended if isinstance(each, Task)} - {known.id}
+    assert (len(made), kinds[Invalid], kinds[RateLimited]) == (4, 2, 5)
+    stored = await tasks.find(TaskQuery(tenant_id="ten_a", limit=100))
+    assert {each.id for each in stored} == made | {known.id}
+
+
+async def test_each_of_many_at_once_is_whole(
+    database: Database, tasks: SqlTasks, make_task: MakeTask
+) -> None:
+    given = [
+        make_task(
+            labels={"number": str(number)},
+            prompt=f"'{number}' %s \\ 😀" * (number + 1),
+            priority=number % 10,
+            limits=Limits(calls=number + 1, cost_usd=number / 4),
+        )
+        for number in range(30)
+    ]
+    made = await asyncio.gather(*(tasks.add(*each) for each in given))
+    for (task, _), added in zip(given, made, strict=True):
+        assert added == task.model_copy(update={"seq": 1})
+        assert await tasks.get(task.id, tenant_id="ten_a") == added
+    for number in (0, 7, 29):
+        query = TaskQuery(tenant_id="ten_a", label=("number", str(number)))
+        assert await tasks.find(query) == [made[number]]
+    places = [await tasks.queue_position(each.id, tenant_id="ten_a") for each in made]
+    assert sorted(place for place in places if place is not None) == list(range(30))
+    turns = sorted(zip((task.spec.priority for task, _ in given), places, strict=True))
+    assert [place for _, place in turns] == sorted(place for _, place in turns)
+
+
+async def test_what_was_stored_before_a_full_queue_is_no_refusal(
+    database: Database, make_task: MakeTask
+) -> None:
+    """So is asked again whose first answer was lost on its way: here for all of a batch, and a newcomer."""
+    tasks = SqlTasks(database=database, max_queued=3)
+    given = [make_task() for _ in range(3)]
+    first = await asyncio.gather(*(tasks.add(*each) for each in given))
+    again = await asyncio.gather(
+        *(tasks.add(*each) for each in [*given, make_task()]), return_exceptions=True
+    )
+    assert again[:3] == first
+    assert isinstance(again[3], RateLimited)
+
+
+async def test_the_place_in_a_long_queue_is_known_at_once(
+    tasks: SqlTasks, make_task: MakeTask
+) -> None:
+    async def place(task: Task) -> int | None:
+        return await tasks.queue_position(task.id, tenant_id="ten_a")
+
+    await asyncio.gather(*(tasks.add(*make_task()) for _ in range(LONG + 100)))
+    last = await tasks.add(*make_task())
+    behind = await tasks.add(*make_task())
+    other = await tasks.add(*make_task(tenant="ten_b"))
+    assert await place(last) == LONG + 100
+    assert await place(behind) == LONG + 101
+    assert await tasks.queue_position(other.id, tenant_id="ten_b") == 0
+    urgent = await tasks.add(*make_task(priority=0))
+    assert await asyncio.gather(*map(place, (urgent, last, urgent, behind))) == [
+        0,
+        LONG + 101,
+        0,
+        LONG + 102,
+    ]
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("database_url", ["mysql"], indirect=True)
+async def test_a_key_that_is_just_being_written_holds_nobody_else_up(
+    database_url: str, tasks: SqlTasks, make_task: MakeTask
+) -> None:
+    """Another process has written it and froze before it could commit."""
+    async with Database(database_url) as frozen:
+        async with frozen.write() as connection:
+            await note_key(connection, "ten_a", "task_elsewhere", a_key("same"))
+            same = asyncio.create_task(tasks.add(*make_task(), a_key("same")))
+            others = [tasks.add(*make_task(), a_key(f"own {number}")) for number in range(4)]
+            async with asyncio.timeout(4):
+                made = await asyncio.gather(*others, tasks.add(*make_task()))
+            assert not same.done()
+            await connection.rollback()
+        assert len({each.id for each in made} | {(await same).id}) == 6
