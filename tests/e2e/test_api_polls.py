@@ -97,6 +97,7 @@ BODIES: dict[str, Any] = {
 async def test_a_submit_is_answered_as_the_route_answers(served: Served) -> None:
     reader = await served.client.post("/api/v1/keys", json={"name": "eyes", "scope": "read"})
     keys = (f"Bearer {served.key}", f"Bearer {reader.json()['key']}", "Bearer x", "")
+    chosen: list[tuple[str, str, str, dict[str, str]]]
     chosen = [(keys[0], "application/json", each, {}) for each in BODIES.values()]
     chosen += [(key, "application/json", BODIES["good"], {}) for key in keys[1:]]
     for kind in ("application/json; charset=utf-8", "Application/JSON", "text/plain", ""):

@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     tenant_max_running: int = Field(default=0, ge=0, le=1_000_000)
     """Attempts that a tenant may have running at the same time, unless its own cap says otherwise. 0: no cap."""
     tenant_max_queued: int = Field(default=10_000, ge=0, le=1_000_000)
-    """Attempts that a tenant may have queued, unless its own cap says otherwise; more are refused (429). A tenant's own cap is kept exactly, this one may be passed by submits at the same moment. 0: no cap."""
+    """Attempts that a tenant may have queued, unless its own cap says otherwise; more are refused (429). A tenant's own cap is kept exactly, this one may be passed by submits of other processes within the same second. 0: no cap."""
     rate_per_minute: int = Field(default=12_000, ge=0, le=10_000_000)
     """Requests to the API that one key may make in a minute; more are refused (429). 0: as many as it likes."""
     rate_burst: int = Field(default=2_000, ge=1, le=1_000_000)
