@@ -9,11 +9,19 @@ from tests.support.api_service import free_port
 from tests.support.model_server import ModelServer
 
 from codexsys_adapters.demo_model import ScriptedModels
-from codexsys_adapters.models import ChatModels, Endpoint
+from codexsys_adapters.models import VERSION, ChatModels, Endpoint, MessagesModels
+from codexsys_adapters.models.messages import as_messages
 from codexsys_adapters.outbound import Outbound
 from codexsys_core.model import ModelError, Models, whole
 
-REQUEST: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "hello"}]}
+REQUEST: dict[str, Any] = {
+    "model": "small",
+    "messages": [{"role": "user", "content": "hello"}],
+    "max_tokens": 50,
+}
+Upstream = type[ChatModels] | type[MessagesModels]
+UPSTREAMS: list[Upstream] = [ChatModels, MessagesModels]
+each_upstream = pytest.mark.parametrize("kind", UPSTREAMS)
 
 
 @pytest.fixture
@@ -23,19 +31,21 @@ def server() -> Iterator[ModelServer]:
 
 
 @asynccontextmanager
-async def upstream(url: str, *, first: float = 10, idle: float = 10) -> AsyncIterator[Models]:
+async def upstream(
+    url: str, kind: Upstream = ChatModels, *, first: float = 10, idle: float = 10
+) -> AsyncIterator[Models]:
     way = Outbound(allow_http=True, trusted_hosts=["127.0.0.1"])
     async with way.async_client() as client:
-        headers = {"authorization": "Bearer k"}
-        yield ChatModels(Endpoint(url, headers, client, first, idle))
+        headers = {"authorization": "Bearer k", "anthropic-version": VERSION}
+        yield kind(Endpoint(url, headers, client, first, idle))
 
 
-@pytest.fixture(params=["scripted", "chat"])
+@pytest.fixture(params=[None, *UPSTREAMS])
 async def models(request: pytest.FixtureRequest, server: ModelServer) -> AsyncIterator[Models]:
-    if request.param == "scripted":
+    if request.param is None:
         yield ScriptedModels()
         return
-    async with upstream(server.url()) as opened:
+    async with upstream(server.url(), request.param) as opened:
         yield opened
 
 
@@ -73,11 +83,12 @@ FAULTS = [
 ]
 
 
+@each_upstream
 @pytest.mark.parametrize(("fault", "code", "spent"), FAULTS)
 async def test_a_fault_is_told_with_whether_it_may_have_been_paid_for(
-    server: ModelServer, fault: str, code: str, spent: bool
+    server: ModelServer, kind: Upstream, fault: str, code: str, spent: bool
 ) -> None:
-    async with upstream(server.url(fault), first=0.3, idle=0.3) as models:
+    async with upstream(server.url(fault), kind, first=0.3, idle=0.3) as models:
         with pytest.raises(ModelError) as refused:
             await heard(models)
     assert (refused.value.code, refused.value.spent) == (code, spent)
@@ -123,3 +134,63 @@ async def test_the_length_of_an_answer_is_asked_for_in_the_endpoints_own_word(
         _ = [chunk async for chunk in models.stream(REQUEST | {"max_tokens": 7})]
     asked = server.asked[-1]
     assert (asked.get("max_completion_tokens"), asked.get("max_tokens")) == (7, None)
+
+
+async def test_messages_say_what_was_read_before_and_count_what_is_kept(
+    server: ModelServer,
+) -> None:
+    async with upstream(server.url(), MessagesModels) as models:
+        usage = whole(await heard(models))["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (3 + 3 + 5, 5)
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 3
+
+
+async def test_messages_without_a_last_count_have_none(server: ModelServer) -> None:
+    async with upstream(server.url("uncounted"), MessagesModels) as models:
+        assert (await heard(models))[-1]["usage"] is None
+
+
+def test_a_conversation_is_told_in_the_words_of_messages() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "bash", "arguments": '{"a": 1}'}}
+    torn = {"id": "c2", "type": "function", "function": {"name": "bash", "arguments": "{"}}
+    told = as_messages(
+        {
+            "model": "m",
+            "max_tokens": 9,
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [{"type": "text", "text": "look"}, _IMAGE]},
+                {"role": "assistant", "content": None, "tool_calls": [call, torn]},
+                {"role": "tool", "tool_call_id": "c1", "content": "out"},
+                {"role": "tool", "tool_call_id": "c2", "content": ""},
+            ],
+            "tools": [{"type": "function", "function": {"name": "bash", "parameters": {"a": {}}}}],
+            "tool_choice": "required",
+            "parallel_tool_calls": False,
+            "temperature": 1.5,
+            "stop": "x",
+        }
+    )
+    kept = {"cache_control": {"type": "ephemeral"}}
+    assert told["system"] == [{"type": "text", "text": "Be brief."} | kept]
+    first, second, third = told["messages"]
+    source = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
+    assert first["content"] == [
+        {"type": "text", "text": "look"},
+        {"type": "image", "source": source},
+    ]
+    assert [each["input"] for each in second["content"]] == [{"a": 1}, {"malformed": "{"}]
+    assert third["content"] == [
+        {
+            "type": "tool_result",
+            "tool_use_id": "c1",
+            "content": [{"type": "text", "text": "out"}],
+        },
+        {"type": "tool_result", "tool_use_id": "c2", "content": []} | kept,
+    ]
+    assert told["tools"] == [{"name": "bash", "input_schema": {"a": {}}}]
+    assert told["tool_choice"] == {"type": "any", "disable_parallel_tool_use": True}
+    assert (told["temperature"], told["stop_sequences"], told["max_tokens"]) == (1, ["x"], 9)
+
+
+_IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}

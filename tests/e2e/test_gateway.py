@@ -176,6 +176,25 @@ async def test_only_an_agents_token_opens_the_door(door: Door, role: SandboxRole
                 b'{"url": "http://169.254.169.254/"}}]}]}'
             ),
         ),
+        *(
+            ("POST", "/v1/chat/completions", b'{"messages": [{"role": "user"}], %s}' % more)
+            for more in (
+                b'"store": true',
+                b'"tools": 7',
+                b'"tools": [{"type": "web_search"}]',
+                (
+                    b'"tools": [{"type": "function", "function": {"name": "f", "parameters": '
+                    b'{"a": [{"$ref": "https://example.org/s"}]}}}]'
+                ),
+                (
+                    b'"response_format": {"type": "json_schema", "json_schema": {"name": "s", '
+                    b'"schema": {"$dynamicRef": "file:///etc/passwd"}}}'
+                ),
+                b'"web_search_options": {}',
+                b'"audio": {}',
+            )
+        ),
+        ("POST", "/v1/chat/completions", b'{"messages": [{"role": []}]}'),
         ("POST", "/v1/events", b'{"number": 0, "type": "agent.note", "data": {}}'),
         ("POST", "/v1/events", b'{"number": 1, "type": "task.succeeded", "data": {}}'),
         ("POST", "/v1/events", b'{"number": 1, "type": [], "data": {}}'),

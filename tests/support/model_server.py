@@ -32,6 +32,30 @@ _INSTEAD = {
 _FAULTS = {401: "401", 404: "404", 400: "context", 500: "500twice"}
 OUTPUT_TOKENS = 20
 """What each scripted reply takes, unless the call allows less."""
+_MESSAGES: list[dict[str, Any]] = [
+    {
+        "type": "message_start",
+        "message": {
+            "id": "one",
+            "model": "small",
+            "usage": {
+                "input_tokens": 3,
+                "cache_creation_input_tokens": 4,
+                "cache_read_input_tokens": 3,
+                "output_tokens": 1,
+            },
+        },
+    },
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "ping"},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hel"}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "lo"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
+    {"type": "message_stop"},
+]
+"""Of 3 new input tokens, 4 that are kept (and cost as 5), and 3 that were."""
+_HALF = 3
 Step = dict[str, Any] | str | int
 
 
@@ -41,7 +65,7 @@ class ModelServer:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.asked: list[dict[str, Any]] = []
-        """Bodies, but for those of scripts."""
+        """Every body."""
         self.keys: list[str] = []
         """Whose word each of them brought."""
         self.scripts: dict[str, list[Step]] = {}
@@ -90,11 +114,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         fault = self.path.split("/")[1]
+        self.models.asked.append(body)
+        self.models.keys.append(self.headers.get("Authorization", ""))
         if fault == "script":
             self._follow(body)
             return
-        self.models.asked.append(body)
-        self.models.keys.append(self.headers.get("Authorization", ""))
         self.models.calls[fault] += 1
         if fault == "mute":
             return  # the connection ends without a word
@@ -171,6 +195,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in _INSTEAD:
             self.wfile.write(_INSTEAD[fault])
             return
+        if self.path.endswith("/messages"):
+            self._messages(fault)
+            return
         self._chunk({"choices": [{"index": 0, "delta": {"content": "hel"}}]})
         if fault == "stall":
             self.models.release.wait(30)
@@ -181,6 +208,18 @@ class _Handler(BaseHTTPRequestHandler):
         if fault != "uncounted":
             self._chunk({"choices": [], "usage": USAGE})
         self.wfile.write(b"data: [DONE]\n\n")
+
+    def _messages(self, fault: str) -> None:
+        """Say the same in Anthropic's words."""
+        for number, event in enumerate(_MESSAGES):
+            if fault == "uncounted":
+                event = {key: value for key, value in event.items() if key != "usage"}  # noqa: PLW2901
+            self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+            self.wfile.flush()
+            if number == _HALF and fault == "stall":
+                self.models.release.wait(30)
+            if number == _HALF and fault in ("cut", "short", "stall"):
+                return
 
     def _chunk(self, part: dict[str, Any]) -> None:
         data = json.dumps(_object("chat.completion.chunk") | part)

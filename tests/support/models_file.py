@@ -19,8 +19,8 @@ def models_file(
     for upstream in upstreams:
         lines += ["[[upstreams]]", *_pairs(upstream, but="models")]
         models = upstream["models"]
-        named = models.items() if isinstance(models, dict) else [(name, FREE) for name in models]
-        for name, said in named:
+        named = models if isinstance(models, dict) else dict.fromkeys(models, FREE)
+        for name, said in named.items():
             lines += ["[[upstreams.models]]", f"name = {json.dumps(name)}", *_pairs(said)]
     for rule in rules or []:
         lines += ["[[rules]]", *_pairs(rule, but="labels")]

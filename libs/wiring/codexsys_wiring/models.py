@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codexsys_adapters.demo_model import NAME, ScriptedModels
-from codexsys_adapters.models import ChatModels, Endpoint
+from codexsys_adapters.models import VERSION, ChatModels, Endpoint, MessagesModels
 from codexsys_adapters.outbound import Outbound
 from codexsys_core.catalogue import Catalogue, Offer, Rule, Upstream
 from codexsys_core.model import Models
@@ -38,7 +38,7 @@ class _UpstreamGiven(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     url: Annotated[str, Field(pattern=r"^https?://[^\s@?#]+$")]
     key_file: Path | None = None
-    speaks: Literal["chat"] = "chat"
+    speaks: Literal["chat", "messages"] = "chat"
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     parallel: int = Field(default=64, ge=1, le=1000)
     first_byte_seconds: float = Field(default=300.0, gt=0)
@@ -150,13 +150,18 @@ def _models(settings: Settings, upstream: Upstream, key: str, length_field: str)
         return ScriptedModels()
     host = urlsplit(upstream.url).hostname or ""
     way = Outbound(allow_networks=settings.allow_networks, allow_http=True, trusted_hosts=[host])
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    if upstream.speaks == "messages":
+        headers = {"x-api-key": key, "anthropic-version": VERSION}
     endpoint = Endpoint(
         url=upstream.url,
-        headers={"authorization": f"Bearer {key}"} if key else {},
+        headers=headers,
         client=way.async_client(),
         first_byte_seconds=upstream.first_byte_seconds,
         idle_seconds=upstream.idle_seconds,
     )
+    if upstream.speaks == "messages":
+        return MessagesModels(endpoint)
     return ChatModels(endpoint, length_field=length_field)
 
 

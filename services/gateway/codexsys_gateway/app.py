@@ -18,7 +18,7 @@ from codexsys_core.errors import Conflict, PlatformError, Unavailable
 from codexsys_core.event import EventType
 from codexsys_core.sandbox import Sandbox
 from codexsys_core.task import TaskStore
-from codexsys_gateway import chat
+from codexsys_gateway import chat, responses, responses_request
 from codexsys_gateway.calls import Calls
 from codexsys_gateway.control import Control
 from codexsys_gateway.refusals import Refused, not_allowed
@@ -75,6 +75,7 @@ class Routes:
         """Return the table."""
         table: list[tuple[str, str, Handler]] = [
             ("POST", "/v1/chat/completions", self._chat),
+            ("POST", "/v1/responses", self._responses),
             ("POST", "/v1/events", self._event),
             ("POST", "/v1/logs", self._log),
             ("PUT", "/v1/checkpoint", self._checkpoint),
@@ -111,6 +112,15 @@ class Routes:
         if body.get("stream"):
             return Events(await chat.streamed(chunks))
         return JSONResponse(await chat.answered(chunks))
+
+    async def _responses(self, sandbox: Sandbox, request: Request) -> Response:
+        body = await _json(request, MOST_CALL_BYTES)
+        asked = responses_request.build(body)
+        chunks = self._calls.chunks(sandbox, asked.wanted)
+        answer = responses.Response(asked.tools)
+        if body.get("stream"):
+            return Events(await responses.streamed(chunks, answer))
+        return JSONResponse(await responses.answered(chunks, answer))
 
     async def _event(self, sandbox: Sandbox, request: Request) -> Response:
         body = await _json(request)

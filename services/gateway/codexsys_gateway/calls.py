@@ -16,10 +16,10 @@ from codexsys_core.model import ModelError
 from codexsys_core.sandbox import Sandbox
 from codexsys_core.task import TaskStore, Usage
 from codexsys_core.wallet import Grant, Refusal, Wallet
+from codexsys_gateway.allow_list import BYTES_PER_TOKEN, Wanted
 from codexsys_gateway.records import Records
 from codexsys_gateway.refusals import STOPS, Refused
 from codexsys_gateway.transcript import Transcript
-from codexsys_gateway.upstream_request import BYTES_PER_TOKEN, Wanted
 from codexsys_gateway.upstreams import Lane, Patience, Upstreams
 from codexsys_wiring.metrics import GATEWAY_CALLS
 

@@ -1,25 +1,33 @@
-"""Build the upstream request from an allow list; nothing is passed on that is not named here."""
+"""Chat completions as engines ask for them, built anew from the allow list."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from codexsys_gateway.allow_list import (
+    EFFORTS,
+    Wanted,
+    answer_format,
+    function,
+    image,
+    length,
+    no_more,
+    number,
+    text,
+)
 from codexsys_gateway.refusals import not_allowed
 
-_EFFORTS = ("none", "minimal", "low", "medium", "high")
+_MOST_STOPS = 16
 _NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
-_OPTIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
-    **{name: lambda body, name=name: isinstance(body[name], int | float) for name in _NUMBERS},  # type: ignore[misc]
-    "stop": lambda body: isinstance(body["stop"], str | list),
-    "reasoning_effort": lambda body: body["reasoning_effort"] in _EFFORTS,
-    "parallel_tool_calls": lambda body: (
-        bool(body.get("tools")) and isinstance(body["parallel_tool_calls"], bool)
-    ),
-    "tool_choice": lambda body: (
-        bool(body.get("tools")) and body["tool_choice"] in ("auto", "none", "required")
-    ),
+_OPTIONS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(_NUMBERS, number),
+    "stop": lambda given: isinstance(given, str) or _words(given),
+    "reasoning_effort": lambda given: given in EFFORTS,
 }
 """What may be passed on as it is, and when."""
+_OF_TOOLS: dict[str, Callable[[Any], bool]] = {
+    "parallel_tool_calls": lambda given: isinstance(given, bool),
+    "tool_choice": lambda given: given in ("auto", "none", "required"),
+}
 _DROPPED = frozenset(
     {
         "model",
@@ -31,20 +39,15 @@ _DROPPED = frozenset(
         "store",
         "user",
         "metadata",
+        "logprobs",
+        "prompt_cache_key",
+        "safety_identifier",
+        "service_tier",
+        "verbosity",
     }
 )
-_KNOWN = _DROPPED | set(_OPTIONS) | {"messages", "tools"}
-_ROLES = frozenset({"system", "user", "assistant", "tool", "developer"})
-BYTES_PER_TOKEN = 3
-"""A low count of bytes in a token, so that the estimate of the input is a high one."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A call as it was asked for: all but which model answers, and the length of its answer."""
-
-    request: dict[str, Any]
-    output_tokens: int | None
+_KNOWN = _DROPPED | set(_OPTIONS) | set(_OF_TOOLS) | {"messages", "tools", "response_format"}
+_ROLES = ("system", "user", "assistant", "tool", "developer")
 
 
 def build(body: dict[str, Any]) -> Wanted:
@@ -54,22 +57,22 @@ def build(body: dict[str, Any]) -> Wanted:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise not_allowed("messages must be a list that is not empty.")
-    unknown = set(body) - _KNOWN
-    if unknown:
-        raise not_allowed(f"Not passed on to the model: {', '.join(sorted(unknown))}.")
+    no_more(body, _KNOWN)
     request: dict[str, Any] = {"messages": [_message(message) for message in messages]}
+    passed = dict(_OPTIONS)
     if body.get("tools"):
-        request["tools"] = [_tool(tool) for tool in body["tools"]]
-    options = {name: body[name] for name, fits in _OPTIONS.items() if name in body and fits(body)}
-    return Wanted(request | options, _output(body))
-
-
-def _output(body: dict[str, Any]) -> int | None:
-    for name in ("max_completion_tokens", "max_tokens"):
-        value = body.get(name)
-        if isinstance(value, int) and value > 0:
-            return value
-    return None
+        request["tools"] = _tools(body["tools"])
+        passed |= _OF_TOOLS
+        if isinstance(body.get("tool_choice"), dict):
+            request["tool_choice"] = _choice(body["tool_choice"])
+    if body.get("response_format") is not None:
+        request["response_format"] = answer_format(body["response_format"])
+    options = {
+        name: body[name]
+        for name, fits in passed.items()
+        if isinstance(body.get(name), str | int | float | list) and fits(body[name])
+    }
+    return Wanted(request | options, length(body, "max_completion_tokens", "max_tokens"))
 
 
 def _message(message: Any) -> dict[str, Any]:
@@ -80,6 +83,8 @@ def _message(message: Any) -> dict[str, Any]:
     if isinstance(message.get("tool_call_id"), str):
         built["tool_call_id"] = message["tool_call_id"]
     if message.get("tool_calls"):
+        if not isinstance(message["tool_calls"], list):
+            raise not_allowed("tool_calls must be a list.")
         built["tool_calls"] = [_call(call) for call in message["tool_calls"]]
     return built
 
@@ -95,31 +100,40 @@ def _content(content: Any) -> Any:
 def _part(part: Any) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text" and isinstance(part.get("text"), str):
-        return {"type": "text", "text": part["text"]}
-    image = part.get("image_url") if kind == "image_url" else None
-    url = image.get("url") if isinstance(image, dict) else None
-    if isinstance(url, str) and url.startswith("data:"):
-        return {"type": "image_url", "image_url": {"url": url}}
-    raise not_allowed("Only text and images given as data: URLs are passed on.")
+        return text(part["text"])
+    given = part.get("image_url") if kind == "image_url" else None
+    return image(given.get("url") if isinstance(given, dict) else None)
 
 
 def _call(call: Any) -> dict[str, Any]:
-    function = call.get("function") if isinstance(call, dict) else None
-    if not isinstance(function, dict):
+    named = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(named, dict):
         raise not_allowed("Only calls of functions are passed on.")
-    named = {"name": str(function.get("name", "")), "arguments": str(function.get("arguments", ""))}
-    return {"id": str(call.get("id", "")), "type": "function", "function": named}
+    said = {"name": str(named.get("name", "")), "arguments": str(named.get("arguments", ""))}
+    return {"id": str(call.get("id", "")), "type": "function", "function": said}
 
 
-def _tool(tool: Any) -> dict[str, Any]:
-    function = (
-        tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
+def _tools(tools: Any) -> list[dict[str, Any]]:
+    if not isinstance(tools, list):
+        raise not_allowed("tools must be a list.")
+    return [
+        function(
+            tool.get("function")
+            if isinstance(tool, dict) and tool.get("type") == "function"
+            else None
+        )
+        for tool in tools
+    ]
+
+
+def _choice(choice: dict[str, Any]) -> dict[str, Any]:
+    chosen = function(choice.get("function") if choice.get("type") == "function" else None)
+    return {"type": "function", "function": {"name": chosen["function"]["name"]}}
+
+
+def _words(given: Any) -> bool:
+    return (
+        isinstance(given, list)
+        and len(given) <= _MOST_STOPS
+        and all(isinstance(each, str) for each in given)
     )
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise not_allowed("Only tools of type function are passed on.")
-    kept = {
-        name: function[name]
-        for name in ("name", "description", "parameters", "strict")
-        if name in function
-    }
-    return {"type": "function", "function": kept}

@@ -2,5 +2,6 @@
 
 from codexsys_adapters.models.chat import ChatModels
 from codexsys_adapters.models.connection import Endpoint
+from codexsys_adapters.models.messages import VERSION, MessagesModels
 
-__all__ = ["ChatModels", "Endpoint"]
+__all__ = ["VERSION", "ChatModels", "Endpoint", "MessagesModels"]
