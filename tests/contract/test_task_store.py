@@ -181,7 +181,7 @@ async def test_find_looks_for_words_as_they_are(tasks: TaskStore, submit: Submit
     for words in ("fix the", 'SAY "100 %" and\nfix', "x_of größe", fix.id, "100 %"):
         assert await found(words) == [fix.id], words
     assert await found("harbor.GIT") == [other.id]
-    for words in ("1__ %", "%fix%", "prompt", "command", "\\n", "fix it"):
+    for words in ("1__ %", "%fix%", "prompt", "command", "\\n", "fix it", "\0", "\0fix"):
         assert await found(words) == [], words
 
 

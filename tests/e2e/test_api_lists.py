@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from tests.support.api_service import Served, serving
+from tests.support.api_service import Served, client_of, make_key, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GIT = {"prompt": "x", "source": {"git": {"url": "https://example.org/a.git"}}}
@@ -54,6 +54,43 @@ async def test_a_page_that_cannot_be_is_refused(
     served: Served, task_id: str, of: str, asked: dict[str, str], pointer: str
 ) -> None:
     answer = await served.client.get(f"/api/v1/{of.format(task=task_id)}", params=asked)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+async def test_tasks_are_found_by_words_and_verdict(served: Served) -> None:
+    path, url = "/api/v1/tasks", "https://example.org/Findling.git"
+    mine = GIT | {"prompt": "Größe 100% _prüfen_", "source": {"git": {"url": url}}}
+    made = (await served.client.post(path, json=mine)).json()["id"]
+
+    async def found(**asked: str) -> list[str]:
+        answer = await served.client.get(path, params=asked)
+        assert answer.status_code == 200, answer.text
+        return [each["id"] for each in answer.json()["items"]]
+
+    for words in ("100% _PRÜF", "FINDLING", made, f"  {made[-9:]} "):
+        assert await found(q=words) == [made], words
+    assert await found(q="%") == [made]
+    for words in ("100_", "Findling.svn", "\x00", "'); --"):
+        assert await found(q=words) == [], words
+    everything = await found(limit="100")
+    assert await found(q="  ", limit="100") == await found(q="", limit="100") == everything
+    assert await found(q="Findling", status="queued") == [made]
+    assert await found(q="Findling", status="failed") == []
+    assert await found(verdict="verified") == []
+    _, key = await make_key(served.platform, "others")
+    async with client_of(served.url, key) as stranger:
+        assert (await stranger.get(path, params={"q": "Findling"})).json()["items"] == []
+    first = await served.client.get(path, params={"q": "example", "limit": 1})
+    assert "q=example" in first.links["next"]["url"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"), [({"verdict": "good"}, "/verdict"), ({"q": "x" * 201}, "/q")]
+)
+async def test_a_filter_that_cannot_be_is_refused(
+    served: Served, asked: dict[str, str], pointer: str
+) -> None:
+    answer = await served.client.get("/api/v1/tasks", params=asked)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 

@@ -107,6 +107,8 @@ async def test_a_folder_is_sent_followed_and_read(terminal: Terminal, tmp_path: 
     listed = await terminal.run("list", "--label", "team=web", "--json")
     assert [json.loads(line)["id"] for line in listed.out.splitlines()] == [task_id]
     assert task_id in (await terminal.run("list")).out
+    assert task_id in (await terminal.run("list", "INVENTORY", "--verdict", "verified")).out
+    assert (await terminal.run("list", "something else", "--json")).out == ""
     assert "verified" in (await terminal.run("status", task_id)).out
     log = await terminal.run("logs", task_id)
     assert "step 1" in log.out

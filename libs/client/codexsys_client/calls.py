@@ -51,13 +51,24 @@ def task(task_id: str, *, wait_seconds: int) -> Call:
 def tasks(
     *,
     status: str | None,
+    verdict: str | None,
     label: str | None,
     source_url: str | None,
+    created_after: str | None,
+    q: str | None,
     limit: int,
     cursor: str | None,
 ) -> Call:
     """List tasks."""
-    given = {"status": status, "label": label, "source_url": source_url, "cursor": cursor}
+    given = {
+        "status": status,
+        "verdict": verdict,
+        "label": label,
+        "source_url": source_url,
+        "created_after": created_after,
+        "q": q,
+        "cursor": cursor,
+    }
     params = {name: value for name, value in given.items() if value} | {"limit": str(limit)}
     return Call("GET", "/tasks", params=params)
 

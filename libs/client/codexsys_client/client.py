@@ -123,14 +123,24 @@ class Client:
         self,
         *,
         status: str | None = None,
+        verdict: str | None = None,
         label: str | None = None,
         source_url: str | None = None,
+        created_after: str | None = None,
+        q: str | None = None,
         limit: int = 20,
         cursor: str | None = None,
     ) -> TaskList:
-        """Return one page of tasks, newest first."""
+        """Return one page of tasks, newest first; `q` is text in the prompt, the source URL or the id."""
         call = calls.tasks(
-            status=status, label=label, source_url=source_url, limit=limit, cursor=cursor
+            status=status,
+            verdict=verdict,
+            label=label,
+            source_url=source_url,
+            created_after=created_after,
+            q=q,
+            limit=limit,
+            cursor=cursor,
         )
         return cast("TaskList", self._transport.call(call).json())
 

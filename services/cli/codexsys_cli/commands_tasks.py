@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from codexsys_cli.commands_list import Json, find
 from codexsys_cli.output import Exit, emit, err, fail, out, say
 
 if TYPE_CHECKING:
     from codexsys_client import Client, Task
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="Id of a task.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else.")]
 Verified = Annotated[bool, typer.Option("--require-verified", help="Exit 3 unless it is verified.")]
 Timeout = Annotated[float | None, typer.Option(help="Give up waiting after so many seconds.")]
 
@@ -87,25 +87,6 @@ def submit(
         else:
             print(task["id"])
             say(f"See it at {task['links']['html']}, or: codexsys watch {task['id']}")
-
-
-def find(
-    status: Annotated[str | None, typer.Option(help="Only tasks with this status.")] = None,
-    label: Annotated[str | None, typer.Option(help="name=value")] = None,
-    source_url: Annotated[str | None, typer.Option(help="Only tasks of this Git URL.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
-    json: Json = False,
-) -> None:
-    """List tasks, newest first."""
-    from codexsys_cli.connection import connect
-
-    with connect() as client:
-        found = client.tasks(status=status, label=label, source_url=source_url, limit=limit)
-    if json:
-        for task in found["items"]:
-            emit(task)
-        return
-    _table(found["items"])
 
 
 def status(task: TaskId, json: Json = False) -> None:
@@ -358,23 +339,6 @@ def _watch(
 
 def _good(task: "Task", *, require_verified: bool) -> bool:
     return task["verdict"] == "verified" if require_verified else task["status"] == "succeeded"
-
-
-def _table(tasks: "list[Task]") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    widths = {"id": 31, "status": 9, "verdict": 14, "created, UTC": 12}
-    for name in ("id", "status", "verdict", "created, UTC", "prompt"):
-        # Whole, so that it can be copied; only the prompt gives way on a narrow terminal.
-        table.add_column(name, no_wrap=True, min_width=widths.get(name))
-    for task in tasks:
-        prompt = " ".join(task["prompt"].split())[:60]
-        created = task["created_at"][5:16].replace("T", " ")
-        row = (task["id"], task["status"], task["verdict"] or "", created, prompt)
-        table.add_row(*(Text(cell) for cell in row))
-    out().print(table)
 
 
 def _labels(given: list[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Select,
     String,
     bindparam,
+    false,
     func,
     literal,
     or_,
@@ -79,6 +80,8 @@ def _filters(query: TaskQuery) -> Sequence[ColumnElement[bool]]:
 
 def _with_words(tenant_id: str, words: str) -> Sequence[ColumnElement[bool]]:
     """Look among the newest tasks only: what a search reads is bounded, however many there are."""
+    if "\0" in words:  # SQLite would read up to there, and no task has one
+        return (false(),)
     oldest = (
         select(TASKS.c.id)
         .where(TASKS.c.tenant_id == tenant_id)

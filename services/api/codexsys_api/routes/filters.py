@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Query
 
 from codexsys_api.routes.cursor import wrong_query
+from codexsys_core.task import SEARCHED
 
 _LABEL = re.compile(r"([A-Za-z0-9._/-]{1,63})=(.{0,63})", re.DOTALL)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -20,6 +21,14 @@ Label = Annotated[
                 {"type": "null"},
             ]
         },
+    ),
+]
+MOST_WORDS = 200
+Words = Annotated[
+    str | None,
+    Query(
+        max_length=MOST_WORDS,
+        description=f"Only those of your newest {SEARCHED:,} tasks whose prompt, source URL or id has this text, in capitals or not.",
     ),
 ]
 CreatedAfter = Annotated[
@@ -39,6 +48,11 @@ def labelled(text: str | None) -> tuple[str, str] | None:
     if found is None:
         raise wrong_query("label", "Give a label as name=value.")
     return found[1], found[2]
+
+
+def words(text: str | None) -> str | None:
+    """Return what is searched for; nothing but space is no search."""
+    return (text or "").strip() or None
 
 
 def moment(text: str | None) -> datetime | None:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from codexsys_api.context import Address, Opened
 from codexsys_api.routes.browser import Signed, html
 from codexsys_api.routes.cursor import before
-from codexsys_api.routes.filters import labelled
+from codexsys_api.routes.filters import MOST_WORDS, labelled
 from codexsys_api.routes.tasks import page
 from codexsys_api.showing import etag
 from codexsys_core.errors import Invalid
@@ -21,7 +21,6 @@ from codexsys_wiring.platform import Platform
 router = APIRouter(include_in_schema=False)
 COUNTED = 1000
 _NEWER = 100
-_MOST_WORDS = 200
 
 
 @router.get("/tasks")
@@ -40,7 +39,7 @@ async def tasks(
 ) -> Response:
     """List tasks; with `through`, those that the list had when it began, and how many came since."""
     filters = {"status": status, "verdict": verdict, "label": label, "source_url": source_url}
-    filters |= {"q": q.strip()[:_MOST_WORDS]}
+    filters |= {"q": q.strip()[:MOST_WORDS]}
     query, errors = _query_of(visitor.principal, filters)
     query = query.model_copy(update={"before": before(cursor or None, "task")})
     began = before(through or None, "task")

@@ -30,7 +30,7 @@ from codexsys_api.routes.cursor import (
     listed,
     next_link,
 )
-from codexsys_api.routes.filters import CreatedAfter, Label, labelled, moment
+from codexsys_api.routes.filters import CreatedAfter, Label, Words, labelled, moment, words
 from codexsys_api.routes.params import ONCE, IdempotencyKey, TaskId, takes
 from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body, task_body
 from codexsys_api.showing import RETRY_AFTER, Showing, asked_by
@@ -41,6 +41,7 @@ from codexsys_core.moves import TaskStatus
 from codexsys_core.principal import Principal
 from codexsys_core.retention import Kept, remove
 from codexsys_core.task import Task, TaskQuery
+from codexsys_core.verdict import Verdict
 from codexsys_wiring.platform import Platform
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
@@ -145,9 +146,11 @@ async def find(
     platform: Opened,
     base: Address,
     status: TaskStatus | None = None,
+    verdict: Verdict | None = None,
     label: Label = None,
     source_url: Annotated[str | None, Query(max_length=2048)] = None,
     created_after: CreatedAfter = None,
+    q: Words = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Response:
@@ -155,9 +158,11 @@ async def find(
     query = TaskQuery(
         tenant_id=caller.tenant_id,
         status=status,
+        verdict=verdict,
         label=labelled(label),
         source_url=source_url,
         created_after=moment(created_after),
+        words=words(q),
         limit=limit,
         before=before(cursor, "task"),
     )
