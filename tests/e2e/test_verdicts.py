@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from tests.support.changes import PYTEST, SHOP, Change
+from tests.support.changes import MEND, PYTEST, SHOP, Change
 from tests.support.honest import HONEST
 from tests.support.liars import LIARS
-from tests.support.place import Place, open_place
+from tests.support.place import FINISH, Place, bash, open_place, scripted
 from tests.support.wheels import RUNNER, SETUP, lay_down
 
 from codexsys_core.environment import Environment
@@ -63,11 +63,38 @@ async def test_a_change_is_judged_by_what_it_does(name: str, ended: Ended, place
     assert task.evidence is not None
     assert task.end.reason is change.verdict.end_reason
     assert change.says in " ".join(task.evidence.sentences), seen
+    assert {flag.kind for flag in task.evidence.flags}.issuperset(change.flags), seen
 
 
 @pytest.mark.parametrize("name", LIARS)
 async def test_no_lie_is_verified(name: str, ended: Ended) -> None:
     assert ended[name].verdict is not Verdict.VERIFIED
+
+
+async def test_a_rejected_change_goes_back_and_the_best_state_is_handed_out(
+    place: Place,
+) -> None:
+    """The agent breaks one test, is told so, and breaks another one; that is given up."""
+    worse = "sed -i \"s/'fax'/'phone'/\" old.py"
+    script = f"if [ -e ~/told ]; then {worse}; else touch ~/told; sed -i \"s/'shop'/'store'/\" shop.py; {MEND.strip()}; fi"
+    task_id = await place.submit(
+        await place.zip_source(SHOP),
+        prompt=scripted(bash(script), FINISH),
+        engine="builtin",
+        command=None,
+        environment=ENVIRONMENT,
+        checks=Checks(command=PYTEST),
+        limits={"verify_rounds": 1},
+    )
+    task = await place.until(task_id)
+    assert task.verdict is Verdict.TESTS_FAILED
+    assert task.evidence is not None
+    assert task.evidence.broken == ["test_shop::test_name"]
+    assert "after round 1" in task.evidence.sentences[-1]
+    kept = await place.handed_out(task_id)
+    assert b"phone" not in kept["diff.patch"]
+    assert b"+    return 'store'" in kept["diff.patch"]
+    assert b"+    return 'store'" in kept["trajectory.json"]
 
 
 async def test_the_planted_test_is_in_no_count(ended: Ended) -> None:

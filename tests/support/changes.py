@@ -45,6 +45,8 @@ class Change:
     says: str = ""
     """What the evidence must name."""
     checks: dict[str, Any] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    """What a person is told to look at, at least."""
 
 
 def put(path: str, text: str) -> str:

@@ -100,6 +100,11 @@ class Place:
         chunks = await self.platform.logs.read(task_id, stream, 0)
         return b"".join(chunk.text for chunk in chunks).decode()
 
+    async def handed_out(self, task_id: str) -> dict[str, bytes]:
+        """Return the content of each artifact."""
+        found = await self.platform.artifacts.of_task(task_id)
+        return {each.name: await self.platform.objects.get(each.object) for each in found}
+
 
 def _commands() -> list[str]:
     found = []

@@ -31,6 +31,11 @@ _BEARER = re.compile(rb"(?i)\b(bearer(?:\s|%20){1,4})[A-Za-z0-9._~+/=-]{16,}")
 _USERINFO = re.compile(rb"(?i)([a-z][a-z0-9+.-]{1,20}://)(?!git@)[^\s/@\"'<>]{1,1024}@")
 
 
+def looks_secret(text: bytes) -> bool:
+    """Say whether a text has the shape of a secret in it."""
+    return any(shape.search(text) for shape in (_TOKEN, _USERINFO))
+
+
 class SecretRedactor:
     """Knows the platform's secrets in the forms in which they usually come out.
 

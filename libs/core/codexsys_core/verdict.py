@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from codexsys_core.end_reasons import EndReason
+from codexsys_core.flags import Flag
 
 
 class Verdict(StrEnum):
@@ -83,3 +84,5 @@ class Evidence(BaseModel):
     fixed: list[str] = Field(default_factory=list)
     broken: list[str] = Field(default_factory=list)
     missing: list[str] = Field(default_factory=list)
+    flags: list[Flag] = Field(default_factory=list)
+    """What to look at in the change, whatever the verdict is."""

@@ -30,6 +30,8 @@ class Order:
     """What to collect."""
 
     base_ref: str
+    tree: bool
+    """Whether the change of the workspace is wanted; it takes long where there are many files."""
     outputs: bool
     skip: frozenset[tuple[str, str | None, str | None]]
     max_bytes: int
@@ -75,6 +77,7 @@ def _read_order(file: Path) -> Order:
     raw: dict[str, Any] = json.loads(file.read_bytes())
     return Order(
         base_ref=raw.get("base_ref") or "refs/heads/base",
+        tree=bool(raw.get("tree", True)),
         outputs=bool(raw.get("outputs", True)),
         skip=frozenset(
             (item["path"], item["mode"], item["blob"]) for item in raw.get("skip") or []
@@ -84,6 +87,8 @@ def _read_order(file: Path) -> Order:
 
 
 def _take(options: argparse.Namespace, order: Order, scratch: Path) -> Taken:
+    if not order.tree:
+        return Taken("", b"", [], {})
     git = PrivateGit(base=options.base, scratch=scratch, base_ref=order.base_ref)
     largest = min(_LARGEST_FILE, order.max_bytes)
     return Worktree(code=options.code, git=git, largest=largest).take(order.skip)

@@ -1,5 +1,7 @@
 """A finished task in words: verdict, evidence, reason, links."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
@@ -27,6 +29,7 @@ def summary(task: Task) -> list[str]:
         lines += [f"  {when}: {_counts(found)}" for when, found in _runs(task)]
     lines += [f"  fixed: {name}" for name in evidence.get("fixed", [])]
     lines += [f"  broken: {name}" for name in evidence.get("broken", [])]
+    lines += [f"  look at: {_flag(flag)}" for flag in evidence.get("flags", [])]
     diff = task["diff"]
     if diff is not None:
         files = "1 file" if diff["files"] == 1 else f"{diff['files']} files"
@@ -48,6 +51,11 @@ def show_diff(console: Console, diff: str) -> None:
         console.print(Syntax(diff, "diff", background_color="default"))
     else:
         console.print(Text(diff), end="")
+
+
+def _flag(flag: dict[str, Any]) -> str:
+    place = f"{flag['path']}:{flag['line']}" if flag["line"] else flag["path"]
+    return f"{flag['says']} ({place})" if place else str(flag["says"])
 
 
 def _runs(task: Task) -> list[tuple[str, dict[str, int]]]:

@@ -47,6 +47,8 @@ class Order:
     note: str
     """What the log says that is done here."""
     patch: Patch = UNCHANGED
+    first: bool = False
+    """Whether to find out, too, what of the change is imported from elsewhere."""
     watched: frozenset[str] = frozenset()
     """Changed paths that are put back as they were in the base."""
     breaking: frozenset[str] = frozenset()
@@ -73,7 +75,7 @@ class Checking:
             await self.setup.run(room)
             await apply_patch(room, order.patch.diff, name="change")
             # Before the first line of the change runs: what it says of itself counts for nothing.
-            self.foreign = await self._foreign(room, order.patch)
+            self.foreign = await self._foreign(room, order.patch) if order.first else ()
             self.broken = await self._break(room, order.breaking)
             if order.watched:
                 await self._restore(room, order)
@@ -99,9 +101,8 @@ class Checking:
         """Read the runner's report from outside; what cannot be read is no report."""
         if limit_outcome(end) is not None:
             return CheckRun(exit_code=end.exit_code, reason=end.reason)
-        left = await collect(
-            room, name="collect-checks", skip=[], env=self.work.spec.environment.variables
-        )
+        env = self.work.spec.environment.variables
+        left = await collect(room, name="collect-checks", skip=[], env=env, tree=False)
         report = read_junit(left.outputs.get("junit.xml", b""))
         if report is None:
             return CheckRun(exit_code=end.exit_code)

@@ -31,11 +31,12 @@ class Collected:
 
 
 async def collect(
-    room: Room, *, name: str, skip: list[dict[str, Any]], env: dict[str, str]
+    room: Room, *, name: str, skip: list[dict[str, Any]], env: dict[str, str], tree: bool = True
 ) -> Collected:
-    """Run the collector as a phase of its own and read its tar stream."""
+    """Run the collector as a phase of its own and read its tar stream; without `tree`, of outputs alone."""
     request = {
         "base_ref": "refs/heads/base",
+        "tree": tree,
         "outputs": True,
         "skip": skip,
         "max_bytes": MOST_BYTES // 2,

@@ -197,11 +197,20 @@ def _markdown(report: dict[str, Any]) -> str:
         f"- verdict: {report['verdict'] or 'none'}",
         f"- {report['end_reason']['cause']} {report['end_reason']['next']}",
         *(f"- {sentence}" for sentence in evidence.get("sentences", [])),
+        *(
+            f"- look at: {flag['says']} {_place(flag)}".rstrip()
+            for flag in evidence.get("flags", [])
+        ),
         *(f"- changed: `{file['path']}`" for file in report["diff"]),
     ]
     if report["detail"]:
         lines += ["", report["detail"]]
     return "\n".join(lines) + "\n"
+
+
+def _place(flag: dict[str, Any]) -> str:
+    line = f":{flag['line']}" if flag["line"] else ""
+    return f"(`{flag['path']}{line}`)" if flag["path"] else ""
 
 
 def _evidence(contents: dict[str, bytes]) -> bytes:

@@ -1,5 +1,6 @@
 """One attempt's life, as a table of contents: prepare → run → verify → finish."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from codexsys_core.attempt import AttemptStore
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound, PlatformError, SandboxError, Unavailable
 from codexsys_core.event import EventStore, EventType
+from codexsys_core.flags import flags_of
 from codexsys_core.moves import Phase
 from codexsys_core.outcome import Outcome
 from codexsys_core.patch import PatchBench, PatchRefused
@@ -24,6 +26,7 @@ from codexsys_worker.keep import Keeper
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.retries import Retries
 from codexsys_worker.room import Room
+from codexsys_worker.rounds import Rounds, rejection
 from codexsys_worker.run import AgentRun, Round, show
 from codexsys_worker.setup import Setup, Setups
 from codexsys_worker.stages import StageFailed
@@ -164,16 +167,15 @@ class Life:
         verifier = Verifier(work=work, setup=setup, baselines=self._baselines)
         baseline = await verifier.baseline()
         notes: list[str] = []
-        left = self._rounds(work)
+        rounds = Rounds(left=self._rounds(work))
         while True:
             done = await run.go(baseline, notes)
             result = await self._weigh(work, run, verifier, baseline, done)
-            if left == 0 or not _worth_another_round(result):
+            if not rounds.again(result):
                 break
-            left -= 1
-            notes = [*notes, _rejection(result, verifier.tail)]
+            notes = [*notes, rejection(result, verifier.tail)]
         await run.move(Phase.COMMITTING)
-        return result
+        return rounds.outcome(result)
 
     def _run_in(self, room: Room, work: Work, setup: Setup) -> AgentRun:
         return AgentRun(
@@ -209,7 +211,9 @@ class Life:
                 outputs=outputs,
             )
         await run.move(Phase.TESTING)
-        evidence = await verifier.judge(patch, baseline, run.setup_paths)
+        flags = await asyncio.to_thread(flags_of, patch)
+        judged = await verifier.judge(patch, baseline, run.setup_paths)
+        evidence = judged.model_copy(update={"flags": flags})
         await self._tell(work, evidence)
         return Result(
             _told(done.outcome, evidence.verdict.end_reason),
@@ -253,12 +257,3 @@ def _store_away(work: Work, error: Unavailable) -> Outcome:
 
 def _told(outcome: Outcome, reason: EndReason) -> Outcome:
     return Outcome(reason=reason, detail=outcome.detail)
-
-
-def _worth_another_round(result: Result) -> bool:
-    return result.verdict in (Verdict.TESTS_FAILED, Verdict.TESTS_TAMPERED)
-
-
-def _rejection(result: Result, tail: str) -> str:
-    sentences = " ".join(result.evidence.sentences) if result.evidence else ""
-    return f"Your change was checked in a clean sandbox and rejected. {sentences}\nThe end of the output:\n{tail}"

@@ -77,7 +77,7 @@ class Verifier:
     async def _after(self, patch: Patch, findings: Findings) -> Findings:
         """Run the checks on the result, and again with tests and their definitions as before."""
         checking = self._checking()
-        order = Order("checks after the change (one planted test must fail)", patch)
+        order = Order("checks after the change (one planted test must fail)", patch, first=True)
         result = await checking.run(SandboxRole.VERIFY, order)
         self.tail = checking.tail
         if result.reason == "deadline":
@@ -85,7 +85,9 @@ class Verifier:
             raise StageFailed(Outcome(reason=EndReason.CHECKS_TIMEOUT, detail=detail))
         watched = self._watched(patch, findings.baseline, checking.foreign)
         again = Order(
-            "checks after the change, tests and their definitions as before it", patch, watched
+            "checks after the change, tests and their definitions as before it",
+            patch,
+            watched=watched,
         )
         return findings.model_copy(
             update={

@@ -155,6 +155,14 @@ _DONE: dict[str, Any] = _QUEUED | {
             "fixed": ["tests/test_list.py::test_json"],
             "broken": [],
             "missing": [],
+            "flags": [
+                {
+                    "kind": "tests_changed",
+                    "path": "tests/api/test_list.py",
+                    "line": None,
+                    "says": "a test was changed",
+                }
+            ],
         },
     },
     "diff": {"files": 2, "insertions": 31, "deletions": 4},

@@ -224,7 +224,16 @@ def _proof(task: Json, checks: Json) -> list[Proof]:
         found = [Proof(str(said), "", good) for said in sentences]
     else:
         found = _names(checks, "broken", "broken") + _names(checks, "missing", "no longer there")
-    return found + _names(checks, "fixed", "fixed")
+    return found + _names(checks, "fixed", "fixed") + _to_look_at(checks)
+
+
+def _to_look_at(checks: Json) -> list[Proof]:
+    """List what is flagged in the change: neither good nor bad."""
+    found = []
+    for flag in (checks.get("flags") or ())[:_FEW]:
+        line = f":{flag['line']}" if flag.get("line") else ""
+        found.append(Proof(f"Look at: {flag['says']}", f"{flag.get('path', '')}{line}", None))
+    return found
 
 
 def _names(checks: Json, key: str, word: str) -> list[Proof]:

@@ -1,0 +1,75 @@
+"""Rounds of work and checks: what a rejected agent is told, and which state is handed out at last."""
+
+from dataclasses import dataclass, field, replace
+
+from codexsys_core.end_reasons import EndReason
+from codexsys_core.verdict import Evidence, Verdict
+from codexsys_worker.finish import Result
+
+MOST_DIFF = 20_000
+"""Bytes of its own change that an agent is shown again."""
+_ORDER = (
+    Verdict.NO_CHANGE,
+    Verdict.TESTS_TAMPERED,
+    Verdict.TESTS_FAILED,
+    Verdict.UNVERIFIED,
+    Verdict.VERIFIED,
+)
+_OF_THE_AGENT = (EndReason.AGENT_GAVE_UP, EndReason.NO_CHANGE, EndReason.CHECKS_FAILED, EndReason.CHECKS_TAMPERED)  # fmt: skip
+
+
+@dataclass
+class Rounds:
+    """The results of one attempt's rounds, in order."""
+
+    left: int
+    """How often a rejected change may still go back to the agent."""
+    _judged: list[Result] = field(default_factory=list)
+
+    def again(self, result: Result) -> bool:
+        """Take a round's result; says whether the agent is to try again."""
+        if result.evidence is not None and result.patch is not None:
+            self._judged.append(result)
+        rejected = result.verdict in (Verdict.TESTS_FAILED, Verdict.TESTS_TAMPERED)
+        if not rejected or self.left == 0:
+            return False
+        self.left -= 1
+        return True
+
+    def outcome(self, last: Result) -> Result:
+        """Return what the rounds came to: the last one, or the best state by its checks if it was better.
+
+        A limit that ended a later round stays the reason; the change is still the best one.
+        """
+        best = max(self._judged, key=_rank, default=last)
+        if best is last or best.evidence is None:
+            return last
+        if last.evidence is None and last.outcome.reason not in _OF_THE_AGENT:
+            return replace(last, patch=best.patch)
+        number = self._judged.index(best) + 1
+        note = f"This is the state after round {number}; what came later passed fewer checks."
+        told = best.evidence.model_copy(update={"sentences": [*best.evidence.sentences, note]})
+        return replace(best, evidence=told, outputs=last.outputs)
+
+
+def rejection(result: Result, tail: str) -> str:
+    """Say to the agent why its change was rejected, and what it was."""
+    sentences = " ".join(result.evidence.sentences) if result.evidence else ""
+    diff = result.patch.diff[: MOST_DIFF + 1] if result.patch else b""
+    shown = diff[:MOST_DIFF].decode(errors="replace")
+    more = "\n[… cut]" if len(diff) > MOST_DIFF else ""
+    return (
+        f"Your change was checked in a clean sandbox and rejected. {sentences}\n"
+        f"The end of the output:\n{tail}\n"
+        f"Your change so far, which is still in the working tree:\n{shown}{more}"
+    )
+
+
+def _rank(result: Result) -> tuple[int, int, int]:
+    """Order results; the first of equal ones is the best by `max`."""
+    evidence: Evidence | None = result.evidence
+    if evidence is None:
+        return (-1, 0, 0)
+    harm = len(evidence.broken) + len(evidence.missing)
+    passed = (evidence.after or {}).get("passed", 0)
+    return (_ORDER.index(evidence.verdict), -harm, passed)
