@@ -287,7 +287,7 @@ CREATE TABLE tenants (
 	CONSTRAINT uq_tenants_name UNIQUE (name)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
--- Places for zips that are sent to the store directly; task_id: the one task made of it. Kept a day.
+-- Places for zips sent to the store; task_id: the one task made of it, refused_at: its zip was no good, deleted_at: given up.
 CREATE TABLE uploads (
 	id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 	tenant_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -295,6 +295,8 @@ CREATE TABLE uploads (
 	filename VARCHAR(200) NOT NULL,
 	created_at DATETIME(6) NOT NULL,
 	task_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin,
+	refused_at DATETIME(6),
+	deleted_at DATETIME(6),
 	PRIMARY KEY (id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 CREATE INDEX ix_uploads_age ON uploads (created_at);

@@ -4,17 +4,20 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import insert
 from tests.contract.conftest import MakeTask
 
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.tables import UPLOADS
 from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.times import naive
 from codexsys_adapters.sql.uploads import SqlUploads
 from codexsys_core.clock import SystemClock
-from codexsys_core.errors import Invalid, PlatformError, RateLimited
+from codexsys_core.errors import Conflict, Invalid, NotFound, PlatformError, RateLimited
 from codexsys_core.idempotency import Idempotency
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.task import Task, TaskQuery
-from codexsys_core.upload import MOST_UNUSED, Upload
+from codexsys_core.upload import MOST_A_DAY, MOST_UNUSED, Upload
 
 KEY = Idempotency(key="once", fingerprint="f" * 64)
 
@@ -103,6 +106,68 @@ async def test_a_tenant_has_so_many_unused(uploads: SqlUploads, tasks: SqlTasks)
         await uploads.add(an_upload())
     assert caught.value.code == "uploads_full"
     await uploads.add(an_upload(tenant_id="ten_b"))
+
+
+async def test_those_that_were_refused_or_given_up_leave_room(uploads: SqlUploads) -> None:
+    made = [await uploads.add(an_upload()) for _ in range(MOST_UNUSED)]
+    await uploads.refuse(made[0].id, tenant_id="ten_b")
+    with pytest.raises(RateLimited):
+        await uploads.add(an_upload())
+    await uploads.refuse(made[0].id, tenant_id="ten_a")
+    await uploads.give_up(made[1].id, tenant_id="ten_a")
+    for _ in range(2):
+        await uploads.add(an_upload())
+    with pytest.raises(RateLimited):
+        await uploads.add(an_upload())
+    assert await uploads.get(made[0].id, tenant_id="ten_a") == made[0]
+    assert await uploads.get(made[1].id, tenant_id="ten_a") is None
+
+
+async def test_a_day_has_so_many_however_they_ended(
+    database: Database, uploads: SqlUploads
+) -> None:
+    now = naive(SystemClock().now())
+    rows = [
+        an_upload().model_dump() | {"created_at": now, "refused_at": now}
+        for _ in range(MOST_A_DAY - 1)
+    ]
+    async with database.write() as connection:
+        await connection.execute(insert(UPLOADS), rows)
+    await uploads.add(an_upload())
+    with pytest.raises(RateLimited, match="1,000"):
+        await uploads.add(an_upload())
+
+
+async def test_what_was_given_up_makes_no_task_and_is_forgotten(
+    uploads: SqlUploads, tasks: SqlTasks, make_task: MakeTask
+) -> None:
+    mine, used = await uploads.add(an_upload(age_seconds=99)), await uploads.add(an_upload())
+    task = await tasks.add(*make_task(), upload_id=used.id)
+    await uploads.give_up(mine.id, tenant_id="ten_a")
+    with pytest.raises(Invalid) as caught:
+        await tasks.add(*make_task(), upload_id=mine.id)
+    assert caught.value.code == "upload_not_found"
+    for upload_id, tenant_id in ((mine.id, "ten_a"), (used.id, "ten_b"), ("upl_none", "ten_a")):
+        with pytest.raises(NotFound):
+            await uploads.give_up(upload_id, tenant_id=tenant_id)
+    with pytest.raises(Conflict, match=task.id):
+        await uploads.give_up(used.id, tenant_id="ten_a")
+    assert await uploads.old(after_seconds=50, limit=9) == [mine]
+
+
+async def test_an_upload_is_used_or_given_up(
+    uploads: SqlUploads, tasks: SqlTasks, make_task: MakeTask
+) -> None:
+    for _ in range(10):
+        mine = await uploads.add(an_upload())
+        made, gone = await asyncio.gather(
+            tasks.add(*make_task(), upload_id=mine.id),
+            uploads.give_up(mine.id, tenant_id="ten_a"),
+            return_exceptions=True,
+        )
+        codes = {each.code for each in (made, gone) if isinstance(each, PlatformError)}
+        assert codes in ({"upload_used"}, {"upload_not_found"})
+        assert isinstance(made, Task) == (codes == {"upload_used"})
 
 
 async def test_old_ones_are_found_oldest_first_and_forgotten(uploads: SqlUploads) -> None:

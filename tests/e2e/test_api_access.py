@@ -66,6 +66,7 @@ async def things(served: Served) -> dict[str, str]:
         "share": share["url"].rpartition("/")[2],
         "key_id": (await made("/keys", {"name": name}))["id"],
         "environment_id": (await made("/environments", {"name": name}))["id"],
+        "upload_id": (await made("/uploads", {}))["upload_id"],
         "name": "diff.patch",
         "rest": "x",
     }

@@ -162,6 +162,39 @@ async def test_what_is_refused_leaves_the_upload_as_it_was(served: Served, conte
     assert (await submit(served, upload["upload_id"])).status_code == 202
 
 
+async def test_an_upload_that_is_given_up_is_gone_with_its_zip(served: Served) -> None:
+    upload_id = await sent(served)
+    path = f"/api/v1/uploads/{upload_id}"
+    _, key = await make_key(served.platform, "others")
+    async with client_of(served.url, key) as stranger:
+        assert (await stranger.delete(path)).status_code == 404
+    assert len(await objects(served, "uploads")) == 1
+    assert (await served.client.delete(path)).status_code == 204
+    assert await objects(served, "uploads") == []
+    again = await served.client.delete(path)
+    assert (again.status_code, again.json()["code"]) == (404, "upload_not_found")
+    assert refused(await submit(served, upload_id)) == (422, "upload_not_found", AT)
+    used = await sent(served)
+    made = (await submit(served, used)).json()
+    late = await served.client.delete(f"/api/v1/uploads/{used}")
+    assert (late.status_code, late.json()["code"]) == (409, "upload_used")
+    assert made["id"] in late.json()["detail"]
+    assert await objects(served, "uploads") == []
+
+
+async def test_a_zip_that_is_refused_takes_no_place_of_another(served: Served) -> None:
+    upload = await asked(served)
+    await send(upload, b"no zip")
+    for _ in range(99):
+        await asked(served)
+    full = await served.client.post("/api/v1/uploads", json={})
+    assert (full.status_code, full.json()["code"]) == (429, "uploads_full")
+    assert (await submit(served, upload["upload_id"])).json()["code"] == "zip_refused"
+    await asked(served)
+    await send(upload, ZIP)
+    assert (await submit(served, upload["upload_id"])).status_code == 202
+
+
 async def test_two_submits_of_one_upload_make_one_task(served: Served) -> None:
     upload_id = await sent(served)
     answers = await asyncio.gather(*(submit(served, upload_id) for _ in range(4)))

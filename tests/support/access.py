@@ -61,11 +61,12 @@ def anyone(cell: Cell) -> Row:
     return Row(cell, cell, cell, "nothing")
 
 
-NO_TASK, NO_ENVIRONMENT, NO_KEY, NO_SHARE = (
+NO_TASK, NO_ENVIRONMENT, NO_KEY, NO_SHARE, NO_UPLOAD = (
     "task_not_found",
     "environment_not_found",
     "key_not_found",
     "share_not_found",
+    "upload_not_found",
 )
 _TASK = "/api/v1/tasks/{task_id}"
 TABLE: dict[str, Row] = {
@@ -82,6 +83,7 @@ TABLE: dict[str, Row] = {
     "POST /api/v1/tasks": act(202, 202),
     "GET /api/v1/tasks": look(200, 200),
     "POST /api/v1/uploads": act(201, 201),
+    "DELETE /api/v1/uploads/{upload_id}": act(204, NO_UPLOAD),
     f"GET {_TASK}": look(200, NO_TASK),
     f"DELETE {_TASK}": act(204, NO_TASK),
     f"POST {_TASK}/cancel": act(200, NO_TASK),

@@ -108,6 +108,10 @@ class AsyncClient:
         await self._transport.send(upload, file, progress)
         return upload["upload_id"]
 
+    async def delete_upload(self, upload_id: str) -> None:
+        """Give an upload up that no task was made of; what was sent is removed."""
+        await self._transport.call(calls.delete_upload(upload_id))
+
     async def check(self, task: dict[str, Any]) -> dict[str, Any]:
         """Try a task's source, make nothing; raises `ApiError` with what is wrong with it."""
         return cast("dict[str, Any]", (await self._transport.call(calls.check(task))).json())

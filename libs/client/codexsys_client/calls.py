@@ -28,6 +28,11 @@ def submit(task: Mapping[str, Any], *, idempotency_key: str | None) -> Call:
     return Call("POST", "/tasks", headers=headers, json=task, wait_seconds=ZIP_SECONDS)
 
 
+def delete_upload(upload_id: str) -> Call:
+    """Give an upload up."""
+    return Call("DELETE", f"/uploads/{upload_id}")
+
+
 def upload(filename: str, *, idempotency_key: str | None) -> Call:
     """Ask for a place for a zip."""
     return Call("POST", "/uploads", headers=_once(idempotency_key), json={"filename": filename})

@@ -110,6 +110,10 @@ class Client:
         self._transport.send(upload, file, progress)
         return upload["upload_id"]
 
+    def delete_upload(self, upload_id: str) -> None:
+        """Give an upload up that no task was made of; what was sent is removed."""
+        self._transport.call(calls.delete_upload(upload_id))
+
     def check(self, task: dict[str, Any]) -> dict[str, Any]:
         """Try a task's source, make nothing; raises `ApiError` with what is wrong with it."""
         return cast("dict[str, Any]", self._transport.call(calls.check(task)).json())

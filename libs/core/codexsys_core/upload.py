@@ -18,6 +18,8 @@ USABLE = timedelta(days=1)
 """How long a task can be made of what was sent."""
 MOST_UNUSED = 100
 """Of a tenant: each may hold a zip for a day."""
+MOST_A_DAY = 1000
+"""With those that were refused or given up: their forms may have been filled again."""
 FORGOTTEN_SECONDS = (USABLE + timedelta(hours=1)).total_seconds()
 """Later than the last use, which may still be copying."""
 
@@ -87,11 +89,21 @@ class UploadStore(Protocol):
         """Insert it; with a known idempotency key what was made with it comes back instead.
 
         `Invalid(code="idempotency_mismatch")` when the key was for something else;
-        `RateLimited(code="uploads_full")` when the tenant has `MOST_UNUSED` that no task was made of.
+        `RateLimited(code="uploads_full")` when the tenant has `MOST_UNUSED` that no task was made of,
+        which were neither refused nor given up, or `MOST_A_DAY` with these.
         """
 
     async def get(self, upload_id: str, *, tenant_id: str) -> Upload | None:
-        """Return one; None for another tenant's, or none."""
+        """Return one; None for another tenant's, one that was given up, or none."""
+
+    async def refuse(self, upload_id: str, *, tenant_id: str) -> None:
+        """Note that its zip was no good: it stays usable, and is none of those of which there may be few."""
+
+    async def give_up(self, upload_id: str, *, tenant_id: str) -> None:
+        """Make it unusable for good; its object is removed by whoever asks, and again before it is forgotten.
+
+        `NotFound` as `get` has it; `Conflict(code="upload_used")` when a task was made of it.
+        """
 
     async def old(self, *, after_seconds: float, limit: int) -> list[Upload]:
         """Return those that were asked for longer ago, used or not, the oldest first."""

@@ -9,7 +9,7 @@ from codexsys_api.bodies import CreateUpload
 from codexsys_api.idempotency import promised
 from codexsys_api.received import Received, fetched, plain_name
 from codexsys_core.artifact import UploadForm
-from codexsys_core.errors import NotFound, PlatformError, Unavailable
+from codexsys_core.errors import Invalid, NotFound, PlatformError, TooLarge, Unavailable
 from codexsys_core.principal import Principal
 from codexsys_core.source import ZipSource
 from codexsys_core.upload import Upload, unknown
@@ -51,6 +51,14 @@ class Uploads:
         """Return the caller's upload, used and old ones too."""
         return await self._platform.uploads.get(upload_id, tenant_id=principal.tenant_id)
 
+    async def give_up(self, principal: Principal, upload_id: str) -> None:
+        """Remove what was sent, and let no task be made of it any more."""
+        upload = await self.find(principal, upload_id)
+        # One that is just being made a task has its copy by now, or finds nothing to copy.
+        if upload is not None and upload.task_id is None:
+            await self._platform.objects.delete(upload.object)
+        await self._platform.uploads.give_up(upload_id, tenant_id=principal.tenant_id)
+
     def usable(self, upload: Upload | None) -> Upload:
         """Return it, or raise `Invalid` with what is wrong with it."""
         if upload is None:
@@ -72,7 +80,7 @@ class Uploads:
     ) -> ZipSource:
         """Copy what was sent to a name that no form writes; exactly this copy is hashed and vetted.
 
-        What is refused leaves no copy, and the upload as it was.
+        What is refused leaves no copy, and the upload as it was; another zip may be sent there.
         """
         async with self._free:
             return await self._taken(upload, name, vet)
@@ -87,8 +95,10 @@ class Uploads:
         try:
             async with self._here(name, upload) as zip_:
                 await vet(zip_.path)
-        except PlatformError:
+        except PlatformError as error:
             await self.leave(name)
+            if isinstance(error, Invalid | TooLarge):
+                await self._platform.uploads.refuse(upload.id, tenant_id=upload.tenant_id)
             raise
         return ZipSource(object=name, sha256=zip_.sha256, size=zip_.size, filename=upload.filename)
 

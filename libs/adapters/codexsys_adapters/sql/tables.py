@@ -327,7 +327,7 @@ class IdempotencyRow(SQLModel, table=True):
 
 
 class UploadRow(SQLModel, table=True):
-    """Places for zips that are sent to the store directly; task_id: the one task made of it. Kept a day."""
+    """Places for zips sent to the store; task_id: the one task made of it, refused_at: its zip was no good, deleted_at: given up."""
 
     __tablename__ = "uploads"
     __table_args__ = (
@@ -341,6 +341,8 @@ class UploadRow(SQLModel, table=True):
     filename: str = Field(sa_column=words(200))
     created_at: datetime = Field(sa_column=moment())
     task_id: str | None = Field(sa_column=identifier(null=True))
+    refused_at: datetime | None = Field(sa_column=moment(null=True))
+    deleted_at: datetime | None = Field(sa_column=moment(null=True))
 
 
 class EnvironmentRow(SQLModel, table=True):

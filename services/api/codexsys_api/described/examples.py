@@ -344,6 +344,7 @@ EXAMPLES: dict[str, Example] = {
             }
         },
     ),
+    "deleteUpload": Example(),
     "listTasks": Example(answers={200: {JSON: _list(_DONE)}}),
     "getTask": Example(answers={200: {JSON: _DONE}}),
     "deleteTask": Example(),

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from codexsys_api.auth import Writer
 from codexsys_api.bodies import CreateUpload, read_json
 from codexsys_api.described.refusals import refuses
-from codexsys_api.routes.params import ONCE, IdempotencyKey, takes
+from codexsys_api.routes.params import ONCE, IdempotencyKey, known_form, takes
 from codexsys_api.uploads import Uploads
 from codexsys_core.artifact import UploadForm
 from codexsys_core.upload import Upload
@@ -43,6 +43,19 @@ async def create(
     uploads: Uploads = request.app.state.uploads
     made, form = await uploads.create(caller, body, idempotency_key)
     return answered(made, form, uploads.most_bytes)
+
+
+@router.delete(
+    "/{upload_id}",
+    operation_id="deleteUpload",
+    status_code=204,
+    openapi_extra=refuses("store_unavailable", upload_not_found=404, upload_used=409),
+)
+async def delete(request: Request, upload_id: str, caller: Writer) -> Response:
+    """Give an upload up: what was sent is removed, no task is made of it, and it counts no more."""
+    uploads: Uploads = request.app.state.uploads
+    await uploads.give_up(caller, known_form(upload_id, "upload"))
+    return Response(status_code=204)
 
 
 def answered(made: Upload, form: UploadForm, most_bytes: int) -> Response:
