@@ -10,6 +10,7 @@ from tests.bench.broker import Broker, measure_broker
 from tests.bench.cancel import Cancel, measure_cancel
 from tests.bench.dispatch import measure
 from tests.bench.fair import CAP, Fair, measure_fair
+from tests.bench.gateway import GatewayFigures, measure_gateway
 from tests.bench.pages import measure_pages
 from tests.bench.place import Place, opened
 from tests.bench.processes import ROOT
@@ -102,6 +103,11 @@ async def watchers(place: Place, options: argparse.Namespace) -> Watchers:
     return await measure_watchers(place, await make_key(place, "watchers"))
 
 
+async def gateway(place: Place, options: argparse.Namespace) -> GatewayFigures:
+    """Measure what a gateway adds to model calls."""
+    return await measure_gateway(place)
+
+
 async def throughput(place: Place, options: argparse.Namespace) -> Throughput:
     """Measure submits and polls against the plain way."""
     contest = Contest(connections=options.connections, seconds=options.seconds)
@@ -117,6 +123,7 @@ PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
     "adoption": adoption,
     "uploads": uploads,
     "watchers": watchers,
+    "gateway": gateway,
 }
 """What can be measured alone, on the servers."""
 
@@ -153,6 +160,7 @@ async def everything(options: argparse.Namespace) -> None:
             adoption=adopted,
             uploads=await uploads(place, options),
             watchers=await watchers(place, options),
+            gateway=await gateway(place, options),
         )
     REPORT.mkdir(parents=True, exist_ok=True)
     (REPORT / "report.json").write_text(report.model_dump_json(indent=1))

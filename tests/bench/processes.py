@@ -105,11 +105,12 @@ async def our_relay(place: Place, **settings: str) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def our_gateway(place: Place) -> AsyncIterator[Server]:
+async def our_gateway(place: Place, **settings: str) -> AsyncIterator[Server]:
     """Serve our gateway."""
     port = free_port()
     argv = ["-m", "tests.bench.serve", "gateway"]
     environment = our_environment(place, "gateway") | {"CODEXSYS_GATEWAY_PORT": str(port)}
+    environment |= settings
     async with _running(place, "gateway", argv, environment, port=port, pinned=False) as server:
         yield server
 

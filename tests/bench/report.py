@@ -11,6 +11,7 @@ from tests.bench.broker import Broker
 from tests.bench.cancel import Cancel
 from tests.bench.dispatch import STEPS, Dispatch
 from tests.bench.fair import Fair
+from tests.bench.gateway import GatewayFigures
 from tests.bench.rounds import Throughput
 from tests.bench.sandbox import SandboxFigures
 from tests.bench.uploads import Uploads
@@ -41,6 +42,7 @@ class Report(BaseModel):
     adoption: Adoption
     uploads: Uploads
     watchers: Watchers
+    gateway: GatewayFigures
 
     def text(self) -> str:
         """Return the report as Markdown."""
@@ -60,6 +62,7 @@ class Report(BaseModel):
             self.adoption,
             self.uploads,
             self.watchers,
+            self.gateway,
         ]
 
 
