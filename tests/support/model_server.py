@@ -66,6 +66,8 @@ class ModelServer:
         self.calls: Counter[str] = Counter()
         self.asked: list[dict[str, Any]] = []
         """Every body."""
+        self.met: Counter[tuple[str, str]] = Counter()
+        """Calls by fault and model."""
         self.keys: list[str] = []
         """Whose word each of them brought."""
         self.scripts: dict[str, list[Step]] = {}
@@ -115,6 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         fault = self.path.split("/")[1]
         self.models.asked.append(body)
+        self.models.met[fault, body["model"]] += 1
         self.models.keys.append(self.headers.get("Authorization", ""))
         if fault == "script":
             self._follow(body)

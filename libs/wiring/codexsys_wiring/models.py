@@ -40,7 +40,7 @@ class _UpstreamGiven(_Strict):
     key_file: Path | None = None
     speaks: Literal["chat", "messages"] = "chat"
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    parallel: int = Field(default=64, ge=1, le=1000)
+    parallel: int = Field(default=64, ge=1, le=100)  # as many connections there are
     first_byte_seconds: float = Field(default=300.0, gt=0)
     idle_seconds: float = Field(default=120.0, gt=0)
     models: list[_ModelGiven] = Field(min_length=1)

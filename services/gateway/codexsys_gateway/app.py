@@ -88,9 +88,12 @@ class Routes:
         ]
 
     def _guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        calls = handler in (self._chat, self._responses)
+        whose = self._tokens.once if calls else self._tokens.sandbox
+
         async def answer(request: Request) -> Response:
             try:
-                return await handler(await self._tokens.sandbox(request), request)
+                return await handler(await whose(request), request)
             except Refused as refused:
                 return refused.response
             except RecursionError:

@@ -27,6 +27,7 @@ CALL_SECONDS = 1800.0
 """How long a call may take in all, waiting and every try included."""
 MOST_AT_ONCE = 8
 """Calls of one sandbox that a gateway makes at the same time; others wait."""
+MOST_KNOWN = 4096
 _SLACK_SECONDS = 60.0
 _ESTIMATE_SLACK = 16
 _STATUS = {
@@ -86,6 +87,7 @@ class Calls:
         self._wallet = wallet
         self._tasks = tasks
         self._records = records
+        self._known: dict[str, tuple[str, bool]] = {}
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def chunks(
@@ -138,9 +140,8 @@ class Calls:
 
     async def _open(self, sandbox: Sandbox, wanted: Wanted) -> Call:
         """Find who serves the task's model, and reserve the worst case; raises `Refused`."""
-        task = await self._tasks.get(sandbox.task_id, tenant_id=sandbox.tenant_id)
-        model = task.spec.model or self._catalogue.default
-        patience = self._upstreams.serving(model, priced=task.spec.limits.cost_usd is not None)
+        model, priced = await self._terms(sandbox)
+        patience = self._upstreams.serving(model, priced=priced)
         if not patience.lanes and self._upstreams.serving(model, priced=False).lanes:
             raise _refused_by_wallet("price_unknown")
         if not patience.lanes:
@@ -148,6 +149,17 @@ class Calls:
         grant = await self._reserve(sandbox, wanted, patience)
         ends_at = asyncio.get_running_loop().time() + CALL_SECONDS
         return Call(sandbox, wanted, patience, grant, ends_at)
+
+    async def _terms(self, sandbox: Sandbox) -> tuple[str, bool]:
+        """Return the task's model, and whether its money is limited: neither ever changes."""
+        if (known := self._known.get(sandbox.task_id)) is not None:
+            return known
+        task = await self._tasks.get(sandbox.task_id, tenant_id=sandbox.tenant_id)
+        terms = task.spec.model or self._catalogue.default, task.spec.limits.cost_usd is not None
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
+        self._known[sandbox.task_id] = terms
+        return terms
 
     async def _reserve(self, sandbox: Sandbox, wanted: Wanted, patience: Patience) -> Grant:
         """Reserve the most that any of the upstreams may take for it."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from codexsys_core.catalogue import Catalogue, Offer, Upstream
 from codexsys_core.model import ModelError, Models
@@ -44,14 +44,15 @@ class Patience:
     """What a call has met with so far."""
 
     lanes: list[Lane]
+    """Those that may still be asked, those first that were asked least."""
     tries: int = 0
     paid: int = 0
-    since: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     def goes_on(self, lane: Lane, error: ModelError) -> bool:
         """Say whether another try is worth it, and let the lane rest until then."""
         self.tries += 1
         self.paid += error.spent
+        self.lanes = [*(each for each in self.lanes if each is not lane), lane]
         if error.code in _NEVER_AGAIN:
             least = lane.offer.context_tokens or 0
             larger = error.code == "context_length_exceeded"
@@ -71,10 +72,10 @@ class Patience:
 
 
 class Upstreams:
-    """All lanes of this gateway. Whoever waits is served in the order of coming."""
+    """All lanes of this gateway. Those who wait for a place look for one in the order of coming."""
 
     def __init__(self, catalogue: Catalogue, models: Mapping[str, Models]) -> None:
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[asyncio.Event, None] = {}
         self._lanes: list[Lane] = []
         for upstream in catalogue.upstreams:
             places = Places(upstream.parallel)
@@ -117,11 +118,11 @@ class Upstreams:
     async def _something(self, seconds: float) -> None:
         """Wait until a place is free, or for so long."""
         freed = asyncio.Event()
-        self._waiting.add(freed)
+        self._waiting[freed] = None
         try:
             async with asyncio.timeout(seconds):
                 await freed.wait()
         except TimeoutError:
             pass
         finally:
-            self._waiting.discard(freed)
+            del self._waiting[freed]

@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Float,
+    Insert,
+    Select,
+    Update,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
@@ -40,9 +51,13 @@ class SqlWallet:
             self._ids.new("res"), sandbox_id, input_tokens, output_tokens, rates_of(prices), seconds
         )
 
+        again = False
+
         async def statements(connection: AsyncConnection) -> Grant | Refusal:
-            if granted := await _granted(connection, call.id):
+            nonlocal again
+            if again and (granted := await _granted(connection, call.id)):
                 return granted
+            again = True
             if await _take(connection, call, unpriced=prices is None):
                 return await _reserved(connection, call)
             # The wallet's row is locked from here on, so what is left stays left for the second try.
@@ -105,26 +120,19 @@ class SqlWallet:
     async def _settle(
         self, reservation_id: str, usage: Usage | None, rates: Rates | None = None
     ) -> bool:
-        row = RESERVATIONS.c
-        close = update(RESERVATIONS).where(row.id == reservation_id, row.settled_at.is_(None))
-
         async def statements(connection: AsyncConnection) -> bool:
-            if not (await connection.execute(close.values(settled_at=now_sql()))).rowcount:
+            wanted = {"wanted": reservation_id}
+            if not (await connection.execute(_CLOSE, wanted)).rowcount:
                 return False
-            found = (
-                await connection.execute(select(RESERVATIONS).where(row.id == reservation_id))
-            ).one()
-            await connection.execute(
-                update(WALLETS)
-                .where(WALLETS.c.task_id == found.task_id)
-                .values(_used(found, usage, rates))
-            )
+            found = (await connection.execute(_OF_RESERVATION, wanted)).one()
+            more = {f"more_{name}": value for name, value in _used(found, usage, rates).items()}
+            await connection.execute(_PAY, {"wanted": found.task_id, **more})
             return True
 
         return await self._database.transact(statements)
 
 
-def _task_of(sandbox_id: str) -> Select[tuple[str]]:
+def _task_of(sandbox_id: Any) -> Select[tuple[str]]:
     """Select the task of a sandbox that may still make calls."""
     return (
         select(SANDBOXES.c.task_id)
@@ -140,66 +148,75 @@ def _task_of(sandbox_id: str) -> Select[tuple[str]]:
 
 
 async def _take(connection: AsyncConnection, call: Call, *, unpriced: bool) -> bool:
-    wallet = WALLETS.c
-    unlimited = wallet.limit_micros >= NO_LIMIT_MICROS
-    affordable = wallet.micros + wallet.reserved_micros + call.micros <= wallet.limit_micros
-    statement = (
-        update(WALLETS)
-        .where(
-            wallet.task_id == _task_of(call.sandbox_id).scalar_subquery(),
-            wallet.calls + 1 <= wallet.limit_calls,
-            wallet.input_tokens + wallet.output_tokens + wallet.reserved_tokens + call.tokens
-            <= wallet.limit_tokens,
-            unlimited if unpriced else affordable,
-        )
-        .values(
-            calls=wallet.calls + 1,
-            reserved_tokens=wallet.reserved_tokens + call.tokens,
-            reserved_micros=wallet.reserved_micros + call.micros,
-        )
-    )
-    return (await connection.execute(statement)).rowcount == 1
+    asked = {"sandbox": call.sandbox_id, "most_tokens": call.tokens, "most_micros": call.micros}
+    statement = _TAKE_UNPRICED if unpriced else _TAKE
+    return (await connection.execute(statement, asked)).rowcount == 1
 
 
 async def _reserved(connection: AsyncConnection, call: Call) -> Grant:
-    task_id = select(SANDBOXES.c.task_id).where(SANDBOXES.c.id == call.sandbox_id)
-    await connection.execute(
-        insert(RESERVATIONS).values(
-            id=call.id,
-            task_id=task_id.scalar_subquery(),
-            sandbox_id=call.sandbox_id,
-            input_tokens=call.input_tokens,
-            output_tokens=call.output_tokens,
-            micros=call.micros,
-            price_input=call.rates.input,
-            price_output=call.rates.output,
-            price_cached=call.rates.cached,
-            until=after_sql(call.seconds),
-        )
-    )
+    values = {
+        "res_id": call.id,
+        "sandbox": call.sandbox_id,
+        "res_input": call.input_tokens,
+        "res_output": call.output_tokens,
+        "res_micros": call.micros,
+        "res_price_input": call.rates.input,
+        "res_price_output": call.rates.output,
+        "res_price_cached": call.rates.cached,
+        "res_seconds": call.seconds,
+    }
+    await connection.execute(_RESERVE, values)
     granted = await _granted(connection, call.id)
     if granted is None:
         raise AssertionError("the reservation was inserted just now")
     return granted
 
 
+def _taking(*, unpriced: bool) -> Update:
+    """Return the one statement that is the token check, too; built once, for every call runs it."""
+    wallet = WALLETS.c
+    tokens: BindParameter[int] = bindparam("most_tokens")
+    micros: BindParameter[int] = bindparam("most_micros")
+    spent = wallet.micros + wallet.reserved_micros + micros
+    return (
+        update(WALLETS)
+        .where(
+            wallet.task_id == _task_of(bindparam("sandbox")).scalar_subquery(),
+            wallet.calls + 1 <= wallet.limit_calls,
+            wallet.input_tokens + wallet.output_tokens + wallet.reserved_tokens + tokens
+            <= wallet.limit_tokens,
+            wallet.limit_micros >= NO_LIMIT_MICROS if unpriced else spent <= wallet.limit_micros,
+        )
+        .values(
+            calls=wallet.calls + 1,
+            reserved_tokens=wallet.reserved_tokens + tokens,
+            reserved_micros=wallet.reserved_micros + micros,
+        )
+    )
+
+
+def _reserving() -> Insert:
+    task_id = select(SANDBOXES.c.task_id).where(SANDBOXES.c.id == bindparam("sandbox"))
+    columns = {
+        "id": bindparam("res_id"),
+        "task_id": task_id.scalar_subquery(),
+        "sandbox_id": bindparam("sandbox"),
+        "input_tokens": bindparam("res_input"),
+        "output_tokens": bindparam("res_output"),
+        "micros": bindparam("res_micros"),
+        "price_input": bindparam("res_price_input"),
+        "price_output": bindparam("res_price_output"),
+        "price_cached": bindparam("res_price_cached"),
+        "until": after_sql(bindparam("res_seconds", type_=Float)),
+    }
+    return insert(RESERVATIONS).values(columns)
+
+
 async def _granted(connection: AsyncConnection, reservation_id: str) -> Grant | None:
     """Return the grant of a reservation that is there, also one whose commit went unanswered."""
-    row = RESERVATIONS.c
-    statement = (
-        select(
-            row.id,
-            row.task_id,
-            row.sandbox_id,
-            row.input_tokens,
-            row.output_tokens,
-            WALLETS.c.calls.label("number"),
-        )
-        .join(WALLETS, WALLETS.c.task_id == row.task_id)
-        .where(row.id == reservation_id)
-    )
-    found = (await connection.execute(statement)).mappings().one_or_none()
-    return None if found is None else Grant.model_validate(dict(found))
+    found = (await connection.execute(_GRANTED, {"wanted": reservation_id})).mappings()
+    row = found.one_or_none()
+    return None if row is None else Grant.model_validate(dict(row))
 
 
 async def _what_is_left(
@@ -246,23 +263,56 @@ async def _stopped(connection: AsyncConnection, sandbox_id: str) -> Refusal | No
     return None
 
 
-def _used(reservation: Any, usage: Usage | None, rates: Rates | None) -> dict[Any, Any]:
-    """Return the wallet's new columns once a reservation is settled."""
-    wallet = WALLETS.c
+def _used(reservation: Any, usage: Usage | None, rates: Rates | None) -> dict[str, int]:
+    """Return what is added to the wallet once a reservation is settled."""
     reserved = Rates(reservation.price_input, reservation.price_output, reservation.price_cached)
     rates = rates if rates and usage else reserved
     if usage is None:
         usage = Usage(
             input_tokens=reservation.input_tokens, output_tokens=reservation.output_tokens
         )
+    cost = rates.micros(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
     return {
-        "reserved_tokens": wallet.reserved_tokens
-        - reservation.input_tokens
-        - reservation.output_tokens,
-        "reserved_micros": wallet.reserved_micros - reservation.micros,
-        "input_tokens": wallet.input_tokens + usage.input_tokens,
-        "output_tokens": wallet.output_tokens + usage.output_tokens,
-        "cached_tokens": wallet.cached_tokens + usage.cached_tokens,
-        "micros": wallet.micros
-        + rates.micros(usage.input_tokens, usage.output_tokens, usage.cached_tokens),
+        "reserved_tokens": -reservation.input_tokens - reservation.output_tokens,
+        "reserved_micros": -reservation.micros,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "micros": cost,
     }
+
+
+_TAKE, _TAKE_UNPRICED = _taking(unpriced=False), _taking(unpriced=True)
+_RESERVE = _reserving()
+_GRANTED = (
+    select(
+        RESERVATIONS.c.id,
+        RESERVATIONS.c.task_id,
+        RESERVATIONS.c.sandbox_id,
+        RESERVATIONS.c.input_tokens,
+        RESERVATIONS.c.output_tokens,
+        WALLETS.c.calls.label("number"),
+    )
+    .join(WALLETS, WALLETS.c.task_id == RESERVATIONS.c.task_id)
+    .where(RESERVATIONS.c.id == bindparam("wanted"))
+)
+_CLOSE = (
+    update(RESERVATIONS)
+    .where(RESERVATIONS.c.id == bindparam("wanted"), RESERVATIONS.c.settled_at.is_(None))
+    .values(settled_at=now_sql())
+)
+_OF_RESERVATION = select(RESERVATIONS).where(RESERVATIONS.c.id == bindparam("wanted"))
+_CHANGED = (
+    "reserved_tokens",
+    "reserved_micros",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "micros",
+)
+_PAY = (
+    update(WALLETS)
+    .where(WALLETS.c.task_id == bindparam("wanted"))
+    .values({name: WALLETS.c[name] + bindparam(f"more_{name}") for name in _CHANGED})
+)
+"""Statements of every call, built once: SQLAlchemy takes longer to build one than to run it."""
