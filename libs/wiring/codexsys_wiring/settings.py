@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     """Where doors reach the gateways, comma-separated. Empty: the gateway's own address."""
     gateway_sockets: Path | None = None
     """Folder in which each gateway of this host keeps a unix socket, for doors in containers. None: `gateways` in the data folder where the sandbox is `docker`, otherwise no sockets."""
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Names beside that of public_url, `localhost` and addresses in digits under which browsers may ask for pages, comma-separated."""
     api_host: str = "127.0.0.1"
     """Address that the API listens on."""
     api_port: int = Field(default=8080, ge=0, le=65_535)
@@ -162,7 +164,9 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text", "auto"] = "auto"
     """auto: text on a terminal, JSON elsewhere."""
 
-    @field_validator("allow_networks", "setup_networks", "sandbox_images", mode="before")
+    @field_validator(
+        "allowed_hosts", "allow_networks", "setup_networks", "sandbox_images", mode="before"
+    )
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return (

@@ -11,6 +11,7 @@ from codexsys_api.auth import NEEDS, Sessions
 from codexsys_api.context import Streams
 from codexsys_api.described.description import describe
 from codexsys_api.described.page import page
+from codexsys_api.hosts import Hosts
 from codexsys_api.hot import Hot
 from codexsys_api.observe import Observe
 from codexsys_api.pages import Pages
@@ -130,6 +131,7 @@ def create_app(platform: Platform) -> FastAPI:
     problems.install(app)
     browser.install(app)
     app.add_middleware(Hot)
+    app.add_middleware(Hosts, allowed=platform.settings.allowed_hosts)
     app.add_middleware(Observe, ids=platform.ids)
     for router in ROUTERS:
         app.include_router(router)
