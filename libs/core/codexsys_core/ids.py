@@ -28,8 +28,12 @@ class TimeOrderedIds:
         return f"{prefix}_{_crockford((high << 64) | low)}"
 
 
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_SHIFTS = range(120, -1, -10)
+
+
 def _crockford(number: int) -> str:
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
 
 
 def made_at(identifier: str) -> datetime | None:

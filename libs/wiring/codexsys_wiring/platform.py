@@ -30,6 +30,7 @@ from codexsys_adapters.sql.messages import SqlMessages
 from codexsys_adapters.sql.migrations import upgrade
 from codexsys_adapters.sql.outbox import SqlOutbox
 from codexsys_adapters.sql.questions import SqlQuestions
+from codexsys_adapters.sql.quick import Reads
 from codexsys_adapters.sql.quotas import SqlQuotas
 from codexsys_adapters.sql.retention import SqlRetention
 from codexsys_adapters.sql.sandboxes import SqlSandboxes
@@ -199,14 +200,14 @@ async def open_platform(
         outbound = Outbound(
             allow_networks=settings.allow_networks, allow_http=settings.allow_http_git
         )
-        redactor = _redactor(settings)
+        redactor, reads = _redactor(settings), Reads(database)
         platform = Platform(
             settings=settings,
             secret_key=key,
             secrets=AesGcmSecrets(key),
             clock=clock,
             ids=ids,
-            keys=SqlKeys(database=database),
+            keys=SqlKeys(database=database, reads=reads),
             quotas=SqlQuotas(database=database, max_running=settings.tenant_max_running),
             census=SqlCensus(database=database),
             retention=SqlRetention(database=database),
@@ -214,7 +215,7 @@ async def open_platform(
             messages=SqlMessages(database=database),
             environments=SqlEnvironments(database=database),
             uploads=SqlUploads(database=database),
-            tasks=SqlTasks(database=database, max_queued=settings.tenant_max_queued),
+            tasks=SqlTasks(database=database, reads=reads, max_queued=settings.tenant_max_queued),
             attempts=SqlAttempts(database=database, max_running=settings.tenant_max_running),
             orphans=SqlOrphans(database=database),
             outbox=SqlOutbox(database=database),

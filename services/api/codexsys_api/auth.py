@@ -45,6 +45,12 @@ def _principal(key: ApiKey) -> Principal:
     return Principal(tenant_id=key.tenant_id, key_id=key.id, name=key.name, scope=key.scope)
 
 
+def has_key(request: Request) -> bool:
+    """Say whether a request comes with what could be a key."""
+    text = request.headers.get("authorization", "").partition(" ")[2]
+    return parse_key(text.strip()) is not None
+
+
 async def bearer(request: Request, platform: Opened) -> Principal:
     """Return who a request's key belongs to, unless it asks too often."""
     kind, _, text = request.headers.get("authorization", "").partition(" ")

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from codexsys_api.auth import bearer, writer
+from codexsys_api.auth import bearer, has_key, writer
 from codexsys_api.bodies import CreateTask, media_type, read_json
 from codexsys_api.problems import refusal
 from codexsys_api.routes import tasks
@@ -68,9 +68,10 @@ def _answering(request: Request) -> Answer | None:
 async def _poll(request: Request) -> Response:
     state = request.app.state
     showing: Showing = state.showing
-    caller = await bearer(request, state.platform)
     task_id = request.scope["path"].rpartition("/")[2]
-    look = await showing.look(task_id, caller.tenant_id, state.base_url)
+    seen = showing.foresee(task_id) if has_key(request) else None
+    caller = await bearer(request, state.platform)
+    look = await showing.look(task_id, caller.tenant_id, state.base_url, seen=seen)
     return look.answer(request.headers.get("if-none-match"))
 
 

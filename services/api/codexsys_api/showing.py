@@ -1,5 +1,6 @@
 """Tasks as their owners are shown them: each look of a task is made once, however often it is asked for."""
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from codexsys_api.serialize import TaskBody, task_body
 from codexsys_core.moves import TaskStatus
 from codexsys_core.question import Question
-from codexsys_core.task import Task
+from codexsys_core.task import Glance, Task
 from codexsys_wiring.platform import Platform
 
 RETRY_AFTER = "2"
@@ -25,6 +26,7 @@ MOST_PLACES = 10_000
 class Look:
     """A task's body, and what is said with it."""
 
+    tenant_id: str
     version: tuple[Any, ...]
     body: bytes
     etag: str
@@ -57,9 +59,30 @@ class Showing:
         self._bytes = 0
         self._places: dict[str, tuple[int | None, float]] = {}
 
-    async def look(self, task_id: str, tenant_id: str, base: str) -> Look:
-        """Return how a task looks now; raises `NotFound`."""
-        glance = await self._platform.tasks.glance(task_id, tenant_id=tenant_id)
+    def foresee(self, task_id: str) -> "asyncio.Task[Glance] | None":
+        """Begin to look at a task that was shown before, while it is found out who asks for it now."""
+        known = self._looks.get(task_id)
+        if known is None:
+            return None
+        looking = self._platform.tasks.glance(task_id, tenant_id=known.tenant_id)
+        seen = asyncio.ensure_future(looking)
+        seen.add_done_callback(_heard)
+        return seen
+
+    async def look(
+        self,
+        task_id: str,
+        tenant_id: str,
+        base: str,
+        *,
+        seen: "asyncio.Task[Glance] | None" = None,
+    ) -> Look:
+        """Return how a task looks now; raises `NotFound`. `seen` is what was begun for this request."""
+        known = self._looks.get(task_id)
+        if seen is not None and known is not None and known.tenant_id == tenant_id:
+            glance = await seen
+        else:
+            glance = await self._platform.tasks.glance(task_id, tenant_id=tenant_id)
         waits = glance.status is TaskStatus.QUEUED
         place = await self._place(task_id, tenant_id) if waits else None
         version = (base, place, *glance)
@@ -71,7 +94,7 @@ class Showing:
         asked = (await asked_by([task], self._platform)).get(task_id, [])
         place = place if task.status is TaskStatus.QUEUED else None  # it may have begun meanwhile
         shown = task_body(task, base_url=base, queue_position=place, questions=asked)
-        look = _look(version, shown, over=task.status.terminal)
+        look = _look(tenant_id, version, shown, over=task.status.terminal)
         self._keep(task_id, look)
         return look
 
@@ -94,9 +117,15 @@ class Showing:
             self._bytes -= len(oldest.body)
 
 
-def _look(version: tuple[Any, ...], shown: TaskBody, *, over: bool) -> Look:
+def _heard(seen: "asyncio.Task[Glance]") -> None:
+    """Take note of the end of what nobody may have waited for."""
+    if not seen.cancelled():
+        seen.exception()
+
+
+def _look(tenant_id: str, version: tuple[Any, ...], shown: TaskBody, *, over: bool) -> Look:
     body = shown.model_dump_json().encode()
-    return Look(version=version, body=body, etag=etag(body), over=over)
+    return Look(tenant_id=tenant_id, version=version, body=body, etag=etag(body), over=over)
 
 
 def etag(body: bytes) -> str:

@@ -28,7 +28,7 @@ return {taken, room - taken, 0}
 ANSWER_SECONDS = 1.0
 """A limit that is slower than what it limits is no use."""
 STOCK_SECONDS = 1.0
-MOST_STOCK = 10
+MOST_STOCK = 100
 MOST_KEYS = 10_000
 
 

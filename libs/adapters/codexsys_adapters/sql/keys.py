@@ -1,6 +1,6 @@
 """Tenants and their keys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Executable, Select, func, insert, select, update
@@ -9,22 +9,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.idempotency import once
-from codexsys_adapters.sql.quick import QuickRead
+from codexsys_adapters.sql.quick import QuickRead, Reads
 from codexsys_adapters.sql.tables import KEYS, TENANTS
 from codexsys_adapters.sql.times import aware, naive, now_sql
 from codexsys_core.errors import Conflict, NotFound
 from codexsys_core.idempotency import Idempotency
 from codexsys_core.principal import ApiKey, Scope, Tenant
-from codexsys_core.together import Together
+
+_COLUMNS = KEYS.c.keys()
 
 
 class SqlKeys:
     """A `TenantStore` and `KeyStore` on SQL."""
 
-    def __init__(self, *, database: Database) -> None:
+    def __init__(self, *, database: Database, reads: Reads | None = None) -> None:
         self._database = database
+        self._reads = reads or Reads(database)
         self._rows = QuickRead(database, select(KEYS), KEYS.c.id)
-        self._asked: Together[str, ApiKey | None] = Together(self._some)
 
     async def add_tenant(self, tenant: Tenant) -> None:
         """Insert a tenant; `Conflict` when another one has the name."""
@@ -91,15 +92,8 @@ class SqlKeys:
 
     async def key(self, key_id: str) -> ApiKey | None:
         """Find a key by id, revoked ones too."""
-        return await self._asked.ask(key_id)
-
-    async def _some(self, ids: Sequence[str]) -> list[ApiKey | None]:
-        rows = await self._rows.rows(ids)
-        found = {
-            key.id: key
-            for key in (_key(dict(zip(KEYS.c.keys(), row, strict=True))) for row in rows)
-        }
-        return [found.get(each) for each in ids]
+        row = await self._reads.row(self._rows, key_id)
+        return None if row is None else _key(dict(zip(_COLUMNS, row, strict=True)))
 
     async def keys(
         self, tenant_id: str, *, limit: int = 100, before: str | None = None

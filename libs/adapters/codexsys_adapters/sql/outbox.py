@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, bindparam, select, tuple_, update
+from sqlalchemy import Integer, RowMapping, Select, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.endings import QUEUE_TIMEOUT, end_sandboxes, end_task, ended
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.fenced import hold_of
+from codexsys_adapters.sql.quick import QuickUpdate
 from codexsys_adapters.sql.tables import ARTIFACTS, ATTEMPTS, TASKS
 from codexsys_adapters.sql.task_rows import announced_source
 from codexsys_adapters.sql.times import after_sql, aware, now_sql
@@ -21,6 +22,11 @@ from codexsys_core.task import TaskSpec
 _WAITING = (ATTEMPTS.c.state == AttemptState.QUEUED.value) & ATTEMPTS.c.cancel_at.is_(None)
 
 
+_PUBLISHED = (
+    update(ATTEMPTS)
+    .where(ATTEMPTS.c.number == bindparam("attempt", type_=Integer))
+    .values(published_at=now_sql())
+)
 _LEAST = 20
 """Of each tenant at least so many are ready, however many tenants there are."""
 
@@ -30,6 +36,7 @@ class SqlOutbox:
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
+        self._published = QuickUpdate(database, _PUBLISHED, ATTEMPTS.c.task_id)
 
     async def unpublished_tasks(self, *, older_than_seconds: float, limit: int) -> list[TaskRecord]:
         """Return queued, due attempts whose record never went out."""
@@ -44,10 +51,16 @@ class SqlOutbox:
 
     async def tasks_published(self, records: Sequence[TaskRecord]) -> None:
         """Note that the records went out."""
-        if records:
-            named = [(record.task_id, record.attempt) for record in records]
-            rows = update(ATTEMPTS).where(tuple_(ATTEMPTS.c.task_id, ATTEMPTS.c.number).in_(named))
-            await self._database.transact(lambda c: c.execute(rows.values(published_at=now_sql())))
+        numbers: dict[int, list[str]] = {}
+        for record in records:
+            numbers.setdefault(record.attempt, []).append(record.task_id)
+
+        async def statements(connection: AsyncConnection) -> None:
+            for number, ids in numbers.items():
+                await self._published.on(connection, ids, attempt=number)
+
+        if numbers:
+            await self._database.transact(statements)
 
     async def unpublished_results(
         self, *, older_than_seconds: float, limit: int

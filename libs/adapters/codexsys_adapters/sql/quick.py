@@ -4,11 +4,11 @@ On MySQL a statement costs SQLAlchemy 250 µs of its process, however few rows i
 60 for the same. On SQLite the time goes elsewhere, and the statement takes the usual way.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncmy
-from sqlalchemy import ColumnElement, Insert, Select, bindparam
+from sqlalchemy import ColumnElement, Insert, Select, Update, bindparam
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,13 +17,15 @@ from sqlalchemy.sql.expression import ClauseElement
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.faults import SAID, Lost
+from codexsys_core.together import Together
 
 _BROKEN = (asyncmy.errors.InterfaceError, OSError, EOFError, RuntimeError)
 """How the driver and uvloop's transports say that a connection is no more, beside the driver's numbers."""
 _SOME = "__[POSTCOMPILE_wanted]"
 _VALUES = " VALUES "
 
-Rows = Sequence[Sequence[Any]]
+Row = Sequence[Any]
+Rows = Sequence[Row]
 
 
 class QuickRead:
@@ -36,22 +38,40 @@ class QuickRead:
         self._statement = statement.where(column.in_(bindparam("wanted", expanding=True)))
         self._text = str(_compiled(self._statement))
 
-    async def rows(self, ids: Sequence[str]) -> Rows:
+    async def on(self, connection: AsyncConnection, ids: Iterable[str]) -> Rows:
         """Return the rows, in no order; nothing for an id that is not there."""
-
-        async def statements(connection: AsyncConnection) -> Rows:
-            return await self.on(connection, ids)
-
-        return await self._database.look(statements)
-
-    async def on(self, connection: AsyncConnection, ids: Sequence[str]) -> Rows:
-        """Return the rows as a transaction under way sees them."""
         wanted = sorted(set(ids))
         if self._database.dialect == "mysql":
             text = self._text.replace(_SOME, ", ".join(["%s"] * len(wanted)))
             return await _driven(connection, text, wanted)
         found: Rows = (await connection.execute(self._statement, {"wanted": wanted})).all()
         return found
+
+
+class Reads:
+    """Reads single rows for all who ask at the same moment, of whatever kind, on one connection."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._asked: Together[tuple[QuickRead, str], Row | None] = Together(self._some)
+
+    async def row(self, read: QuickRead, identifier: str) -> Row | None:
+        """Return the row of an id, which is its first column."""
+        return await self._asked.ask((read, identifier))
+
+    async def _some(self, wishes: Sequence[tuple[QuickRead, str]]) -> list[Row | None]:
+        wanted: dict[QuickRead, set[str]] = {}
+        for read, identifier in wishes:
+            wanted.setdefault(read, set()).add(identifier)
+
+        async def statements(connection: AsyncConnection) -> dict[tuple[QuickRead, str], Row]:
+            found: dict[tuple[QuickRead, str], Row] = {}
+            for read, ids in wanted.items():
+                found |= {(read, row[0]): row for row in await read.on(connection, ids)}
+            return found
+
+        rows = await self._database.look(statements)
+        return [rows.get(wish) for wish in wishes]
 
 
 class QuickUnion:
@@ -71,6 +91,27 @@ class QuickUnion:
             return await _driven(connection, text, values)
         found = [(await connection.execute(self._statement, each)).all() for each in given]
         return [row for rows in found for row in rows]
+
+
+class QuickUpdate:
+    """Changes the rows whose `column` is one of some ids, as the statement's other values say."""
+
+    def __init__(self, database: Database, statement: Update, column: ColumnElement[Any]) -> None:
+        self._database = database
+        self._statement = statement.where(column.in_(bindparam("wanted", expanding=True)))
+        compiled = _compiled(self._statement)
+        self._text, self._names = str(compiled), list(compiled.positiontup or ())
+
+    async def on(self, connection: AsyncConnection, ids: Iterable[str], **values: Any) -> None:
+        """Change them."""
+        wanted = sorted(set(ids))
+        given = values | {"wanted": wanted}
+        if self._database.dialect != "mysql":
+            await connection.execute(self._statement, given)
+            return
+        text = self._text.replace(_SOME, ", ".join(["%s"] * len(wanted)))
+        told = [given[name] if name == "wanted" else [given[name]] for name in self._names]
+        await _driven(connection, text, [value for some in told for value in some])
 
 
 class QuickInsert:

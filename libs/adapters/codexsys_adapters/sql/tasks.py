@@ -14,7 +14,7 @@ from codexsys_adapters.sql.faults import Contended
 from codexsys_adapters.sql.idempotency import made_with
 from codexsys_adapters.sql.new_tasks import Desk, Inserts, NewTask
 from codexsys_adapters.sql.places import Places
-from codexsys_adapters.sql.quick import QuickRead
+from codexsys_adapters.sql.quick import QuickRead, Reads
 from codexsys_adapters.sql.tables import ATTEMPTS, TASKS
 from codexsys_adapters.sql.task_lists import counted, listed
 from codexsys_adapters.sql.task_rows import GLANCES, no_such_task, read_task, to_task
@@ -32,11 +32,13 @@ _COUNTS = counted()
 class SqlTasks:
     """`TaskStore` in a database."""
 
-    def __init__(self, *, database: Database, max_queued: int = 0) -> None:
+    def __init__(
+        self, *, database: Database, reads: Reads | None = None, max_queued: int = 0
+    ) -> None:
         self._database = database
         self._max_queued = max_queued
         self._glance_rows = QuickRead(database, GLANCES, TASKS.c.id)
-        self._glanced: Together[str, tuple[str, Glance] | None] = Together(self._glances)
+        self._reads = reads or Reads(database)
         self._queue = Places(database)
         self._placed: Together[str, tuple[str, int] | None] = Together(self._places)
         self._inserts = Inserts(database)
@@ -84,18 +86,10 @@ class SqlTasks:
 
     async def glance(self, task_id: str, *, tenant_id: str) -> Glance:
         """Return what is different when anything is that the owner is shown."""
-        found = await self._glanced.ask(task_id)
-        if found is None or found[0] != tenant_id:
+        row = await self._reads.row(self._glance_rows, task_id)
+        if row is None or row[1] != tenant_id:
             raise no_such_task()
-        return found[1]
-
-    async def _glances(self, ids: Sequence[str]) -> list[tuple[str, Glance] | None]:
-        rows = await self._glance_rows.rows(ids)
-        found = {
-            task_id: (tenant_id, Glance(TaskStatus(status), tuple(version)))
-            for task_id, tenant_id, status, *version in rows
-        }
-        return [found.get(each) for each in ids]
+        return Glance(TaskStatus(row[2]), tuple(row[3:]))
 
     async def find(self, query: TaskQuery) -> list[Task]:
         """Return up to `limit` tasks, newest first."""
