@@ -18,7 +18,7 @@ from tests.support.fault_proxy import FaultProxy, Weather
 from codexsys_adapters.redis import RedisHints, RedisReadySet, open_redis
 from codexsys_adapters.s3 import S3Objects
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.quick import QuickRead
+from codexsys_adapters.sql.quick import QuickRead, Reads
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Unavailable
 
@@ -51,10 +51,12 @@ async def quick_reads(proxy: FaultProxy) -> AsyncIterator[Use]:
     name: ColumnClause[str] = column("SCHEMA_NAME")
     named = select(name).select_from(table("SCHEMATA", name, schema="information_schema"))
     async with _through(proxy) as opened:
-        rows = QuickRead(opened, named, name).rows
+        reads, schemata = Reads(opened), QuickRead(opened, named, name)
 
         async def use() -> None:
-            assert await rows(["information_schema", "no such"]) == (("information_schema",),)
+            asked = ("information_schema", "no such")
+            rows = await asyncio.gather(*(reads.row(schemata, each) for each in asked))
+            assert rows == [("information_schema",), None]
 
         yield use
 
