@@ -1,6 +1,6 @@
 """Log streams: redacted, numbered by byte, without a gap."""
 
-from sqlalchemy import Update, func, insert, select, update
+from sqlalchemy import Update, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
@@ -136,19 +136,14 @@ def _stream(task_id: str, stream: str) -> Update:
 
 async def _lock(connection: AsyncConnection, task_id: str, stream: str) -> tuple[int, bool]:
     """Hold the stream's row until the transaction ends; return (size, sealed)."""
-    row = LOG_STREAMS.c
-    statement = (
-        select(row.size, row.sealed_at)
-        .where(row.task_id == task_id, row.stream == stream)
-        .with_for_update()
-    )
-    found = (await connection.execute(statement)).one_or_none()
+    wanted = {"wanted_task": task_id, "wanted_stream": stream}
+    found = (await connection.execute(_LOCK, wanted)).one_or_none()
     if found is None:
         first = insert(LOG_STREAMS).values(task_id=task_id, stream=stream, size=0)
         await connection.execute(
             first.prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
         )
-        found = (await connection.execute(statement)).one()
+        found = (await connection.execute(_LOCK, wanted)).one()
     return found.size, found.sealed_at is not None
 
 
@@ -162,10 +157,9 @@ async def _add(
     clean: bytes,
 ) -> None:
     chunk = {"task_id": task_id, "stream": stream, "start": size, "text": clean}
-    await connection.execute(
-        insert(LOG_CHUNKS).values(**chunk, sandbox_id=sandbox_id, number=number)
-    )
-    await connection.execute(_stream(task_id, stream).values(size=LOG_STREAMS.c.size + len(clean)))
+    await connection.execute(_CHUNK, {**chunk, "sandbox_id": sandbox_id, "number": number})
+    wanted = {"wanted_task": task_id, "wanted_stream": stream}
+    await connection.execute(_GROW, {**wanted, "more": len(clean)})
 
 
 def _sealed() -> Conflict:
@@ -198,15 +192,9 @@ def _within(last: int, part: int) -> int | None:
 async def _end_of(
     connection: AsyncConnection, task_id: str, stream: str, sandbox_id: str, number: int
 ) -> int | None:
-    chunks = LOG_CHUNKS.c
-    return await connection.scalar(
-        select(chunks.start + func.length(chunks.text)).where(
-            chunks.task_id == task_id,
-            chunks.stream == stream,
-            chunks.sandbox_id == sandbox_id,
-            chunks.number == number,
-        )
-    )
+    wanted = {"wanted_task": task_id, "wanted_stream": stream, "sender": sandbox_id}
+    found: int | None = await connection.scalar(_END, {**wanted, "numbered": number})
+    return found
 
 
 def _from(chunk: LogChunk, after: int) -> LogChunk:
@@ -226,3 +214,29 @@ def _cut(line: bytes) -> bytes:
         return line
     # "ignore" drops a character that the cut went through.
     return line[: CHUNK_BYTES - len(_CUT)].decode("utf-8", "ignore").encode() + _CUT
+
+
+# Built once: SQLAlchemy takes longer to build a statement than to run it.
+_LOCK = (
+    select(LOG_STREAMS.c.size, LOG_STREAMS.c.sealed_at)
+    .where(
+        LOG_STREAMS.c.task_id == bindparam("wanted_task"),
+        LOG_STREAMS.c.stream == bindparam("wanted_stream"),
+    )
+    .with_for_update()
+)
+_CHUNK = insert(LOG_CHUNKS)
+_GROW = (
+    update(LOG_STREAMS)
+    .where(
+        LOG_STREAMS.c.task_id == bindparam("wanted_task"),
+        LOG_STREAMS.c.stream == bindparam("wanted_stream"),
+    )
+    .values(size=LOG_STREAMS.c.size + bindparam("more"))
+)
+_END = select(LOG_CHUNKS.c.start + func.length(LOG_CHUNKS.c.text)).where(
+    LOG_CHUNKS.c.task_id == bindparam("wanted_task"),
+    LOG_CHUNKS.c.stream == bindparam("wanted_stream"),
+    LOG_CHUNKS.c.sandbox_id == bindparam("sender"),
+    LOG_CHUNKS.c.number == bindparam("numbered"),
+)
