@@ -145,6 +145,7 @@ async def test_an_upstream_alone_is_tried_as_often_as_the_table_says(
     answer = await agent.ask()
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert server.met[fault, model] == tries
+    assert answer.headers.get("retry-after") == ("5" if status == 429 else None)
     usage = await agent.usage()
     assert usage.calls == max(1, paid)
     assert bool(usage.cost_usd) == bool(paid)

@@ -20,7 +20,7 @@ from codexsys_gateway.allow_list import BYTES_PER_TOKEN, Wanted
 from codexsys_gateway.records import Records
 from codexsys_gateway.refusals import STOPS, Refused
 from codexsys_gateway.transcript import Transcript
-from codexsys_gateway.upstreams import Lane, Patience, Upstreams
+from codexsys_gateway.upstreams import LONGEST_PAUSE_SECONDS, Lane, Patience, Upstreams
 from codexsys_wiring.metrics import GATEWAY_CALLS
 
 CALL_SECONDS = 1800.0
@@ -30,6 +30,7 @@ MOST_AT_ONCE = 8
 MOST_KNOWN = 4096
 _SLACK_SECONDS = 60.0
 _ESTIMATE_SLACK = 16
+BUSY_SECONDS = 5.0
 _STATUS = {
     "model_auth": STOPS,
     "model_refused": 400,
@@ -200,4 +201,7 @@ def _refused_by_wallet(code: str) -> Refused:
 def refused(error: ModelError) -> Refused:
     """Return how an engine is told of an upstream's failure."""
     code = "model_refused" if error.code == "model_unknown" else error.code
-    return Refused(_STATUS.get(code, 502), code, error.message, retry_after=error.retry_after)
+    again = None
+    if code == "model_busy":  # engines believe whatever they are told, also an hour
+        again = min(error.retry_after or BUSY_SECONDS, LONGEST_PAUSE_SECONDS)
+    return Refused(_STATUS.get(code, 502), code, error.message, retry_after=again)
