@@ -1,9 +1,18 @@
 """Where the code comes from, and the ports that fetch it."""
 
+import re
 from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
+
+_NO_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-/.]|[/.]$|^@$")
+LONGEST_REF = 255
+
+
+def is_ref(text: str) -> bool:
+    """Say whether a branch, a tag or a commit can have this name, as `git check-ref-format` does."""
+    return 0 < len(text) <= LONGEST_REF and _NO_REF.search(text) is None
 
 
 class GitSource(BaseModel):

@@ -21,6 +21,7 @@ from codexsys_core.environment import EnvironmentGiven
 from codexsys_core.errors import FieldError, Invalid, TooLarge
 from codexsys_core.limits import Limits
 from codexsys_core.share import DEFAULT_PARTS, Part
+from codexsys_core.source import LONGEST_REF, is_ref
 from codexsys_core.task import Requirements, Start
 from codexsys_core.verdict import Checks
 
@@ -40,6 +41,13 @@ def _said(text: str) -> str:
 def _said_something(text: str) -> str:
     if not text.strip():
         message = "say something"
+        raise ValueError(message)
+    return text
+
+
+def _a_ref(text: str) -> str:
+    if not is_ref(text):
+        message = "give the name of a branch or tag, or a commit's 40 digits"
         raise ValueError(message)
     return text
 
@@ -82,7 +90,9 @@ class GitBody(Body):
     """A Git repository by URL."""
 
     url: str = Field(min_length=1, max_length=2048)
-    ref: str | None = Field(default=None, min_length=1, max_length=255)
+    ref: Annotated[str, AfterValidator(_a_ref)] | None = Field(
+        default=None, min_length=1, max_length=LONGEST_REF
+    )
     submodules: bool = False
 
 

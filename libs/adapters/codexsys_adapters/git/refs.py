@@ -3,11 +3,9 @@
 import re
 
 from codexsys_core.end_reasons import EndReason
-from codexsys_core.source import SourceFailure
+from codexsys_core.source import SourceFailure, is_ref
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# git check-ref-format: what a ref may not hold.
-_BAD = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-/.]|[/.]$|^@$")
 
 
 def commit_of(ref: str | None) -> str | None:
@@ -20,7 +18,7 @@ def candidates(ref: str | None) -> list[str]:
     """Return the full names that a ref may stand for, the preferred one first."""
     if ref is None or ref == "HEAD":
         return ["HEAD"]
-    if len(ref) > 255 or _BAD.search(ref):
+    if not is_ref(ref):
         raise SourceFailure(
             EndReason.REF_NOT_FOUND, "The ref is not a valid branch, tag or commit."
         )
