@@ -106,6 +106,20 @@ async def test_the_planted_test_is_in_no_count(ended: Ended) -> None:
     )
 
 
+async def test_checks_that_were_found_are_said_to_be(ended: Ended) -> None:
+    evidence = ended["is checked as the source says"].evidence
+    assert evidence is not None
+    assert (evidence.command, evidence.found_in) == (PYTEST, "pytest.ini")
+
+
+async def test_checks_that_were_found_and_do_not_run_condemn_nothing(place: Place) -> None:
+    source = await place.zip_source({"package.json": '{"scripts": {"test": "exit 9"}}', "a": "1"})
+    task = await place.until(await place.submit(source, command="echo 2 > a"))
+    assert task.verdict is Verdict.UNVERIFIED
+    assert task.evidence is not None
+    assert "`npm test` was found in package.json" in task.evidence.sentences[0]
+
+
 async def test_nothing_is_left(ended: Ended, place: Place) -> None:
     assert ended
     await place.clean()

@@ -23,6 +23,7 @@ HONEST = {
     "makes a program of a script": Change(MEND + "chmod +x check.sh; printf '#!/bin/sh\\nexec python3 -m shop\\n' > shop.sh; chmod +x shop.sh", VERIFIED, flags=("executable",)),
     "commits, rewrites history and leaves caches": Change(MEND + "python3 -m pytest -q || true; echo x > debug.log; git add -A; git commit -qm mended; git commit -q --amend -m again; git gc -q", VERIFIED),
     "is checked by exit status": Change(MEND, UNVERIFIED, "no report", {"command": "sh check.sh"}),
+    "is checked as the source says": Change(MEND, VERIFIED, "planted", {"command": None}),
     "is checked in part": Change(MEND, UNVERIFIED, "Not all", {"strategy": "incremental"}),
-    "is not checked": Change(MEND, UNVERIFIED, "No checks", {"strategy": "skip"}),
+    "is not checked": Change(MEND, UNVERIFIED, "No checks", {"strategy": "skip", "command": None}),
 }  # fmt: skip

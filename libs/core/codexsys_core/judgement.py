@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from pydantic import BaseModel, ConfigDict
 
 from codexsys_core.definitions import holds
+from codexsys_core.found_checks import FoundChecks
 from codexsys_core.verdict import CheckRun, Checks, Evidence, TestReport, Verdict
 
 CAVEAT = "The platform cannot prove that a change is not special-cased to its tests."
@@ -38,6 +39,10 @@ class Findings(BaseModel):
     """Changed paths of tests and definitions that the submitter lets the change touch."""
     setup_paths_touched: tuple[str, ...] = ()
     """Paths that setup had created and the change writes."""
+    found: FoundChecks | None = None
+    """Checks that nobody asked for."""
+    unusable: str = ""
+    """Why these were not run."""
     foreign_packages: tuple[str, ...] = ()
     """Changed packages that would be imported from outside the workspace."""
 
@@ -67,6 +72,7 @@ def judge(checks: Checks, findings: Findings) -> Evidence:
         verdict=verdict,
         sentences=sentences,
         command=checks.command,
+        found_in=findings.found.place if findings.found else None,
         strategy=checks.strategy,
         before=_counts(before),
         after=_counts(after),
@@ -81,9 +87,7 @@ def _weigh(checks: Checks, findings: Findings, compared: Comparison) -> tuple[Ve
         paths = ", ".join(findings.setup_paths_touched[:5])
         return Verdict.TESTS_TAMPERED, [f"The change writes what setup creates: {paths}."]
     if checks.strategy == "skip" or checks.command is None or findings.result is None:
-        return Verdict.UNVERIFIED, [
-            "No checks were run: there is no check command, or they were skipped."
-        ]
+        return Verdict.UNVERIFIED, [_not_run(checks, findings)]
     run, report = findings.result, findings.result.report
     if run.reason is not None:
         return Verdict.TESTS_FAILED, [f"The checks were ended: {run.reason}."]
@@ -98,6 +102,14 @@ def _weigh(checks: Checks, findings: Findings, compared: Comparison) -> tuple[Ve
     if doubts:
         return Verdict.UNVERIFIED, doubts
     return Verdict.VERIFIED, list(_proofs(findings, report, compared))
+
+
+def _not_run(checks: Checks, findings: Findings) -> str:
+    if checks.strategy == "skip":
+        return "No checks were run: they were to be skipped."
+    if findings.unusable:
+        return f"No checks were run: {findings.unusable}"
+    return "No checks were run: there is no check command, and none was found in the source."
 
 
 def _by_exit_status(run: CheckRun, findings: Findings) -> tuple[Verdict, list[str]]:

@@ -49,10 +49,10 @@ class PatchBench(Protocol):
         """Write the tree as a zip to `into`; `TooLarge` when its files have more bytes than that."""
 
     async def read(self, base: Path, tree: str, path: str) -> bytes | None:
-        """Return a file of a tree, None where there is none."""
+        """Return a file of a tree, None where there is none; `TooLarge` for more than is read."""
 
     async def paths(self, base: Path, tree: str) -> list[str]:
-        """Return the paths of all files of a tree."""
+        """Return the paths of all files of a tree; `TooLarge` for more than are read."""
 
     async def pack(self, base: Path, into: Path) -> None:
         """Write the bare git directory as a tar.gz to `into`."""

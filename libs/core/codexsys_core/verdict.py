@@ -78,6 +78,8 @@ class Evidence(BaseModel):
     verdict: Verdict
     sentences: list[str]
     command: str | None = None
+    found_in: str | None = None
+    """The file of the source that the command was found in; None when the submitter gave it, or there is none."""
     strategy: str = "full"
     before: dict[str, int] | None = None
     after: dict[str, int] | None = None

@@ -25,7 +25,8 @@ def summary(task: Task) -> list[str]:
     evidence = checks.get("evidence") or {}
     lines += [str(sentence) for sentence in evidence.get("sentences", [])]
     if checks["command"] and (checks["before"] or checks["after"]):
-        lines.append(f"Checks: {checks['command']}")
+        found = f" (found in {place})" if (place := evidence.get("found_in")) else ""
+        lines.append(f"Checks: {checks['command']}{found}")
         lines += [f"  {when}: {_counts(found)}" for when, found in _runs(task)]
     lines += [f"  fixed: {name}" for name in evidence.get("fixed", [])]
     lines += [f"  broken: {name}" for name in evidence.get("broken", [])]

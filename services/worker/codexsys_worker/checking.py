@@ -84,7 +84,7 @@ class Checking:
     async def _check(self, room: Room, *, shown: bool) -> CheckRun:
         spec = self.work.spec
         planted = f"test_{randomness.token_hex(6)}"
-        request = {"command": spec.checks.command, "planted": planted, "shown": shown}
+        request = {"command": self.work.checks.command, "planted": planted, "shown": shown}
         phase = PhaseSpec(
             name="checks",
             argv=("codexsys-python", "-m", "codexsys_agent.checks"),

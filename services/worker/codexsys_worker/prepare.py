@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from codexsys_core.artifact import ArtifactStore
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.checkpoint import Checkpoint, CheckpointStore
 from codexsys_core.end_reasons import EndReason
-from codexsys_core.errors import NotFound
+from codexsys_core.errors import NotFound, TooLarge
+from codexsys_core.found_checks import find_checks
 from codexsys_core.patch import PatchBench
 from codexsys_core.source import (
     Base,
@@ -71,8 +73,20 @@ class Preparer:
             raise SourceFailure(
                 EndReason.SOURCE_GONE, "The work so far is no longer stored."
             ) from None
+        await self._look_for_checks(work, base.tree)
         setup = await self._bench.read(work.base_dir, base.tree, "setup.sh")
         return Prepared(base=base, has_setup=setup is not None)
+
+    async def _look_for_checks(self, work: Work, tree: str) -> None:
+        """Find how the base checks itself, if there is something to check and nobody says how."""
+        spec = work.spec
+        if spec.mode == "explain" or spec.checks.command or spec.checks.strategy == "skip":
+            return
+        with suppress(TooLarge):
+            paths = await self._bench.paths(work.base_dir, tree)
+            work.found = await find_checks(
+                paths, lambda path: self._bench.read(work.base_dir, tree, path)
+            )
 
     async def last_change(self, work: Work) -> Checkpoint | None:
         """Return the task's last checkpoint, if a file had been changed by then."""

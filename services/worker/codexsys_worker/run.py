@@ -131,8 +131,8 @@ class AgentRun:
             "prompt": spec.prompt,
             "requirements": spec.requirements.model_dump(),
             "checks": {
-                "command": spec.checks.command,
-                "strategy": spec.checks.strategy,
+                "command": self._work.checks.command,
+                "strategy": self._work.checks.strategy,
                 "baseline": _baseline(baseline),
             },
             "command": spec.command,

@@ -28,23 +28,34 @@ class Verifier:
     tail: str = field(default="", init=False)
     """The end of the checks' output after the last change: what a rejected agent is told."""
 
+    unusable: str = field(default="", init=False)
+    """Why checks that were found, and not asked for, are not run."""
+
     @property
     def wanted(self) -> bool:
         """Say whether there is anything to run."""
-        checks = self.work.spec.checks
-        return checks.command is not None and checks.strategy != "skip"
+        checks = self.work.checks
+        return checks.command is not None and checks.strategy != "skip" and not self.unusable
 
     async def baseline(self) -> CheckRun | None:
         """Run the checks on the base; raises `StageFailed` when they cannot start."""
         if not self.wanted:
             return None
-        known = await self.baselines.recall(self.work)
-        if known is not None:
-            return known
+        run = await self.baselines.recall(self.work) or await self._first_run()
+        if self.work.found is None or run.report is not None or run.exit_code == 0:
+            return run
+        ended = run.reason or f"exit status {run.exit_code}"
+        self.unusable = (
+            f"`{self.work.found.command}` was found in {self.work.found.place}, but does not run on "
+            f"the source as it was ({ended}). Say how to check it with checks.command."
+        )
+        return None
+
+    async def _first_run(self) -> CheckRun:
         order = Order("checks before the change (one planted test must fail)")
         run = await self._checking().run(SandboxRole.BASELINE, order)
-        if run.exit_code in _NOT_STARTED:
-            detail = f"{self.work.spec.checks.command!r} ended with {run.exit_code}: not found or not executable."
+        if run.exit_code in _NOT_STARTED and self.work.found is None:
+            detail = f"{self.work.checks.command!r} ended with {run.exit_code}: not found or not executable."
             raise StageFailed(Outcome(reason=EndReason.CHECKS_NOT_STARTED, detail=detail))
         await self.baselines.keep(self.work, run)
         return run
@@ -53,7 +64,7 @@ class Verifier:
         self, patch: Patch, baseline: CheckRun | None, setup_paths: frozenset[str]
     ) -> Evidence:
         """Return the verdict on a change that is not empty."""
-        checks = self.work.spec.checks
+        checks = self.work.checks
         paths = {file.path for file in patch.files}
         findings = Findings(
             baseline=baseline,
@@ -65,6 +76,8 @@ class Verifier:
                 )
             ),
             setup_paths_touched=tuple(sorted(setup_paths & paths)),
+            found=self.work.found,
+            unusable=self.unusable,
         )
         if not self.wanted or findings.setup_paths_touched:
             return judge(checks, findings)
@@ -115,7 +128,7 @@ class Verifier:
         self, patch: Patch, baseline: CheckRun | None, foreign: tuple[str, ...]
     ) -> frozenset[str]:
         """Name the changed paths whose base version is tried: tests, definitions, and what shadows a module."""
-        checks = self.work.spec.checks
+        checks = self.work.checks
         report = baseline.report if baseline else None
         watched = guarded(
             [file.path for file in patch.files],

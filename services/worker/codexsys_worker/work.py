@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 from codexsys_core.attempt import Claim, Hold, Living
 from codexsys_core.end_reasons import EndReason
+from codexsys_core.found_checks import FoundChecks
 from codexsys_core.moves import PROGRESS, Phase
 from codexsys_core.outcome import Outcome
 from codexsys_core.source import Base
 from codexsys_core.task import Task, TaskSpec
+from codexsys_core.verdict import Checks
 
 Answer = TypeVar("Answer")
 
@@ -48,6 +50,8 @@ class Work:
     earlier_patch: bytes = b""
     """A checkpoint's or an earlier task's change, applied once the network is closed."""
     engine_state: bytes = b""
+    found: FoundChecks | None = None
+    """How the base checks itself, where the submitter does not say how."""
     answers: list[dict[str, Any]] = field(default_factory=list)
     """What was asked and answered so far, in order."""
     _shown: Phase | None = None
@@ -63,6 +67,12 @@ class Work:
     def spec(self) -> TaskSpec:
         """Return what was asked for."""
         return self.task.spec
+
+    @property
+    def checks(self) -> Checks:
+        """Return how the change is checked: as the submitter says, else as the base does."""
+        checks = self.task.spec.checks
+        return checks.model_copy(update={"command": self.found.command}) if self.found else checks
 
     @property
     def agent_fence(self) -> int:

@@ -432,6 +432,14 @@ async def test_only_regular_files_are_read(base: Path) -> None:
         assert await bench.read(base, made.tree, path) is None
 
 
+async def test_a_file_that_is_too_large_to_read_is_said_to_be(base: Path, tmp_path: Path) -> None:
+    large = await GitPatchBench().apply(base, edited(base, tmp_path, {"a.bin": bytes(2 << 20)}))
+    bench = GitPatchBench(limits=Limits(output_bytes=1 << 20))
+    assert "a.bin" in await bench.paths(base, large.tree)
+    with pytest.raises(TooLarge):
+        await bench.read(base, large.tree, "a.bin")
+
+
 async def test_a_packed_base_is_the_same_bytes_and_comes_back(base: Path, tmp_path: Path) -> None:
     bench = GitPatchBench()
     (base / "hooks").mkdir()

@@ -47,7 +47,7 @@ class GitPatchBench:
             raise TooLarge("The tree is larger than this platform hands out.") from problem
 
     async def read(self, base: Path, tree: str, path: str) -> bytes | None:
-        """Return a regular file of a tree, None where there is none."""
+        """Return a regular file of a tree, None where there is none; `TooLarge` when it is."""
         if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
             return None
         listing = await self._git.run(
@@ -55,12 +55,12 @@ class GitPatchBench:
         )
         for mode, blob, name in _entries(listing):
             if name == path and mode in {"100644", "100755"}:
-                return await self._git.run("cat-file", "blob", blob, directory=base)
+                return await self._bounded("cat-file", "blob", blob, directory=base)
         return None
 
     async def paths(self, base: Path, tree: str) -> list[str]:
-        """Return the paths of all files of a tree."""
-        listing = await self._git.run("ls-tree", "-r", "-z", "--full-tree", tree, directory=base)
+        """Return the paths of all files of a tree; `TooLarge` when these alone are."""
+        listing = await self._bounded("ls-tree", "-r", "-z", "--full-tree", tree, directory=base)
         return [name for mode, _, name in _entries(listing) if mode != _GITLINK]
 
     async def pack(self, base: Path, into: Path) -> None:
@@ -77,6 +77,12 @@ class GitPatchBench:
         sizes = (row.split(b"\t")[0].split()[3] for row in listing.split(b"\0") if row)
         if sum(int(size) for size in sizes if size != b"-") > most_bytes:
             raise GitTooLarge(f"more than {most_bytes} bytes of files")
+
+    async def _bounded(self, *arguments: str, directory: Path) -> bytes:
+        try:
+            return await self._git.run(*arguments, directory=directory)
+        except (GitTooLarge, GitTooSlow) as problem:
+            raise TooLarge("A file of the source is larger than this platform reads.") from problem
 
     async def _line(self, base: Path, *arguments: str) -> str:
         return (await self._git.run(*arguments, directory=base)).decode().strip()

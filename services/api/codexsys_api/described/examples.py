@@ -149,6 +149,7 @@ _DONE: dict[str, Any] = _QUEUED | {
             "verdict": "verified",
             "sentences": ["Every test that passed before ran and passed."],
             "command": "pytest -q",
+            "found_in": None,
             "strategy": "full",
             "before": {"passed": 40, "failed": 1},
             "after": {"passed": 42, "failed": 0},
