@@ -27,8 +27,6 @@ class Checks:
 
     command: str
     planted: str | None = None
-    shown: bool = True
-    """Whether the command's output passes through."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_checks(checks: Checks, *, code: Path, output: Path, own: Mapping[str, str]) -> int:
-    """Run the command in the code's folder."""
+    """Run the command in the code's folder; its output passes through."""
     env = without_agent(own)
     command = checks.command
     words = pytest_words(command)
@@ -56,15 +54,8 @@ def run_checks(checks: Checks, *, code: Path, output: Path, own: Mapping[str, st
         report.unlink(missing_ok=True)
         env["PYTEST_ADDOPTS"] = _added_options(report, own.get("PYTEST_ADDOPTS", ""))
         command = _whole_run(command, words, code, checks.planted)
-    out = None if checks.shown else subprocess.DEVNULL
     done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=code,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=out,
-        check=False,
+        ["bash", "-c", command], cwd=code, env=env, stdin=subprocess.DEVNULL, check=False
     )
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
@@ -85,7 +76,7 @@ def _read(file: Path) -> Checks:
         raise ValueError("checks.json: command: a string is expected")
     if planted is not None and not re.fullmatch(r"[A-Za-z0-9_]{1,80}", str(planted)):
         raise ValueError("checks.json: planted: a plain name is expected")
-    return Checks(command, planted, shown=raw.get("shown") is not False)
+    return Checks(command, planted)
 
 
 def _added_options(report: Path, earlier: str) -> str:
