@@ -40,7 +40,7 @@ async def ended(place: Place) -> Ended:
     """Submit all at once and wait for their ends; the first one leaves its setup to the others."""
     first, *others = ALL
     tasks = {first: await submit(place, ALL[first])}
-    await place.until(tasks[first])
+    await place.until(tasks[first], seconds=280)
     tasks |= {name: await submit(place, ALL[name]) for name in others}
     return {name: await place.until(task, seconds=280) for name, task in tasks.items()}
 
@@ -86,7 +86,7 @@ async def test_a_rejected_change_goes_back_and_the_best_state_is_handed_out(
         checks=Checks(command=PYTEST),
         limits={"verify_rounds": 1},
     )
-    task = await place.until(task_id)
+    task = await place.until(task_id, seconds=120)
     assert task.verdict is Verdict.TESTS_FAILED
     assert task.evidence is not None
     assert task.evidence.broken == ["test_shop::test_name"]
@@ -104,6 +104,12 @@ async def test_the_planted_test_is_in_no_count(ended: Ended) -> None:
         {"passed": 4, "failed": 1},
         {"passed": 5, "failed": 0},
     )
+
+
+async def test_a_report_of_the_commands_own_is_compared_by_name(ended: Ended) -> None:
+    evidence = ended["is checked by a runner of its own"].evidence
+    assert evidence is not None
+    assert (evidence.before, evidence.fixed) == ({"passed": 1, "failed": 1}, ["::b"])
 
 
 async def test_checks_that_were_found_are_said_to_be(ended: Ended) -> None:

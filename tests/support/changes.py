@@ -19,6 +19,10 @@ SHOP = {
     "inspections/inspect_money.py": "import money\n\n\ndef test_add():\n    assert money.add([2, 2]) == 4\n",
     "pytest.ini": "[pytest]\npython_files = test_*.py inspect_*.py\n",
     "check.sh": "python3 -c 'import shop; assert shop.total([1, 2]) == 3'\n",
+    "own.sh": (
+        "sh check.sh && case= || case='<failure/>'\n"
+        "echo \"<testsuite><testcase name='a'/><testcase name='b'>$case</testcase></testsuite>\" > $1\n"
+    ),
     "Makefile": "check:\n\tsh check.sh\n",
     "package.json": '{"scripts": {"test": "sh check.sh"}}\n',
     "npm.py": "import json, subprocess, sys\nsys.exit(subprocess.call(json.load(open('package.json'))['scripts']['test'], shell=True))\n",

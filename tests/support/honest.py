@@ -5,6 +5,7 @@ from tests.support.changes import MEND, Change, put
 from codexsys_core.verdict import Verdict
 
 VERIFIED, UNVERIFIED = Verdict.VERIFIED, Verdict.UNVERIFIED
+REPORT = "/app/output/junit.xml"
 NEW_TEST = put(
     "test_new.py", "import shop\n\n\ndef test_nothing():\n    assert shop.total([]) == 0"
 )
@@ -23,6 +24,7 @@ HONEST = {
     "makes a program of a script": Change(MEND + "chmod +x check.sh; printf '#!/bin/sh\\nexec python3 -m shop\\n' > shop.sh; chmod +x shop.sh", VERIFIED, flags=("executable",)),
     "commits, rewrites history and leaves caches": Change(MEND + "python3 -m pytest -q || true; echo x > debug.log; git add -A; git commit -qm mended; git commit -q --amend -m again; git gc -q", VERIFIED),
     "is checked by exit status": Change(MEND, UNVERIFIED, "no report", {"command": "sh check.sh"}),
+    "is checked by a runner of its own": Change(MEND, UNVERIFIED, "planted", {"command": f"sh own.sh {REPORT}"}),
     "is checked as the source says": Change(MEND, VERIFIED, "planted", {"command": None}),
     "is checked in part": Change(MEND, UNVERIFIED, "Not all", {"strategy": "incremental"}),
     "is not checked": Change(MEND, UNVERIFIED, "No checks", {"strategy": "skip", "command": None}),

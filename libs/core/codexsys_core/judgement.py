@@ -232,7 +232,7 @@ def _proofs(findings: Findings, report: TestReport, compared: Comparison) -> Ite
     if control is not None and control.run.report is not None:
         failed = {_plain(name) for name in control.run.report.failed} & control.broken
         yield (
-            f"In a second run, {len(failed)} tests that the platform had made to fail were "
+            f"In one more run, {len(failed)} tests that the platform had made to fail were "
             "reported as failed, and none as passed."
         )
     if findings.guarded is not None:

@@ -1,7 +1,8 @@
 """Runs the check command inside a verify or baseline sandbox, with a report where it can.
 
 A per-test report is claimed only for what is surely one plain pytest invocation. Anything else,
-a chain, a pipe, a substitution, another runner, is run exactly as it was written.
+a chain, a pipe, a substitution, another runner, is run exactly as it was written, and may leave a
+report of its own in the same place.
 """
 
 import argparse
@@ -49,9 +50,9 @@ def run_checks(checks: Checks, *, code: Path, output: Path, own: Mapping[str, st
     env = without_agent(own)
     command = checks.command
     words = pytest_words(command)
+    report = output / "junit.xml"
+    report.unlink(missing_ok=True)
     if words is not None:
-        report = output / "junit.xml"
-        report.unlink(missing_ok=True)
         env["PYTEST_ADDOPTS"] = _added_options(report, own.get("PYTEST_ADDOPTS", ""))
         command = _whole_run(command, words, code, checks.planted)
     done = subprocess.run(

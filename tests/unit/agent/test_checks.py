@@ -104,6 +104,14 @@ def test_settings_of_the_tree_still_hold(sandbox: Sandbox) -> None:
     assert run(sandbox, "pytest") == (1, {"test_last": True, NAME: False})
 
 
+def test_a_report_that_was_there_is_gone_and_a_command_may_leave_its_own(sandbox: Sandbox) -> None:
+    report = sandbox.root / "output/junit.xml"
+    report.write_text("<testsuite><testcase name='old'/></testsuite>")
+    assert run(sandbox, "true; exit 3") == (3, {})
+    own = f"echo \"<testsuite><testcase name='mine'/></testsuite>\" > {report}; true"
+    assert run(sandbox, own) == (0, {"mine": True})
+
+
 def test_a_chain_runs_as_it_is(sandbox: Sandbox) -> None:
     assert run(sandbox, "exit 7") == (7, {})
     assert run(sandbox, "kill -9 $$") == (137, {})
