@@ -17,6 +17,7 @@ SECONDS = Histogram(
     "codexsys_http_request_seconds", "Time to the end of the answer.", ["method", "route"]
 )
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TOKEN = re.compile(r"^(/(?:s|sign-in|objects)/)[^/]+")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -53,12 +54,17 @@ class Observe:
             try:
                 await self._app(scope, receive, note)
             except Exception:
-                structlog.get_logger().exception("request failed", path=scope["path"])
+                structlog.get_logger().exception("request failed", path=loggable(scope["path"]))
                 if status:
                     raise  # half an answer is out: only a broken connection can still say so
                 await unexpected(request)(scope, receive, note)
             finally:
                 _count(scope, status, time.perf_counter() - began)
+
+
+def loggable(path: str) -> str:
+    """Return a path without what in it is a permission: tokens of share links, sign-in links and objects."""
+    return _TOKEN.sub(r"\1…", path)
 
 
 def _count(scope: Scope, status: int, seconds: float) -> None:
