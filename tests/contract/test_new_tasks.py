@@ -3,9 +3,11 @@
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 from tests.contract.conftest import MakeTask
+from tests.support.fault_proxy import FaultProxy, Weather
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.idempotency import note_key
@@ -14,7 +16,7 @@ from codexsys_adapters.sql.places import LONG
 from codexsys_adapters.sql.quotas import SqlQuotas
 from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_adapters.sql.uploads import SqlUploads
-from codexsys_core.errors import Invalid, RateLimited
+from codexsys_core.errors import Invalid, RateLimited, Unavailable
 from codexsys_core.idempotency import Idempotency
 from codexsys_core.limits import Limits
 from codexsys_core.principal import Tenant
@@ -150,3 +152,28 @@ async def test_a_key_that_is_just_being_written_holds_nobody_else_up(
             assert not same.done()
             await connection.rollback()
         assert len({each.id for each in made} | {(await same).id}) == 6
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("database_url", ["mysql"], indirect=True)
+async def test_submits_to_a_silent_database_hear_of_it_and_asked_again_make_one_each(
+    database_url: str, tasks: SqlTasks, make_task: MakeTask
+) -> None:
+    """Also those who wait behind a transaction that gets no answer; part of it may have been stored."""
+    url = urlsplit(database_url)
+    async with FaultProxy(str(url.hostname), int(url.port or 0)) as proxy:
+        there = url._replace(netloc=f"{url.netloc.partition('@')[0]}@127.0.0.1:{proxy.port}")
+        async with Database(there.geturl(), answer_seconds=0.3) as behind:
+            api = SqlTasks(database=behind, max_queued=150)
+            await api.add(*make_task())
+            given = [make_task() for _ in range(120)]
+            asked = [asyncio.create_task(api.add(*each)) for each in given]
+            await asyncio.wait(asked[:1], timeout=0.001)
+            proxy.turn(Weather.BLACK_HOLE)
+            async with asyncio.timeout(10):
+                heard = await asyncio.gather(*asked, return_exceptions=True)
+            assert any(isinstance(each, Unavailable) for each in heard)
+            assert all(isinstance(each, Unavailable | Task) for each in heard)
+    again = await asyncio.gather(*(tasks.add(*each) for each in given))
+    assert [each.id for each in again] == [task.id for task, _ in given]
+    assert len(await tasks.find(TaskQuery(tenant_id="ten_a", limit=500))) == 121
