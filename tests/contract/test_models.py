@@ -10,6 +10,7 @@ from tests.support.model_server import ModelServer
 
 from codexsys_adapters.demo_model import ScriptedModels
 from codexsys_adapters.models import VERSION, ChatModels, Endpoint, MessagesModels
+from codexsys_adapters.models.driver import OpenAIEndpoint
 from codexsys_adapters.models.messages import as_messages
 from codexsys_adapters.outbound import Outbound
 from codexsys_core.model import ModelError, Models, whole
@@ -36,8 +37,11 @@ async def upstream(
 ) -> AsyncIterator[Models]:
     way = Outbound(allow_http=True, trusted_hosts=["127.0.0.1"])
     async with way.async_client() as client:
-        headers = {"authorization": "Bearer k", "anthropic-version": VERSION}
-        yield kind(Endpoint(url, headers, client, first, idle))
+        if kind is ChatModels:
+            yield ChatModels(OpenAIEndpoint(url, {}, client, first, idle, key="k"))
+        else:
+            headers = {"x-api-key": "k", "anthropic-version": VERSION}
+            yield MessagesModels(Endpoint(url, headers, client, first, idle))
 
 
 @pytest.fixture(params=[None, *UPSTREAMS])
@@ -129,7 +133,7 @@ async def test_the_length_of_an_answer_is_asked_for_in_the_endpoints_own_word(
     way = Outbound(allow_http=True, trusted_hosts=["127.0.0.1"])
     async with way.async_client() as client:
         models = ChatModels(
-            Endpoint(server.url(), {}, client, 10, 10), length_field="max_completion_tokens"
+            OpenAIEndpoint(server.url(), {}, client, 10, 10), length_field="max_completion_tokens"
         )
         _ = [chunk async for chunk in models.stream(REQUEST | {"max_tokens": 7})]
     asked = server.asked[-1]

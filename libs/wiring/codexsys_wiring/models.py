@@ -150,18 +150,14 @@ def _models(settings: Settings, upstream: Upstream, key: str, length_field: str)
         return ScriptedModels()
     host = urlsplit(upstream.url).hostname or ""
     way = Outbound(allow_networks=settings.allow_networks, allow_http=True, trusted_hosts=[host])
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    client = way.async_client()
+    silence = (upstream.first_byte_seconds, upstream.idle_seconds)
     if upstream.speaks == "messages":
         headers = {"x-api-key": key, "anthropic-version": VERSION}
-    endpoint = Endpoint(
-        url=upstream.url,
-        headers=headers,
-        client=way.async_client(),
-        first_byte_seconds=upstream.first_byte_seconds,
-        idle_seconds=upstream.idle_seconds,
-    )
-    if upstream.speaks == "messages":
-        return MessagesModels(endpoint)
+        return MessagesModels(Endpoint(upstream.url, headers, client, *silence))
+    from codexsys_adapters.models.driver import OpenAIEndpoint  # 0.6 s, and of gateways alone
+
+    endpoint = OpenAIEndpoint(upstream.url, {}, client, *silence, key=key)
     return ChatModels(endpoint, length_field=length_field)
 
 

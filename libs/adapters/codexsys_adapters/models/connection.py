@@ -10,8 +10,8 @@ import httpx2
 
 from codexsys_core.model import ModelError
 
-CONNECT_SECONDS = 5.0
-SEND_SECONDS = 60.0
+PATIENCE = httpx2.Timeout(None, connect=5.0, write=60.0, pool=5.0)
+"""How long an answer may take is told to the endpoint's object."""
 MOST_EVENT_BYTES = 8 * 1024 * 1024
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
 _MOST_ERROR_BYTES = 65_536
@@ -41,20 +41,10 @@ class Endpoint:
 
     async def events(self, path: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Post and yield the JSON of each event, or of the whole answer where it is not a stream."""
-        timeout = httpx2.Timeout(
-            None, connect=CONNECT_SECONDS, write=SEND_SECONDS, pool=CONNECT_SECONDS
-        )
-        request = self.client.build_request(
-            "POST",
-            self.url.rstrip("/") + path,
-            content=json.dumps(body, separators=(",", ":")).encode(),
-            headers={"content-type": "application/json", **self.headers},
-            timeout=timeout,
-        )
         response: httpx2.Response | None = None
         try:
             async with asyncio.timeout(self.first_byte_seconds):
-                response = await self.client.send(request, stream=True)
+                response = await self.sent(path, body)
             if response.status_code != httpx2.codes.OK:
                 raise await self._refusal(response)
             streamed = "event-stream" in response.headers.get("content-type", "")
@@ -69,6 +59,13 @@ class Endpoint:
         finally:
             if response is not None:
                 await response.aclose()
+
+    async def sent(self, path: str, body: dict[str, Any]) -> httpx2.Response:
+        """Post, and return the answer once its headers are here."""
+        request = self.client.build_request(
+            "POST", self.url.rstrip("/") + path, json=body, headers=self.headers, timeout=PATIENCE
+        )
+        return await self.client.send(request, stream=True)
 
     async def _pieces(self, response: httpx2.Response) -> AsyncIterator[bytes]:
         """Yield what comes, for as long as something comes."""
