@@ -155,6 +155,10 @@ class Settings(BaseSettings):
     """Requests to the API that one key may make in a minute; more are refused (429). 0: as many as it likes."""
     rate_burst: int = Field(default=2_000, ge=1, le=1_000_000)
     """Requests that one key may make at once, before the rate counts."""
+    share_rate_per_minute: int = Field(default=3_000, ge=0, le=10_000_000)
+    """Requests that all who have one share link may make in a minute. 0: as many as they like."""
+    share_rate_burst: int = Field(default=600, ge=1, le=1_000_000)
+    """Requests by one share link at once, before the rate counts."""
     max_upload_mb: int = Field(default=256, ge=1, le=10_240)
     """Largest zip, in MiB."""
     max_source_mb: int = Field(default=1024, ge=1, le=102_400)

@@ -57,19 +57,20 @@ async def bearer(request: Request, platform: Opened) -> Principal:
     if kind.lower() != "bearer" or not text.strip():
         raise Unauthorized("Send your key as: Authorization: Bearer cdx_…", code="key_missing")
     principal = await principal_of_key(platform, text.strip())
-    await _keep_to_rate(request, platform, principal)
+    settings = platform.settings
+    rate = Rate("key", settings.rate_per_minute, settings.rate_burst)
+    await keep_to_rate(request, platform, principal.key_id, rate)
     return principal
 
 
-async def _keep_to_rate(request: Request, platform: Platform, principal: Principal) -> None:
-    settings = platform.settings
-    if not settings.rate_per_minute:
+async def keep_to_rate(request: Request, platform: Platform, who: str, rate: Rate) -> None:
+    """Count a request; its answer says how many are left, and one too many raises `RateLimited`."""
+    if not rate.per_minute:
         return
-    rate = Rate("key", settings.rate_per_minute, settings.rate_burst)
-    left = await platform.rates.take(principal.key_id, rate)
+    left = await platform.rates.take(who, rate)
     if left.retry_after:
         raise RateLimited(
-            f"This key asks too often: {rate.per_minute:,} requests a minute, "
+            f"This {rate.name} asks too often: {rate.per_minute:,} requests a minute, "
             f"{rate.burst:,} at once, are allowed.",
             retry_after=left.retry_after,
             policy=(rate.name, rate.burst, rate.window),

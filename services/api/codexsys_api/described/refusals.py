@@ -65,7 +65,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "upload_used": (422, "A task was made of the upload already."),
     "url_refused": (422, "This is no URL that Git is fetched from."),
     "zip_refused": (422, "The zip cannot be taken; `detail` says why."),
-    "rate_limited": (429, "This key asks too often."),
+    "rate_limited": (429, "This key, or this link, asks too often."),
     "uploads_full": (429, "Too many of the tenant's uploads wait for a task to be made of them."),
     "queue_full": (429, "The tenant has as many tasks queued as it may have."),
     "internal": (500, "The platform made an error."),

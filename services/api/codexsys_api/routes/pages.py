@@ -289,7 +289,7 @@ async def shared(
     chunk: Number = 0,
 ) -> Response:
     """Show what a link shows, to whoever has it."""
-    link = await share_of_token(platform, token)
+    link = await share_of_token(request, platform, token)
     found = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
     body = (await shown(found, platform, base)).model_dump(mode="json")
     if "prompt" not in link.parts:
@@ -321,7 +321,7 @@ async def shared_diff_part(
     view: str = "",
 ) -> Response:
     """Show lines of a shared change that the page has only a link to."""
-    link = await share_of_token(platform, token)
+    link = await share_of_token(request, platform, token)
     if "diff" not in link.parts:
         raise NotFound("This link does not show that.", code="not_found")
     found = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
@@ -330,10 +330,10 @@ async def shared_diff_part(
 
 @router.get("/s/{token}/artifacts/{name}")
 async def shared_artifact(
-    token: str, name: str, platform: Opened, workspaces: Workbench
+    request: Request, token: str, name: str, platform: Opened, workspaces: Workbench
 ) -> Response:
     """Stream a file through the API, so that revoking the link works at once."""
-    link = await share_of_token(platform, token)
+    link = await share_of_token(request, platform, token)
     if not shareable(name, link.parts):
         raise NotFound("This link does not show that.", code="artifact_not_found")
     task = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from codexsys_api.auth import Caller, Writer
+from codexsys_api.auth import Caller, Writer, keep_to_rate
 from codexsys_api.bodies import CreateShare, read_json
 from codexsys_api.context import Address, Opened
 from codexsys_api.described.refusals import refuses
@@ -15,6 +15,7 @@ from codexsys_api.routes.params import ONCE, IdempotencyKey, TaskId, known_form,
 from codexsys_api.serialize import ShareBody, ShareList, share_body
 from codexsys_core.errors import NotFound
 from codexsys_core.principal import Principal, hash_secret
+from codexsys_core.rate import Rate
 from codexsys_core.share import Share
 from codexsys_wiring.platform import Platform
 
@@ -70,11 +71,14 @@ async def new_share(
     return share, token
 
 
-async def share_of_token(platform: Platform, token: str) -> Share:
-    """Return the link that still works; others are not there."""
+async def share_of_token(request: Request, platform: Platform, token: str) -> Share:
+    """Return the link that still works and is not used too often; others are not there."""
     share = await platform.shares.by_token(hash_secret(token))
     if share is None or share.revoked_at is not None or share.expires_at <= platform.clock.now():
         raise NotFound("This link does not work, or no longer does.", code="share_not_found")
+    settings = platform.settings
+    rate = Rate("link", settings.share_rate_per_minute, settings.share_rate_burst)
+    await keep_to_rate(request, platform, share.id, rate)
     return share
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from codexsys_api.context import Opened
@@ -57,6 +57,7 @@ async def log(
 
 @router.get("/s/{token}/log")
 async def shared_log(
+    request: Request,
     token: str,
     platform: Opened,
     tails: Watched,
@@ -66,7 +67,7 @@ async def shared_log(
     last_event_id: Accept = "",
 ) -> Response:
     """Give a log to whoever has a link that shows it."""
-    link = await share_of_token(platform, token)
+    link = await share_of_token(request, platform, token)
     if "logs" not in link.parts:
         raise NotFound("This link does not show that.", code="not_found")
     task = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
