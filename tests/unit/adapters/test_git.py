@@ -1,6 +1,7 @@
 import asyncio
 import io
 import os
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -438,6 +439,19 @@ async def test_a_file_that_is_too_large_to_read_is_said_to_be(base: Path, tmp_pa
     assert "a.bin" in await bench.paths(base, large.tree)
     with pytest.raises(TooLarge):
         await bench.read(base, large.tree, "a.bin")
+
+
+async def test_what_nobody_reads_any_more_keeps_no_process(tmp_path: Path) -> None:
+    floods = tmp_path / "floods"
+    floods.write_text(
+        f"#!{sys.executable}\nimport fcntl, os, time\n"
+        "fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20)\nos.write(1, bytes(1 << 20))\ntime.sleep(60)\n"
+    )
+    floods.chmod(0o755)
+    git = Git(programme=str(floods), limits=Limits(output_bytes=1))
+    async with asyncio.timeout(20):
+        with pytest.raises(GitTooLarge):
+            await git.run("status", directory=None)
 
 
 async def test_a_packed_base_is_the_same_bytes_and_comes_back(base: Path, tmp_path: Path) -> None:

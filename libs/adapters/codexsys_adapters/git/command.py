@@ -199,7 +199,13 @@ async def _end(process: Process) -> None:
         # Its helpers (git-remote-https, index-pack) are in its group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    # It counts as over only when its pipes are, and one that is full of what nobody reads never is.
+    await asyncio.gather(_drop(process.stdout), _drop(process.stderr), process.wait())
+
+
+async def _drop(stream: asyncio.StreamReader | None) -> None:
+    while stream is not None and await stream.read(1 << 16):
+        pass
 
 
 def _failure(code: int, text: str) -> GitFailed:
