@@ -146,6 +146,7 @@ async def answer_the_question(page: Page) -> None:
 async def read_it(page: Page) -> None:
     keys = page.keyboard
     await keys.press("1")
+    await page.wait_for_url("**tab=diff*")  # the page before it shows the change, too
     await expect(page.locator("td.add", has_text="two").first).to_be_visible()
     await keys.press("j")
     await expect(page.locator(".file summary")).to_be_focused()
