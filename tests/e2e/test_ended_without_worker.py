@@ -5,7 +5,6 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,15 @@ import httpx2
 import pytest
 from tests.support.api_service import Served, client_of, free_port, serving, zipped
 from tests.support.distributed import eventually
+from tests.support.doors import row_of
 from tests.support.so_far import KEPT_ON, kept_on, patch_of, tree_of
 from tests.support.users import TERMINAL, User
 
 from codexsys_core.attempt import Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.outcome import Outcome
-from codexsys_core.principal import hash_secret
 from codexsys_core.question import Question
-from codexsys_core.sandbox import Sandbox, SandboxRole
+from codexsys_core.sandbox import SandboxRole
 from codexsys_gateway.main import Gateway
 from codexsys_wiring.platform import Platform
 
@@ -76,7 +75,7 @@ async def _abandoned(served: Served) -> AsyncIterator[Abandoned]:
     claim = await platform.attempts.claim(task_id, owner=DEAD, lease_seconds=0.2)
     assert claim is not None
     await _with_base(platform, claim.task, claim.hold)
-    row = _row(platform, claim.hold)
+    row = row_of(platform, claim.hold, role=SandboxRole.AGENT, token="token")
     assert await platform.sandboxes.add(claim.hold, row)
     gateway = Gateway(platform)
     running = asyncio.create_task(gateway.run())
@@ -99,24 +98,6 @@ async def _with_base(platform: Platform, task: Any, hold: Hold) -> None:
     name = f"codexsys-code/processed_code/{hold.task_id}/base.tar.gz"
     await platform.objects.put(name, folder / "base.tar.gz")
     assert await platform.attempts.set_base(hold, base.model_copy(update={"object": name}))
-
-
-def _row(platform: Platform, hold: Hold) -> Sandbox:
-    now = platform.clock.now()
-    return Sandbox(
-        id=platform.ids.new("sbx"),
-        task_id=hold.task_id,
-        tenant_id=hold.tenant_id,
-        attempt_id=hold.attempt_id,
-        attempt=hold.number,
-        fence=hold.fence,
-        role=SandboxRole.AGENT,
-        backend="dummy",
-        place="here",
-        token_hash=hash_secret("token"),
-        deadline=now + timedelta(hours=1),
-        created_at=now,
-    )
 
 
 async def _checkpoint(door: httpx2.AsyncClient) -> None:
