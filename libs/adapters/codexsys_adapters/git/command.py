@@ -200,12 +200,7 @@ async def _end(process: Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     # It counts as over only when its pipes are, and one that is full of what nobody reads never is.
-    await asyncio.gather(_drop(process.stdout), _drop(process.stderr), process.wait())
-
-
-async def _drop(stream: asyncio.StreamReader | None) -> None:
-    while stream is not None and await stream.read(1 << 16):
-        pass
+    await process.communicate()
 
 
 def _failure(code: int, text: str) -> GitFailed:

@@ -85,7 +85,7 @@ class Zips:
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
-                await child.wait()
+                await child.communicate()  # its pipes must end, too, before it counts as over
         return _read(child.returncode, out)
 
 
