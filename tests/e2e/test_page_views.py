@@ -125,6 +125,7 @@ async def test_the_change_in_two_columns_and_in_one_by_keys(seen: Seen) -> None:
     await seen.person.picture("diff-split")
     await page.keyboard.press("u")
     await expect(page.locator(".diff:not(.split) del")).to_have_text(["4"])
+    await page.wait_for_load_state()  # before its scripts nobody hears a key or a click
     for said in ("Binary content, not shown.", "100644 → 100755", "deleted"):
         await expect(page.get_by_text(said).first).to_be_visible()
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
