@@ -14,7 +14,7 @@ from aiodocker.containers import DockerContainer
 from aiodocker.exceptions import DockerError
 
 from codexsys_adapters.disks.layers import Layers
-from codexsys_adapters.docker import bundle, images, parts, services
+from codexsys_adapters.docker import images, parts, services
 from codexsys_adapters.docker.engine import (
     CONFLICT,
     LABEL,
@@ -29,9 +29,10 @@ from codexsys_adapters.docker.engine import (
 )
 from codexsys_adapters.docker.folder import Folder, names
 from codexsys_adapters.docker.follow import Follower
-from codexsys_adapters.docker.inside.init import STOP
 from codexsys_adapters.docker.network import Network, NoNetwork
 from codexsys_adapters.docker.parts import Sandbox
+from codexsys_adapters.walls import bundle
+from codexsys_adapters.walls.init import STOP
 from codexsys_adapters.walls.owner import owner
 from codexsys_adapters.walls.place import here
 from codexsys_core.clock import Clock, SystemClock

@@ -13,12 +13,12 @@ from aiodocker.exceptions import DockerError
 from codexsys_adapters.docker.engine import NOT_FOUND, Engine, log_of
 from codexsys_adapters.docker.folder import Folder
 from codexsys_adapters.docker.weight import Weight
+from codexsys_adapters.walls.judged import judged
 from codexsys_core.clock import Clock
 from codexsys_core.errors import SandboxError
 
 _PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.2
-_KILLED = 128 + 9
 _NOISE = 500
 
 
@@ -75,7 +75,7 @@ class Follower:
         except (ValueError, OSError) as error:  # no log of ours, or no room for it here
             end = _lost(f"the container's log cannot be read: {error}")
         noted = self._folder.end_of(self._phase)
-        self.end = noted or self._judged(end)
+        self.end = noted or judged(end, full=self._folder.full())
         if noted is None:
             await asyncio.to_thread(self._folder.note_end, self._phase, self.end)
         self.started.set()
@@ -145,22 +145,6 @@ class Follower:
             return {"reason": "out_of_memory", "oom_killed": True}
         said = self._noise.decode(errors="replace").strip() or f"exit code {state['ExitCode']}"
         return _lost(f"the container ended without saying why: {said}")
-
-    def _judged(self, end: dict[str, Any]) -> dict[str, Any]:
-        """Give a limit as the reason where one explains how the program ended."""
-        code, words = end.get("exit_code"), end.pop("words", "")
-        refused, oom = end.pop("refused", 0), bool(end.get("oom_killed"))
-        end.pop("code", None)
-        if not code:
-            return end
-        more = {"oom_killed": oom, "detail": words}
-        if code == _KILLED and oom:
-            return more | {"reason": "out_of_memory"}
-        if refused:
-            return more | {"reason": "too_many_processes"}
-        if self._folder.full():
-            return more | {"reason": "disk_full"}
-        return end
 
 
 def _lost(detail: str) -> dict[str, Any]:

@@ -4,20 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codexsys_adapters.docker import bundle
 from codexsys_adapters.docker.engine import LABEL
 from codexsys_adapters.docker.folder import Folder
 from codexsys_adapters.docker.images import SCRATCH
 from codexsys_adapters.docker.inside import doorkeeper
 from codexsys_adapters.docker.weight import SHARES, shares
-from codexsys_adapters.walls import seccomp
+from codexsys_adapters.walls import program, seccomp
 
 PLAN = "/run/codexsys/plan"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_RUN_AGENT = (
-    f"import sys,runpy; sys.path.insert(0,{bundle.AGENT!r}); del sys.argv[0]; "
-    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
-)
 _OWN_PROCESSES = 2  # the first process, and a moment's second
 _OWN_MEMORY = 16 << 20
 _SMALL_MEMORY = 320 << 20  # the door holds large requests
@@ -98,7 +92,7 @@ def phase(sandbox: Sandbox, told: dict[str, Any], network: str) -> dict[str, Any
     config = {
         "Image": setup["image"]["id"],
         "User": f"{setup['uid']}:{setup['gid']}",
-        "Entrypoint": bundle.run_ours("init", PLAN),
+        "Entrypoint": program.run_ours("docker.inside.init", PLAN),
         "WorkingDir": "/",
         "Env": list(setup["image"]["env"]),  # a name without a value unsets it
         "Labels": sandbox.labels("phase", phase=told["name"]),
@@ -110,8 +104,10 @@ def phase(sandbox: Sandbox, told: dict[str, Any], network: str) -> dict[str, Any
 def plan(setup: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
     """Return what the first process of a phase is told."""
     return {
-        "argv": _command(list(told["argv"])),
-        "env": _for_loader(told["argv"][0], _environment(setup, told["env"])),
+        "argv": program.command(list(told["argv"])),
+        "env": program.environment(
+            told["argv"][0], setup["image"]["env"], told["env"], wheels=setup["wheels"]
+        ),
         "cwd": "/app/code",
         "seconds": told["seconds"],
         "ends_at": setup["ends_at"],
@@ -131,7 +127,7 @@ def door(sandbox: Sandbox, sockets: Path) -> dict[str, Any]:
         _bind(sandbox.folder.path / "token", str(doorkeeper.TOKEN)),
         _bind(sockets, str(doorkeeper.GATEWAYS)),
     ]
-    command = bundle.run_ours("doorkeeper", str(setup["ends_at"]))
+    command = program.run_ours("docker.inside.doorkeeper", str(setup["ends_at"]))
     config = _ours(sandbox, "door", command, mounts)
     config["User"] = f"{setup['door_uid']}:{setup['door_uid']}"
     config["HostConfig"]["NetworkMode"] = "none"
@@ -140,7 +136,7 @@ def door(sandbox: Sandbox, sockets: Path) -> dict[str, Any]:
 
 def holder(sandbox: Sandbox) -> dict[str, Any]:
     """Return the container that holds a network namespace which leads nowhere."""
-    command = bundle.run_ours("holder", str(sandbox.setup["ends_at"]))
+    command = program.run_ours("docker.inside.holder", str(sandbox.setup["ends_at"]))
     config = _ours(sandbox, "net", command, _program(sandbox))
     config["User"] = f"{sandbox.setup['door_uid']}:{sandbox.setup['door_uid']}"
     config["HostConfig"]["NetworkMode"] = "none"
@@ -166,7 +162,7 @@ def service(sandbox: Sandbox, told: dict[str, Any], network: str) -> dict[str, A
     config = {
         "Image": told["image"]["id"],
         "User": f"{setup['uid']}:{setup['gid']}",
-        "Entrypoint": bundle.run_ours("init", PLAN),
+        "Entrypoint": program.run_ours("docker.inside.init", PLAN),
         "WorkingDir": "/",
         "Env": list(told["image"]["env"]),
         "Labels": sandbox.labels("service", service=told["name"]),
@@ -177,7 +173,7 @@ def service(sandbox: Sandbox, told: dict[str, Any], network: str) -> dict[str, A
 
 def service_plan(setup: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
     """Return what the first process of a service is told."""
-    own = {"PATH": _PATH, "HOME": "/tmp", "USER": "sandbox"}  # noqa: S108 - inside
+    own = {"PATH": program.PATH, "HOME": "/tmp", "USER": "sandbox"}  # noqa: S108 - inside
     return {
         "argv": told["command"] or told["image"]["command"],
         "env": own | told["image"]["env"] | told["variables"],
@@ -194,7 +190,7 @@ def service_plan(setup: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
 
 def gate(sandbox: Sandbox, phase_name: str, plan_file: Path) -> dict[str, Any]:
     """Return the container that rules over an online phase's network: it alone, and only at first."""
-    command = bundle.run_ours("gatekeeper", str(sandbox.setup["ends_at"]), PLAN)
+    command = program.run_ours("docker.inside.gatekeeper", str(sandbox.setup["ends_at"]), PLAN)
     mounts = [*_program(sandbox), _bind(plan_file, PLAN)]
     config = _ours(sandbox, "gate", command, mounts)
     config["Labels"] |= {LABEL + "phase": phase_name}
@@ -249,9 +245,9 @@ def _quiet(config: dict[str, Any], *, own_name: bool) -> dict[str, Any]:
 
 
 def _program(sandbox: Sandbox) -> list[dict[str, Any]]:
-    mounts = [_bind(sandbox.bundle, bundle.AT)]
+    mounts = [_bind(sandbox.bundle, program.AT)]
     if sandbox.wheels:
-        mounts.append(_bind(sandbox.wheels, f"{bundle.AT}/wheels"))
+        mounts.append(_bind(sandbox.wheels, program.WHEELS))
     return mounts
 
 
@@ -289,37 +285,3 @@ def _bind(source: Path, target: str, *, writable: bool = False) -> dict[str, Any
 def _log(kilobytes: int) -> dict[str, Any]:
     options = {"max-size": f"{kilobytes}k", "max-file": "1", "compress": "false"}
     return {"Type": "local", "Config": options}
-
-
-def _environment(setup: dict[str, Any], own: dict[str, str]) -> dict[str, str]:
-    image: dict[str, str] = setup["image"]["env"]
-    wheels = {"PIP_FIND_LINKS": f"{bundle.AT}/wheels"} if setup["wheels"] else {}
-    return {
-        "LANG": "C.UTF-8",
-        **image,
-        "HOME": "/app/home",
-        "PATH": f"/app/home/.local/bin:{image.get('PATH', _PATH)}:{bundle.TOOLS}",
-        "TMPDIR": "/tmp",  # noqa: S108 - inside
-        "USER": "sandbox",
-        "CI": "1",
-        "PIP_BREAK_SYSTEM_PACKAGES": "1",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **wheels,
-        **own,
-    }
-
-
-def _for_loader(program: str, env: dict[str, str]) -> dict[str, str]:
-    """Leave out what an image tells its own loader, where the bundle's is to start a program."""
-    if program != "codexsys-python":
-        return env
-    return {name: value for name, value in env.items() if name not in bundle.FOR_LOADERS}
-
-
-def _command(argv: list[str]) -> list[str]:
-    if argv[0] != "codexsys-python":
-        return argv
-    if argv[1:2] == ["-m"]:
-        return [*bundle.PYTHON, "-c", _RUN_AGENT, *argv[2:]]
-    return [*bundle.PYTHON, *argv[1:]]

@@ -13,10 +13,10 @@ import threading
 import time
 from pathlib import Path
 
-from codexsys_adapters.docker.inside.init import LIFELINE
 from codexsys_adapters.walls.control import follow
 from codexsys_adapters.walls.door import PORT, Door
 from codexsys_adapters.walls.gateways import in_folder
+from codexsys_adapters.walls.init import LIFELINE
 
 TOKEN = Path("/run/codexsys/token")
 GATEWAYS = Path("/run/codexsys/gateways")

@@ -15,34 +15,22 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from codexsys_adapters.walls.program import AT, FOR_LOADERS, LOADER, VERSION
 from codexsys_core.errors import SandboxError
 
-AT = "/opt/codexsys"
-_LOADER = (f"{AT}/loader", "--inhibit-cache", "--library-path", f"{AT}/lib")
-_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-PYTHON = (*_LOADER, f"{AT}/python/bin/python{_VERSION}", "-I", "-S")
-AGENT = f"{AT}/agent"
-PLATFORM = f"{AT}/platform"
-TOOLS = f"{AT}/tools"
-"""Stands last on the path of what runs inside: an image's own git and bash come first."""
-FOR_LOADERS = ("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GLIBC_TUNABLES")
-"""Variables of an image that are meant for its own C library, and would break another."""
-_RUN_PLATFORM = f"import sys,runpy; sys.path.insert(0,{PLATFORM!r}); sys.argv=sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 _PROGRAMS = {"git": "/usr/bin/git", "bash": "/bin/bash", "nft": "/usr/sbin/nft"}
 _ON_PATH = ("git", "bash")
 _PACKAGE = Path(__file__).parents[1]
-_OURS = ("__init__.py", "walls", "docker/__init__.py", "docker/inside")
+_OURS = (
+    "__init__.py", "walls", "docker/__init__.py", "docker/inside", "kubernetes/__init__.py",
+    "kubernetes/inside",
+)  # fmt: skip
 _NEVER_NEEDED = (
     "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "site-packages",
     "dist-packages", "config-*", "pydoc_data", "*.a", "_test*.so", "xxlimited*.so", "_tkinter*.so",
 )  # fmt: skip
 _SECONDS = 60.0
 _PT_INTERP = 3
-
-
-def run_ours(module: str, *arguments: str) -> list[str]:
-    """Return the command of one of our programs, inside."""
-    return [*PYTHON, "-c", _RUN_PLATFORM, f"codexsys_adapters.docker.inside.{module}", *arguments]
 
 
 def made_in(root: Path, agent_code: Path) -> Path:
@@ -74,7 +62,7 @@ def _version(agent_code: Path) -> str:
 
 
 def _interpreter() -> Path:
-    return Path(sys.base_prefix) / "bin" / f"python{_VERSION}"
+    return Path(sys.base_prefix) / "bin" / f"python{VERSION}"
 
 
 def _fill(draft: Path, agent_code: Path) -> None:
@@ -88,9 +76,9 @@ def _fill(draft: Path, agent_code: Path) -> None:
             shutil.copytree(source, target, ignore=_cache)
         else:
             shutil.copyfile(source, target)
-    interpreter = draft / "python/bin" / f"python{_VERSION}"
+    interpreter = draft / "python/bin" / f"python{VERSION}"
     shutil.copyfile(_interpreter(), interpreter)
-    library = draft / "python/lib" / f"python{_VERSION}"
+    library = draft / "python/lib" / f"python{VERSION}"
     shutil.copytree(
         sysconfig.get_path("stdlib"), library, ignore=shutil.ignore_patterns(*_NEVER_NEEDED)
     )
@@ -111,7 +99,7 @@ _cache = shutil.ignore_patterns("__pycache__")
 
 
 def _write_wrapper(path: Path) -> None:
-    command = " ".join([*_LOADER, f"{AT}/libexec/{path.name}"])
+    command = " ".join([*LOADER, f"{AT}/libexec/{path.name}"])
     path.write_text(f'#!/bin/sh\nunset {" ".join(FOR_LOADERS)}\nexec {command} "$@"\n')
     path.chmod(0o755)
 
