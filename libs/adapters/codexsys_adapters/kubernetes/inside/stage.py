@@ -1,0 +1,148 @@
+"""The first process of a stage: runs the phases that the keeper hands on, one after the other.
+
+While no phase runs, no other process is in this container. What `Init` says, and what it is told
+while a phase runs, goes over the connection to the keeper, which was made before any phase.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codexsys_adapters.kubernetes.inside.places import meet_keeper
+from codexsys_adapters.walls import seccomp
+from codexsys_adapters.walls.init import Init
+from codexsys_adapters.walls.program import command, environment
+
+if TYPE_CHECKING:
+    from typing_extensions import override
+else:
+
+    def override(method: object) -> object:
+        """Stand in for what the standard library has from 3.12 on."""
+        return method
+
+
+_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _FILTER = 4, 22, 2
+_PIDS = (Path("/sys/fs/cgroup/pids/pids.current"), Path("/sys/fs/cgroup/pids.current"))
+_OTHERS = 8
+"""Processes of this user that are not the phase's: each stage's first one."""
+_SCRATCH = (Path("/tmp"), Path("/dev/shm"))  # noqa: S108 - inside
+_OF_THE_CLUSTER = "KUBERNETES_"
+STOP, KILL = b"t", b"k"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Phase(Init):
+    """One phase; the keeper's connection is our output, and the lifeline."""
+
+    easier_to_kill = "1000"
+
+    def __init__(self, plan: dict[str, Any], keeper: socket.socket) -> None:
+        super().__init__(plan)
+        self._keeper = keeper
+        self._crowded = False
+
+    @override
+    def _hold_lifeline(self, stack: contextlib.ExitStack) -> bool:  # noqa: ARG002 - it stays open
+        self._lifeline = self._keeper
+        return True
+
+    @override
+    def _cut(self) -> None:
+        """Do what the keeper says."""
+        with contextlib.suppress(BlockingIOError):
+            orders = self._keeper.recv(64)
+            if STOP in orders:
+                self._signal(signal.SIGTERM)
+            if KILL in orders:
+                self._reason = "signalled"
+            if not orders:
+                self._reason, self._detail = "sandbox_lost", "the keeper is gone"
+
+    @property
+    def lost(self) -> bool:
+        """Say whether the pod is to end."""
+        return self._reason == "sandbox_lost"
+
+    @override
+    def _close_in(self) -> None:
+        most = self._plan["pids"] + _OTHERS
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        steps = seccomp.program()
+        kept = ctypes.create_string_buffer(steps, len(steps))
+        told = struct.pack("HxxxxxxP", len(steps) // 8, ctypes.addressof(kept))
+        if _libc.prctl(_PR_SET_SECCOMP, _FILTER, told, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "system calls cannot be refused")
+
+    @override
+    def _reap(self) -> bool:
+        self._crowded = self._crowded or _processes() > self._plan["pids"]
+        return super()._reap()
+
+    @override
+    def _judge(self, before: tuple[int, int]) -> dict[str, Any]:
+        end = super()._judge(before)
+        return end | {"refused": end["refused"] + int(self._crowded)}
+
+
+def _processes() -> int:
+    for path in _PIDS:
+        with contextlib.suppress(OSError):
+            return int(path.read_text())
+    return 0
+
+
+def main(name: str) -> None:
+    """Run what there is to run; the keeper says when there is no more."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    keeper = meet_keeper(name)
+    os.dup2(keeper.fileno(), 1)
+    image = {key: value for key, value in os.environ.items() if not key.startswith(_OF_THE_CLUSTER)}  # noqa: TID251 - the image's
+    while plan := _next(keeper):
+        own = plan["env"]
+        plan["env"] = environment(plan["argv"][0], image, own, wheels=False)
+        plan["argv"] = command(plan["argv"])
+        _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or the program could not become one
+        phase = Phase(plan, keeper)
+        phase.run()
+        if phase.lost:
+            return
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        keeper.setblocking(True)
+        _sweep()
+
+
+def _next(keeper: socket.socket) -> dict[str, Any] | None:
+    """Return the next plan; None when the stage is over. What was meant for the last is passed over."""
+    told = bytearray()
+    while not told.endswith(b"\n"):
+        piece = keeper.recv(65_536)
+        if not piece:
+            return None
+        told += piece
+    found: dict[str, Any] = json.loads(told.lstrip(STOP + KILL))
+    return None if found.get("over") else found
+
+
+def _sweep() -> None:
+    """Leave the next phase nothing in what is private to each."""
+    for folder in _SCRATCH:
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
