@@ -147,7 +147,9 @@ async def answer_the_question(page: Page) -> None:
     await tab_to(page, box.get_by_role("button", name="Send answer"))
     await page.keyboard.press("Enter")
     await expect(page.locator("#status .st small")).to_have_text("finished", timeout=60_000)
-    await loaded(page, page.get_by_role("button", name="Retry"))  # a task that is over has another page
+    await loaded(
+        page, page.get_by_role("button", name="Retry")
+    )  # a task that is over has another page
 
 
 async def read_it(page: Page) -> None:
