@@ -1,10 +1,14 @@
-"""Addresses and refs that no repository is fetched from: refused as they are read, each at its field."""
+"""Sources that nothing is made of: addresses, refs and zips, each refused at its field, before anything is opened."""
 
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.support.api_service import Served, serving
+from tests.support.api_service import Served, multipart, serving
+from tests.support.zip_writer import DOS, ENCRYPTED, LINK, STORED, UTF8, Part, written
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HIDDEN_HOSTS = (
@@ -62,7 +66,6 @@ NO_ADDRESS = (
         "https://example.org/a.git#x",
         "https://example.org/a.git?x=1",
     ),
-    *(),
     *(
         "https://example.org/%00a",
         "https://example.org/a%0ab",
@@ -134,6 +137,56 @@ NO_REFS = (
 )
 
 
+HOSTILE_ZIPS = {
+    "two names": written(Part("a", "x", local={"raw": b"b"})),
+    "upwards": written(Part("a", "x"), Part("d/../../b", "x")),
+    "of a drive": written(Part("a", "x"), Part("c:\\b", "x", system=DOS)),
+    "a device": written(Part("a", "x"), Part("d/aux.c", "x")),
+    "turned": written(Part("a", "x"), Part("b\u202egpj.py", "x", flags=UTF8)),
+    "twice": written(Part("a", "x"), Part("A.", "x")),
+    "a link out": written(Part("a", "x"), Part("l", "../a", method=STORED, mode=LINK)),
+    "git": written(Part("a", "x"), Part("GIT~1/config", "x")),
+    "setuid": written(Part("a", "x", mode=0o104755)),
+    "encrypted": written(Part("a", "x", flags=ENCRYPTED)),
+}
+ORDINARY_ZIPS = {
+    "plain": written(Part("p/a.py", "x"), Part("p/run.sh", "x", mode=0o100755)),
+    "of PowerShell": written(Part("p\\d\\a.py", "x", system=DOS, external=0x20)),
+    "with 64 bits": written(Part("a.py", "x", wide=True), wide={}),
+}
+
+
+class Watch:
+    """What this process opens: an audit hook stays for good, so it only listens while it is asked to."""
+
+    EVENTS = frozenset({"socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.fork"})
+
+    def __init__(self) -> None:
+        self._seen: list[str] | None = None
+        self._ours = 0
+        sys.addaudithook(self._hear)
+
+    @contextmanager
+    def listening(self, port: int) -> Iterator[list[str]]:
+        """Note what is opened meanwhile, but for the client's own way to the API."""
+        self._seen, self._ours = [], port
+        try:
+            yield self._seen
+        finally:
+            self._seen = None
+
+    def _hear(self, event: str, told: tuple[Any, ...]) -> None:
+        if self._seen is not None and event in self.EVENTS:
+            way = told[1:] if event == "socket.connect" else told[:1]
+            if way != (("127.0.0.1", self._ours),):
+                self._seen.append(f"{event} {way}")
+
+
+@pytest.fixture(scope="module")
+def watch() -> Watch:
+    return Watch()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     async with serving(tmp_path_factory.mktemp("hostile")) as api:
@@ -154,14 +207,38 @@ async def refusals(served: Served, field: str, given: tuple[str, ...]) -> dict[s
     return odd
 
 
-async def test_addresses_that_lead_inside_or_nowhere_are_refused(served: Served) -> None:
-    assert await refusals(served, "url", HIDDEN + NO_ADDRESS) == {}
-
-
-async def test_refs_that_are_none_or_options_are_refused(served: Served) -> None:
-    assert await refusals(served, "ref", NO_REFS) == {}
+async def test_hostile_addresses_and_refs_are_refused_before_anything_is_opened(
+    served: Served, watch: Watch
+) -> None:
+    addresses = (*HIDDEN, *NO_ADDRESS)
+    assert len(set(addresses)) >= 120
+    assert len(set(NO_REFS)) >= 40
+    with watch.listening(served.platform.settings.api_port) as opened:
+        assert await refusals(served, "url", addresses) == {}
+        assert await refusals(served, "ref", NO_REFS) == {}
+    assert opened == []
     assert (await served.client.get("/api/v1/tasks")).json()["items"] == []
 
 
-async def test_there_are_as_many_as_were_asked_for() -> None:
-    assert len({*HIDDEN, *NO_ADDRESS}) + len(set(NO_REFS)) >= 150
+async def test_hostile_zips_are_refused_and_not_kept(served: Served) -> None:
+    odd = {}
+    for name, content in HOSTILE_ZIPS.items():
+        files = multipart('{"prompt": "x"}', content)
+        answer = await served.client.post("/api/v1/tasks", files=files)
+        problem = answer.json()
+        said = (answer.status_code, problem["code"], problem["errors"][0]["pointer"])
+        if said != (422, "zip_refused", "/file"):
+            odd[name] = answer.text
+    assert odd == {}
+    assert await served.platform.objects.names("codexsys-code/") == []
+
+
+async def test_ordinary_zips_are_taken_as_they_are(served: Served, watch: Watch) -> None:
+    for name, content in ORDINARY_ZIPS.items():
+        files = multipart('{"prompt": "x"}', content)
+        with watch.listening(served.platform.settings.api_port) as opened:
+            made = await served.client.post("/api/v1/tasks", files=files)
+        assert any("Popen" in each for each in opened), "nothing was heard"
+        assert made.status_code == 202, (name, made.text)
+        kept = f"codexsys-code/tmp_zips/{made.json()['id']}/code.zip"
+        assert await served.platform.objects.get(kept) == content

@@ -88,7 +88,7 @@ async def test_the_same_bytes_give_the_same_commit(tmp_path: Path) -> None:
 async def test_modes_and_safe_links_are_kept(tmp_path: Path) -> None:
     made = io.BytesIO(with_links({"lib/a.py": "a"}, {"bin/a": "../lib/a.py", "gone": "not/there"}))
     with zipfile.ZipFile(made, "a") as archive:
-        add(archive, "run.sh", "#!/bin/sh\n", 0o104755)
+        add(archive, "run.sh", "#!/bin/sh\n", 0o100755)
     lines = (await tree_of(tmp_path, made.getvalue())).splitlines()
     assert [(line[:6], line.partition("\t")[2]) for line in lines] == [
         ("120000", "bin/a"),

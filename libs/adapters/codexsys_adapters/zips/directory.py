@@ -4,20 +4,24 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from codexsys_adapters.zips.ending import read_ending
 from codexsys_adapters.zips.rules import ZipLimits, ZipRefused
 
-_END = struct.Struct("<4s4H2LH")
-_END64 = struct.Struct("<4sQ2H2L4Q")
-_LOCATOR = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _DESCRIPTOR = 0x8
+_PATCH = 0x20
 _UTF8 = 0x800
+_SIZES, _UNICODE_PATH, _STRONG, _AES = 0x1, 0x7075, 0x17, 0x9901
+_DOS, _UNIX, _MACOS = 0, 3, 19
+_WINDOWS = (_DOS, 10, 11, 14)
+_DOS_FOLDER = 0x10
+_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Entry:
     """One entry as the central directory has it, held against its local header."""
 
     name: str
+    raw_name: bytes
     flags: int
     method: int
     crc: int
@@ -32,9 +37,12 @@ class Entry:
     size: int
     mode: int
     """The Unix mode, 0 where the zip knows none."""
+    windows: bool
     offset: int
-    data: int
+    data: int = 0
     """Where its bytes begin."""
+    end: int = 0
+    """Where all that belongs to it ends."""
 
     @property
     def folder(self) -> bool:
@@ -47,79 +55,18 @@ class Entry:
         return stat.S_ISLNK(self.mode)
 
 
-@dataclass(frozen=True)
-class _End:
-    count: int
-    size: int
-    offset: int
-    at: int
-    """Where the central directory must end."""
-
-
 def read_directory(file: BinaryIO, limits: ZipLimits) -> list[Entry]:
     """Return all entries, checked for damage, encryption and overlap."""
-    end = _end(file)
-    if end.count > limits.entries:
-        raise ZipRefused(f"The zip has {end.count} entries; at most {limits.entries} are taken.")
-    if end.offset + end.size != end.at:
+    ending = read_ending(file)
+    if ending.count > limits.entries:
+        raise ZipRefused(f"The zip has {ending.count} entries; at most {limits.entries} are taken.")
+    if ending.offset + ending.size != ending.at:
         raise ZipRefused("The zip's directory is not where it should be; the zip is damaged.")
-    file.seek(end.offset)
-    raw = file.read(end.size)
-    entries = [_with_data(file, entry) for entry in _central(raw, end.count)]
-    _check_overlap(entries, end.offset)
+    file.seek(ending.offset)
+    raw = file.read(ending.size)
+    entries = [_with_data(file, entry, ending.offset) for entry in _central(raw, ending.count)]
+    _check_overlap(entries, ending.offset)
     return entries
-
-
-def _end(file: BinaryIO) -> _End:
-    length = file.seek(0, 2)
-    if length == 0:
-        raise ZipRefused("The file is empty.")
-    start = max(0, length - _END.size - _FULL16)
-    file.seek(start)
-    tail = file.read()
-    found = [at for at in _signatures(tail, b"PK\x05\x06") if _reaches_end(tail, at)]
-    if not found:
-        raise ZipRefused("The file is not a zip, or its end is missing.")
-    if len(found) > 1:
-        raise ZipRefused("The zip has more than one directory.")
-    at = start + found[0]
-    _, disk, first, here, count, size, offset, _ = _END.unpack_from(tail, found[0])
-    if disk or first or here != count:
-        raise ZipRefused("The zip is one part of several.")
-    if count == _FULL16 or size == _FULL32 or offset == _FULL32:
-        return _end64(file, at) or _End(count, size, offset, at)
-    return _End(count, size, offset, at)
-
-
-def _signatures(data: bytes, signature: bytes) -> Iterator[int]:
-    at = data.find(signature)
-    while at >= 0:
-        yield at
-        at = data.find(signature, at + 1)
-
-
-def _reaches_end(tail: bytes, at: int) -> bool:
-    if at + _END.size > len(tail):
-        return False
-    comment: int = _END.unpack_from(tail, at)[7]
-    return at + _END.size + comment == len(tail)
-
-
-def _end64(file: BinaryIO, at: int) -> _End | None:
-    if at < _LOCATOR.size:
-        return None
-    file.seek(at - _LOCATOR.size)
-    signature, disk, where, disks = _LOCATOR.unpack(file.read(_LOCATOR.size))
-    if signature != b"PK\x06\x07":
-        return None
-    file.seek(where)
-    record = file.read(_END64.size)
-    if len(record) < _END64.size or record[:4] != b"PK\x06\x06" or disk or disks > 1:
-        raise ZipRefused("The zip's 64-bit directory is damaged.")
-    _, size64, _, _, disk, first, here, count, size, offset = _END64.unpack(record)
-    if disk or first or here != count or where + 12 + size64 != at - _LOCATOR.size:
-        raise ZipRefused("The zip's 64-bit directory is damaged.")
-    return _End(count, size, offset, where)
 
 
 def _central(raw: bytes, count: int) -> Iterator[Entry]:
@@ -143,21 +90,32 @@ def _entry(fields: tuple[int, ...], raw_name: bytes, raw_extra: bytes) -> Entry:
     _, made_by, _, flags, method, _, _, crc, packed, size, _, _, _, disk, _, external, offset = (
         fields
     )
-    extra = _extra(raw_extra)
-    name = _name(raw_name, flags, extra)
-    size, packed, offset = _wide(name, extra.get(1, b""), size, packed, offset)
-    if flags & _ENCRYPTED:
+    extra, host = _extra(raw_extra), made_by >> 8
+    name = _slashed(_name(raw_name, flags, extra), windows=host in _WINDOWS)
+    size, packed, offset = _wide(name, extra.get(_SIZES, b""), size, packed, offset)
+    if flags & _ENCRYPTED or extra.keys() & {_STRONG, _AES}:
         raise ZipRefused(f"{name!r} is encrypted.")
     if disk not in (0, _FULL16):
         raise ZipRefused("The zip is one part of several.")
-    if method not in (0, 8):
+    if method not in (0, 8) or flags & _PATCH:
         raise ZipRefused(f"{name!r} is packed by method {method}; only deflate is known.")
     if method == 0 and packed != size:
         raise ZipRefused(f"The sizes of {name!r} contradict each other.")
-    mode = external >> 16 if made_by >> 8 in (3, 19) else 0
-    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+    mode = _mode(name, host, external, size)
+    return Entry(name, raw_name, flags, method, crc, packed, size, mode, host in _WINDOWS, offset)
+
+
+def _mode(name: str, host: int, external: int, size: int) -> int:
+    mode = external >> 16 if host in (_DOS, _UNIX, _MACOS) else 0
+    kind = stat.S_IFMT(mode)
+    # Some readers believe a mode that a zip of DOS should not have; whoever writes a link so has a reason.
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR) and (kind != stat.S_IFLNK or host == _DOS):
         raise ZipRefused(f"{name!r} is neither a file, a folder nor a link.")
-    return Entry(name, flags, method, crc, packed, size, mode, offset, 0)
+    if mode & _BITS and kind != stat.S_IFDIR:
+        raise ZipRefused(f"{name!r} has a setuid, setgid or sticky bit; make the zip without it.")
+    if kind == 0 and external & _DOS_FOLDER and size == 0:
+        return stat.S_IFDIR
+    return 0 if host == _DOS and kind != stat.S_IFDIR else mode
 
 
 def _extra(raw: bytes) -> dict[int, bytes]:
@@ -166,15 +124,15 @@ def _extra(raw: bytes) -> dict[int, bytes]:
     at = 0
     while at + 4 <= len(raw):
         kind, length = struct.unpack_from("<2H", raw, at)
-        if kind in found and kind == 1:
-            raise ZipRefused("The zip gives sizes twice.")
+        if kind in found and kind in (_SIZES, _UNICODE_PATH):
+            raise ZipRefused("The zip gives sizes or names twice.")
         found[kind] = raw[at + 4 : at + 4 + length]
         at += 4 + length
     return found
 
 
 def _name(raw: bytes, flags: int, extra: dict[int, bytes]) -> str:
-    unicode_path = extra.get(0x7075, b"")
+    unicode_path = extra.get(_UNICODE_PATH, b"")
     if len(unicode_path) > 5 and unicode_path[0] == 1:
         (crc,) = struct.unpack_from("<L", unicode_path, 1)
         if crc == zlib.crc32(raw):
@@ -185,6 +143,11 @@ def _name(raw: bytes, flags: int, extra: dict[int, bytes]) -> str:
         if flags & _UTF8:
             raise ZipRefused(f"The name {raw!r} is not UTF-8.") from error
         return raw.decode("cp437")
+
+
+def _slashed(name: str, *, windows: bool) -> str:
+    """Return the name with slashes where a tool of Windows wrote backslashes, as PowerShell 5 does."""
+    return name.replace("\\", "/") if windows and "/" not in name else name
 
 
 def _wide(name: str, extra: bytes, *narrow: int) -> list[int]:
@@ -201,24 +164,48 @@ def _wide(name: str, extra: bytes, *narrow: int) -> list[int]:
     return values
 
 
-def _with_data(file: BinaryIO, entry: Entry) -> Entry:
-    """Hold the entry against its local header and find where its bytes begin."""
-    file.seek(entry.offset)
+def _with_data(file: BinaryIO, entry: Entry, most: int) -> Entry:
+    """Hold the entry against its local header, find where its bytes begin, and what follows them."""
+    file.seek(min(entry.offset, most))
     raw = file.read(_LOCAL.size)
     if len(raw) < _LOCAL.size or raw[:4] != b"PK\x03\x04":
         raise ZipRefused(f"{entry.name!r} is not where the directory says.")
     _, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(raw)
     raw_name = file.read(name_length)
     extra = _extra(file.read(extra_length))
-    local_name = _name(raw_name, flags, extra)
-    different = local_name != entry.name or method != entry.method or flags & _ENCRYPTED
-    if not flags & _DESCRIPTOR:
-        size, packed = _wide(local_name, extra.get(1, b""), size, packed)
-        different |= (crc, packed, size) != (entry.crc, entry.packed, entry.size)
-    if different:
+    local_name = _slashed(_name(raw_name, flags, extra), windows=entry.windows)
+    size, packed = _wide(local_name, extra.get(_SIZES, b""), size, packed)
+    said, meant = (crc, packed, size), (entry.crc, entry.packed, entry.size)
+    if flags & _DESCRIPTOR:  # then the truth follows the bytes, and the header may leave it open
+        same = all(local in (0, central) for local, central in zip(said, meant, strict=True))
+    else:
+        same = said == meant
+    same &= (raw_name, local_name, method) == (entry.raw_name, entry.name, entry.method)
+    if not same or (flags ^ entry.flags) & (_DESCRIPTOR | _ENCRYPTED):
         raise ZipRefused(f"The two headers of {entry.name!r} contradict each other.")
     data = entry.offset + _LOCAL.size + name_length + extra_length
-    return Entry(**(vars(entry) | {"data": data}))
+    end = data + entry.packed
+    if end > most:
+        raise ZipRefused(f"{entry.name!r} is longer than the zip.")
+    if flags & _DESCRIPTOR:
+        end += _descriptor(file, entry, end)
+    return replace(entry, data=data, end=end)
+
+
+def _descriptor(file: BinaryIO, entry: Entry, at: int) -> int:
+    """Return the length of the descriptor behind an entry's bytes, which must say the same again."""
+    file.seek(at)
+    found = file.read(24)
+    for form in ("<L2Q", "<3L"):
+        if form == "<3L" and max(entry.packed, entry.size) > _FULL32:
+            continue
+        plain = struct.pack(form, entry.crc, entry.packed, entry.size)
+        for said in (b"PK\x07\x08" + plain, plain):
+            if found.startswith(said):
+                return len(said)
+    if entry.size == 0:  # of what is empty some tools say nothing more
+        return 0
+    raise ZipRefused(f"What follows {entry.name!r} contradicts the directory.")
 
 
 def _check_overlap(entries: list[Entry], end: int) -> None:
@@ -226,6 +213,6 @@ def _check_overlap(entries: list[Entry], end: int) -> None:
     for entry in sorted(entries, key=lambda entry: entry.offset):
         if entry.offset < at:
             raise ZipRefused(f"{entry.name!r} overlaps another entry.")
-        at = entry.data + entry.packed
+        at = entry.end
         if at > end:
             raise ZipRefused(f"{entry.name!r} is longer than the zip.")

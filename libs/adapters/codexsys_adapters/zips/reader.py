@@ -43,7 +43,6 @@ class ZipTree:
         self.files = _files(entries)
         if not self.files:
             raise ZipRefused("The zip holds no file.")
-        check_collisions(file.path for file in self.files)
         check_links({f.path: self._target(f.entry) for f in self.files if f.entry.link})
 
     def read(self, entry: Entry) -> Iterator[bytes]:
@@ -105,13 +104,18 @@ class ZipTree:
 
 def _files(entries: list[Entry]) -> list[ZipFile]:
     """Return the files by path, without wrapping, in the order of their names."""
-    named = []
+    named, folders = [], []
     for entry in entries:
         path = clean_name(entry.name)
         if entry.folder and entry.size:
             raise ZipRefused(f"{entry.name!r} is a folder with contents.")
-        if not entry.folder and path.partition("/")[0] != "__MACOSX":
+        if path.partition("/")[0] == "__MACOSX":
+            continue
+        if not entry.folder:
             named.append((path, entry))
+        elif path:
+            folders.append(path)
+    check_collisions([path for path, _ in named], folders)
     wrapping = without_wrapping(path for path, _ in named)
     files = [ZipFile(path.removeprefix(wrapping), _mode(entry), entry) for path, entry in named]
     return sorted(files, key=lambda file: file.path.encode())
