@@ -173,6 +173,9 @@ CREATE TABLE reservations (
 	price_cached BIGINT NOT NULL,
 	until DATETIME(6) NOT NULL,
 	settled_at DATETIME(6),
+	number INTEGER,
+	tenant_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin,
+	day DATE,
 	PRIMARY KEY (id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 CREATE INDEX ix_reservations_due ON reservations (settled_at, until);
@@ -275,6 +278,18 @@ CREATE INDEX ix_tasks_of_tenant ON tasks (tenant_id, id, created_at, verdict);
 CREATE INDEX ix_tasks_result_due ON tasks (result_due_at);
 CREATE INDEX ix_tasks_status ON tasks (status, queue_until);
 
+-- What a tenant's calls of one day (in UTC, when they were reserved) came to.
+CREATE TABLE tenant_days (
+	tenant_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+	day DATE NOT NULL,
+	calls BIGINT NOT NULL,
+	tokens BIGINT NOT NULL,
+	micros BIGINT NOT NULL,
+	reserved_tokens BIGINT NOT NULL,
+	reserved_micros BIGINT NOT NULL,
+	PRIMARY KEY (tenant_id, day)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 -- Owners, and how much of the platform each gets. Written by the command line.
 CREATE TABLE tenants (
 	id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -283,6 +298,8 @@ CREATE TABLE tenants (
 	weight DOUBLE NOT NULL DEFAULT '1',
 	max_running INTEGER,
 	max_queued INTEGER,
+	max_usd_per_day DOUBLE,
+	max_tokens_per_day BIGINT,
 	PRIMARY KEY (id),
 	CONSTRAINT uq_tenants_name UNIQUE (name)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;

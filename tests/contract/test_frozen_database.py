@@ -68,7 +68,7 @@ async def test_who_could_not_renew_is_not_taken_for_dead(
         attempts = SqlAttempts(database=seen)
         relay = Expired(
             attempts=attempts,
-            wallet=SqlWallet(database=seen, ids=TimeOrderedIds()),
+            wallet=SqlWallet(database=seen, ids=TimeOrderedIds(), clock=SystemClock()),
             clock=SystemClock(),
             lease_seconds=LEASE,
             grace_seconds=0,

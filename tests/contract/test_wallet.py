@@ -11,6 +11,7 @@ from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_adapters.sql.wallets import SqlWallet
 from codexsys_core.attempt import Hold
+from codexsys_core.clock import SystemClock
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound
 from codexsys_core.ids import TimeOrderedIds
@@ -33,7 +34,7 @@ no_money = pytest.mark.parametrize("limits", [Limits(cost_usd=0)])
 
 @pytest.fixture
 def wallet(database: Database) -> SqlWallet:
-    return SqlWallet(database=database, ids=TimeOrderedIds())
+    return SqlWallet(database=database, ids=TimeOrderedIds(), clock=SystemClock())
 
 
 async def ask(
@@ -46,7 +47,7 @@ async def ask(
     seconds: float = 60,
 ) -> Grant | Refusal:
     return await wallet.reserve(
-        sandbox.id, input_tokens=reads, output_tokens=writes, prices=prices, seconds=seconds
+        sandbox, input_tokens=reads, output_tokens=writes, prices=prices, seconds=seconds
     )
 
 

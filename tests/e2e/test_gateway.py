@@ -45,6 +45,7 @@ async def test_calls_are_counted_recorded_and_end(door: Door) -> None:
     assert stream.text.endswith("data: [DONE]\n\n")
     assert third.status_code == 401
     assert third.json()["error"]["code"] == "calls_exhausted"
+    await door.gateway.quiet()
     replies = await door.platform.logs.read(door.task_id, "llm_response", 0)
     assert b"".join(chunk.text for chunk in replies).count(b"== reply") == 2
     assert await door.platform.logs.read(door.task_id, "prompt", 0)

@@ -101,9 +101,11 @@ class Agent:
         )
 
     async def usage(self) -> Usage:
+        await self.door.gateway.quiet()
         return await self.door.platform.wallet.usage(self.task_id)
 
     async def text(self, stream: str) -> bytes:
+        await self.door.gateway.quiet()
         chunks = await self.door.platform.logs.read(self.task_id, stream, 0)
         return b"".join(chunk.text for chunk in chunks)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from tests.support.models_file import models_file
 from tests.support.place import FINISH, Place, bash, open_place, reason
 
 from codexsys_core.end_reasons import EndReason
+from codexsys_core.principal import Tenant
+from codexsys_core.quota import Quota
 from codexsys_core.sandbox import SandboxState
 from codexsys_core.task import Task
 
@@ -36,6 +39,7 @@ class Case:
         attempts: int = 1,
         added: int | None = 1,
         limits: dict[str, Any] | None = None,
+        quota: Quota | None = None,
     ) -> None:
         self.script = list(script)
         self.end = end
@@ -45,6 +49,8 @@ class Case:
         self.added = added
         """Lines of the diff that is handed out all the same; None when it does not matter."""
         self.limits = limits or {}
+        self.quota = quota
+        """Of a tenant of its own."""
 
 
 CASES = {
@@ -82,6 +88,18 @@ CASES = {
     "costs too much": Case(
         MORE, end=EndReason.BUDGET_EXHAUSTED, added=None, limits={"cost_usd": 0.05}
     ),
+    "costs too much for its tenant's day": Case(
+        MORE,
+        end=EndReason.DAY_BUDGET_EXHAUSTED,
+        added=None,
+        quota=Quota(max_usd_per_day=0.05),
+    ),
+    "takes too many tokens for its tenant's day": Case(
+        MORE,
+        end=EndReason.DAY_TOKENS_EXHAUSTED,
+        added=None,
+        quota=Quota(max_tokens_per_day=12_000),
+    ),
     "is well": Case(EDIT, FINISH, end=EndReason.FINISHED, calls=2),
 }
 each_case = pytest.mark.parametrize("name", CASES)
@@ -116,14 +134,29 @@ async def place(
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def ended(place: Place) -> Ended:
+async def places(place: Place) -> dict[str, Place]:
+    """Give each case the place, as the tenant that its task is of."""
+    given = dict.fromkeys(CASES, place)
+    now = place.platform.clock.now()
+    for number, (name, case) in enumerate(CASES.items()):
+        if case.quota is not None:
+            own = Tenant(id=f"tnt_{number}", name=f"own {number}", created_at=now)
+            await place.platform.keys.add_tenant(own)
+            await place.platform.quotas.set(own.id, case.quota)
+            given[name] = replace(place, tenant=own.id)
+    return given
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ended(places: dict[str, Place]) -> Ended:
     """Submit all at once, the slow ones first, and wait for their ends."""
 
     async def see(name: str) -> Task:
         limits = {"attempts": 2, "wall_seconds": 120} | CASES[name].limits
-        source = await place.zip_source(FILES)
-        task = await place.submit(source, engine="builtin", command=None, model=name, limits=limits)
-        return await place.until(task, seconds=200)
+        own = places[name]
+        source = await own.zip_source(FILES)
+        task = await own.submit(source, engine="builtin", command=None, model=name, limits=limits)
+        return await own.until(task, seconds=200)
 
     slow_first = sorted(CASES, key=lambda name: -CASES[name].attempts)
     tasks = await asyncio.gather(*(see(name) for name in slow_first))
@@ -132,9 +165,9 @@ async def ended(place: Place) -> Ended:
 
 @each_case
 async def test_each_ends_as_it_should(
-    name: str, ended: Ended, place: Place, server: ModelServer
+    name: str, ended: Ended, places: dict[str, Place], server: ModelServer
 ) -> None:
-    case, task = CASES[name], ended[name]
+    case, task, place = CASES[name], ended[name], places[name]
     assert reason(task) is case.end, await place.text(task.id, "agent")
     attempts = await place.platform.attempts.of_task(task.id, tenant_id=place.tenant)
     assert len(attempts) == case.attempts
@@ -161,6 +194,15 @@ async def test_limits_are_a_wall(name: str, ended: Ended, server: ModelServer) -
     assert usage.input_tokens + usage.output_tokens <= limits["tokens"]
     assert usage.cost_usd <= limits["cost_usd"]
     assert server.calls[name] >= usage.calls
+
+
+async def test_a_tenants_day_is_a_wall(ended: Ended, places: dict[str, Place]) -> None:
+    for name, case in CASES.items():
+        if case.quota is not None:
+            today = await places[name].platform.wallet.today(places[name].tenant)
+            assert 0 < today.cost_usd == ended[name].usage.cost_usd
+            assert today.cost_usd <= (today.limit_usd or today.cost_usd)
+            assert 0 < today.tokens <= (today.limit_tokens or today.tokens)
 
 
 async def test_nothing_is_left_of_any_of_them(ended: Ended, place: Place) -> None:

@@ -32,6 +32,21 @@ async def test_a_tenants_queue_is_capped_from_the_command_line(tmp_path: Path) -
         assert (shown["name"], shown["queued"], shown["running"]) == ("ours", 2, 0)
 
 
+async def test_what_a_tenant_may_spend_in_a_day_is_set_and_shown(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        limits = ["--max-usd-per-day", "12.5", "--max-tokens-per-day", "2000000"]
+        code, said, _ = await operate(tmp_path, "tenants", "update", "ours", *limits, "--json")
+        assert (code, json.loads(said)["max_usd_per_day"]) == (0, 12.5)
+        today = (await served.client.get("/api/v1/usage")).json()["today"]
+        assert (today["limit_usd"], today["limit_tokens"]) == (12.5, 2_000_000)
+        assert (today["calls"], today["tokens"], today["cost_usd"]) == (0, 0, 0)
+        for wrong in ("-1", "0", "1e3", "many"):
+            code, _, said = await operate(
+                tmp_path, "tenants", "update", "ours", f"--max-usd-per-day={wrong}"
+            )
+            assert (code, "--max-usd-per-day is a number" in " ".join(said.split())) == (2, True)
+
+
 async def test_quotas_are_set_when_a_tenant_is_made_and_later(tmp_path: Path) -> None:
     made = await operate(
         tmp_path, "tenants", "create", "new", "--weight", "2", "--max-running", "3", "--json"

@@ -34,11 +34,14 @@ class Door:
     task_id: str
     sandbox_id: str
     hold: Hold
+    gateway: Gateway
 
     async def usage(self) -> Usage:
+        await self.gateway.quiet()
         return await self.platform.wallet.usage(self.task_id)
 
     async def replies(self) -> int:
+        await self.gateway.quiet()
         kept = await self.platform.logs.read(self.task_id, "llm_response", 0)
         return b"".join(chunk.text for chunk in kept).count(b"== reply")
 
@@ -57,7 +60,7 @@ async def open_door(
             async with asyncio.timeout(10):
                 while not await _answers(client):  # noqa: ASYNC110 - another server's start has no event
                     await asyncio.sleep(0.05)
-            yield Door(platform, client, sandbox.task_id, sandbox.id, hold)
+            yield Door(platform, client, sandbox.task_id, sandbox.id, hold, gateway)
         gateway.stop()
         await asyncio.wait_for(running, 15)
 

@@ -77,6 +77,8 @@ REASONS: dict[str, set[EndReason]] = {
         R.BUDGET_EXHAUSTED,
         R.TOKENS_EXHAUSTED,
         R.CALLS_EXHAUSTED,
+        R.DAY_BUDGET_EXHAUSTED,
+        R.DAY_TOKENS_EXHAUSTED,
     },
     "test_store_away.py::test_a_store_that_stays_away_ends_the_task": {R.STORE_UNAVAILABLE},
     "test_questions.py::test_the_deadline_takes_the_default_or_ends_the_task": {R.ANSWER_TIMEOUT},

@@ -70,6 +70,8 @@ class EndReason(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     TOKENS_EXHAUSTED = "tokens_exhausted"
     CALLS_EXHAUSTED = "calls_exhausted"
+    DAY_BUDGET_EXHAUSTED = "day_budget_exhausted"
+    DAY_TOKENS_EXHAUSTED = "day_tokens_exhausted"
     STEPS_EXHAUSTED = "steps_exhausted"
     OUT_OF_MEMORY = "out_of_memory"
     TOO_MANY_PROCESSES = "too_many_processes"
@@ -278,6 +280,16 @@ _TEXTS: dict[EndReason, _Text] = {
     ),
     EndReason.CALLS_EXHAUSTED: _Text(
         _C.LIMIT, "The model calls for this task are spent.", "Retry with a higher limits.calls."
+    ),
+    EndReason.DAY_BUDGET_EXHAUSTED: _Text(
+        _C.LIMIT,
+        "The money that the tenant may spend in a day is spent.",
+        "Retry tomorrow (days begin at midnight UTC), or have the operator raise it (codexsys tenants update).",
+    ),
+    EndReason.DAY_TOKENS_EXHAUSTED: _Text(
+        _C.LIMIT,
+        "The tokens that the tenant may use in a day are used.",
+        "Retry tomorrow (days begin at midnight UTC), or have the operator raise it (codexsys tenants update).",
     ),
     EndReason.STEPS_EXHAUSTED: _Text(
         _C.LIMIT, "The steps for this task are spent.", "Retry with a higher limits.steps."

@@ -1,4 +1,4 @@
-"""How much of the platform a tenant gets: its weight in the order, and caps on what runs and waits."""
+"""How much of the platform a tenant gets: its weight in the order, and caps on what runs, waits and is spent."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from codexsys_core.errors import PlatformError
 from codexsys_core.principal import Tenant
+
+MOST_USD, MOST_TOKENS = 1_000_000, 10**15
 
 
 class Quota(BaseModel):
@@ -17,6 +19,8 @@ class Quota(BaseModel):
     weight: float = Field(default=1.0, ge=0.01, le=100)
     max_running: int | None = Field(default=None, ge=0, le=1_000_000)
     max_queued: int | None = Field(default=None, ge=0, le=1_000_000)
+    max_usd_per_day: float | None = Field(default=None, ge=0, le=MOST_USD)
+    max_tokens_per_day: int | None = Field(default=None, ge=0, le=MOST_TOKENS)
 
 
 class Load(BaseModel):
@@ -43,7 +47,8 @@ class AtCapacity(PlatformError):
 class QuotaStore(Protocol):
     """Quotas beside the counts that they limit. Counts are of rows, at this moment.
 
-    The caps themselves are kept by `TaskStore.add` and `AttemptStore.claim`, in their transactions.
+    The caps themselves are kept by `TaskStore.add`, `AttemptStore.claim` and `Wallet.reserve`, in
+    their transactions.
     """
 
     async def set(self, tenant_id: str, quota: Quota) -> None:

@@ -1,9 +1,11 @@
 """What a task may still spend on model calls: reserved before, settled after."""
 
+from datetime import date
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from codexsys_core.sandbox import Sandbox
 from codexsys_core.task import Usage
 
 NO_LIMIT_MICROS = 2**62
@@ -28,8 +30,8 @@ class Grant(BaseModel):
 class Refusal(BaseModel):
     """Why a call is not allowed.
 
-    Codes: budget_exhausted, calls_exhausted, tokens_exhausted, price_unknown, task_cancelled,
-    token_revoked.
+    Codes: budget_exhausted, calls_exhausted, tokens_exhausted, day_budget_exhausted,
+    day_tokens_exhausted, price_unknown, task_cancelled, token_revoked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,16 +49,44 @@ class Prices(BaseModel):
     cached_usd: float | None = None
 
 
+class DayLimits(BaseModel):
+    """What each tenant may spend in a day, in UTC, unless its own limits say otherwise. 0 is no limit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    max_usd_per_day: float = Field(default=0.0, ge=0)
+    max_tokens_per_day: int = Field(default=0, ge=0)
+
+
+NO_DAY_LIMITS = DayLimits()
+
+
+class TenantDay(BaseModel):
+    """What a tenant's calls came to on one day, in UTC, with what is reserved as if it were used.
+
+    A call counts on the day on which it was reserved. None is no limit.
+    """
+
+    day: date
+    calls: int
+    tokens: int
+    cost_usd: float
+    limit_tokens: int | None
+    limit_usd: float | None
+
+
 class Wallet(Protocol):
     """One per task, shared by its attempts. Reserving is one conditional UPDATE.
 
     The same statement checks that the sandbox's row is live and the task neither ended nor
-    cancelled. Raises `Unavailable` (never a refusal) when the database does not answer.
+    cancelled; its transaction takes the same out of what the tenant may spend today. Calls that are
+    reserved, or settled, at the same moment may share a transaction. Raises `Unavailable` (never a
+    refusal) when the database does not answer.
     """
 
     async def reserve(
         self,
-        sandbox_id: str,
+        sandbox: Sandbox,
         *,
         input_tokens: int,
         output_tokens: int,
@@ -65,7 +95,8 @@ class Wallet(Protocol):
     ) -> Grant | Refusal:
         """Reserve the worst case of a call that ends within `seconds`.
 
-        Without prices only a task without a limit of money may make it (`price_unknown`).
+        Without prices only a task without a limit of money may make it, of a tenant without one
+        (`price_unknown`).
         """
 
     async def settle(
@@ -81,3 +112,6 @@ class Wallet(Protocol):
 
     async def usage(self, task_id: str) -> Usage:
         """Return what the task has used and reserved so far."""
+
+    async def today(self, tenant_id: str) -> TenantDay:
+        """Return what a tenant has used today, and how much it may."""

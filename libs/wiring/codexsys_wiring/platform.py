@@ -69,7 +69,7 @@ from codexsys_core.share import ShareStore
 from codexsys_core.task import TaskStore
 from codexsys_core.upload import UploadStore
 from codexsys_core.usage import UsageStore
-from codexsys_core.wallet import Wallet
+from codexsys_core.wallet import DayLimits, Wallet
 from codexsys_wiring.crash import crashing_platform
 from codexsys_wiring.models import known_keys, read_catalogue
 from codexsys_wiring.settings import ConfigurationError, Settings
@@ -224,7 +224,7 @@ async def open_platform(
             logs=SqlLogs(database=database, redactor=redactor),
             artifacts=SqlArtifacts(database=database),
             shares=SqlShares(database=database),
-            wallet=SqlWallet(database=database, ids=ids),
+            wallet=SqlWallet(database=database, ids=ids, clock=clock, limits=_day_limits(settings)),
             usage=SqlUsage(database=database),
             checkpoints=SqlCheckpoints(database=database),
             queue=queue,
@@ -243,6 +243,13 @@ async def open_platform(
             database=database,
         )
         yield crashing_platform(platform)
+
+
+def _day_limits(settings: Settings) -> DayLimits:
+    return DayLimits(
+        max_usd_per_day=settings.tenant_max_usd_per_day,
+        max_tokens_per_day=settings.tenant_max_tokens_per_day,
+    )
 
 
 def _redactor(settings: Settings) -> SecretRedactor:

@@ -151,6 +151,10 @@ class Settings(BaseSettings):
     """Attempts that a tenant may have running at the same time, unless its own cap says otherwise. 0: no cap."""
     tenant_max_queued: int = Field(default=10_000, ge=0, le=1_000_000)
     """Attempts that a tenant may have queued, unless its own cap says otherwise; more are refused (429). A tenant's own cap is kept exactly, this one may be passed by submits of other processes within the same second. 0: no cap."""
+    tenant_max_usd_per_day: float = Field(default=0, ge=0, le=1_000_000)
+    """Dollars that a tenant's model calls may cost in a day (in UTC), unless its own limit says otherwise. 0: no limit."""
+    tenant_max_tokens_per_day: int = Field(default=0, ge=0, le=10**15)
+    """Tokens that a tenant's model calls may use in a day (in UTC), unless its own limit says otherwise. 0: no limit."""
     rate_per_minute: int = Field(default=12_000, ge=0, le=10_000_000)
     """Requests to the API that one key may make in a minute; more are refused (429). 0: as many as it likes."""
     rate_burst: int = Field(default=2_000, ge=1, le=1_000_000)

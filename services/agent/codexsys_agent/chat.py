@@ -14,6 +14,8 @@ _REFUSALS = {
     "budget_exhausted",
     "calls_exhausted",
     "tokens_exhausted",
+    "day_budget_exhausted",
+    "day_tokens_exhausted",
     "task_cancelled",
     "token_revoked",
 }

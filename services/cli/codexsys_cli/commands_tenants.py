@@ -22,6 +22,11 @@ Weight = Annotated[
 Cap = typer.Option(metavar="NUMBER|default|none")
 Running = Annotated[str | None, Cap]
 Queued = Annotated[str | None, Cap]
+Usd = Annotated[str | None, typer.Option(metavar="DOLLARS|default|none")]
+Tokens = Annotated[str | None, Cap]
+
+_QUOTA = ("weight", "max_running", "max_queued", "max_usd_per_day", "max_tokens_per_day")
+_MOST = {"max_tokens_per_day": 10**15}
 
 tenants = typer.Typer(help="Owners of tasks.", no_args_is_help=True)
 
@@ -32,10 +37,14 @@ def create(
     weight: Weight = None,
     max_running: Running = None,
     max_queued: Queued = None,
+    max_usd_per_day: Usd = None,
+    max_tokens_per_day: Tokens = None,
     json: Json = False,
 ) -> None:
     """Make a tenant; one that is there is left alone, but for what the options say."""
-    changes = _changes(weight, max_running, max_queued)
+    caps = {"max_running": max_running, "max_queued": max_queued}
+    days = {"max_usd_per_day": max_usd_per_day, "max_tokens_per_day": max_tokens_per_day}
+    changes = _changes(weight, caps | days)
     load = asyncio.run(_kept(name, changes, make=True))
     _warn_of_limits(load)
     if json:
@@ -50,12 +59,16 @@ def update(
     weight: Weight = None,
     max_running: Running = None,
     max_queued: Queued = None,
+    max_usd_per_day: Usd = None,
+    max_tokens_per_day: Tokens = None,
     json: Json = False,
 ) -> None:
-    """Change a tenant's weight and caps; what is not named stays. Workers follow within a beat."""
-    changes = _changes(weight, max_running, max_queued)
+    """Change a tenant's weight and caps; what is not named stays. Workers follow within a beat, gateways at once."""
+    caps = {"max_running": max_running, "max_queued": max_queued}
+    days = {"max_usd_per_day": max_usd_per_day, "max_tokens_per_day": max_tokens_per_day}
+    changes = _changes(weight, caps | days)
     if not changes:
-        raise typer.BadParameter("name at least one of --weight, --max-running, --max-queued")
+        raise typer.BadParameter(f"name at least one of {', '.join(map(_option, _QUOTA))}")
     load = asyncio.run(_kept(name, changes, make=False))
     if json:
         emit(_shown(load))
@@ -81,24 +94,36 @@ def find(json: Json = False) -> None:
     _table(found)
 
 
-def _changes(
-    weight: float | None, max_running: str | None, max_queued: str | None
-) -> dict[str, Any]:
+def _changes(weight: float | None, caps: dict[str, str | None]) -> dict[str, Any]:
     changes: dict[str, Any] = {} if weight is None else {"weight": weight}
-    for name, text in (("max_running", max_running), ("max_queued", max_queued)):
+    for name, text in caps.items():
         if text is not None:
             changes[name] = _cap(name, text)
     return changes
 
 
-def _cap(name: str, text: str) -> int | None:
-    if text == "default":
-        return None
-    number = 0 if text == "none" else int(text) if text.isdecimal() else -1
-    if number < 0 or (number == 0 and text != "none") or number > 1_000_000:
-        option = "--" + name.replace("_", "-")
-        raise typer.BadParameter(f"{option} is a number from 1 to 1000000, default or none")
+def _cap(name: str, text: str) -> float | None:
+    if text in ("default", "none"):
+        return None if text == "default" else 0
+    least, most = (0.01, 1_000_000) if name == "max_usd_per_day" else (1, _MOST.get(name, 10**6))
+    number = _number(text, whole=name != "max_usd_per_day")
+    if not least <= number <= most:
+        raise typer.BadParameter(
+            f"{_option(name)} is a number from {least} to {most}, default or none"
+        )
     return number
+
+
+def _number(text: str, *, whole: bool) -> float:
+    """Return what was typed, a number below any that may be where it is none."""
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    plain = text.isascii() and text.replace(".", "", 1).isdecimal() and not whole
+    return float(text) if plain else -1
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 async def _kept(name: str, changes: dict[str, Any], *, make: bool) -> "Load":
@@ -137,7 +162,7 @@ def _table(loads: "list[Load]") -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for name in ("tenant", "weight", "running", "of", "queued", "of", "id"):
+    for name in ("tenant", "weight", "running", "of", "queued", "of", "$/day", "tokens/day", "id"):
         table.add_column(name)
     for load in loads:
         quota = load.quota
@@ -148,14 +173,18 @@ def _table(loads: "list[Load]") -> None:
             _word(quota.max_running),
             str(load.queued),
             _word(quota.max_queued),
+            _word(quota.max_usd_per_day),
+            _word(quota.max_tokens_per_day),
             load.tenant.id,
         )
         table.add_row(*(Text(cell) for cell in cells))
     out().print(table)
 
 
-def _word(cap: int | None) -> str:
-    return {None: "default", 0: "no cap"}.get(cap, str(cap))
+def _word(cap: float | None) -> str:
+    if cap is None:
+        return "default"
+    return f"{cap:.15g}" if cap else "no cap"
 
 
 def _warn_of_limits(load: "Load") -> None:

@@ -85,7 +85,8 @@ def no_more(body: dict[str, Any], known: frozenset[str]) -> None:
         raise not_allowed("Nothing is stored or done in the background.")
     unknown = sorted(set(body) - known)
     if unknown:
-        raise not_allowed(f"Not passed on to the model: {', '.join(unknown)[:200]}.")
+        named = ascii(", ".join(unknown)[:200])[1:-1]
+        raise not_allowed(f"Not passed on to the model: {named}.")
 
 
 def length(body: dict[str, Any], *names: str) -> int | None:

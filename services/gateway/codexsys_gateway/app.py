@@ -1,17 +1,13 @@
 """The gateway's routes: what a door may ask for."""
 
-import asyncio
-import json
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
-from typing_extensions import override
 
 from codexsys_core.artifact import ObjectStore
 from codexsys_core.errors import Conflict, PlatformError, Unavailable
@@ -21,30 +17,22 @@ from codexsys_core.task import TaskStore
 from codexsys_gateway import chat, responses, responses_request
 from codexsys_gateway.calls import Calls
 from codexsys_gateway.control import Control
+from codexsys_gateway.reading import body_of, json_of
 from codexsys_gateway.refusals import Refused, not_allowed
 from codexsys_gateway.reports import Reports
+from codexsys_gateway.streams import Events, answer
 from codexsys_gateway.tokens import Tokens
+from codexsys_gateway.turns import Turn
 from codexsys_gateway.upstream_request import build
 
-MOST_JSON_BYTES = 96 * 1024 * 1024
-MOST_CALL_BYTES = 16 * 1024 * 1024
-MOST_OUTPUT_BYTES = 16 * 1024 * 1024
+MIB = 1024 * 1024
+MOST_CALL_BYTES = 16 * MIB
+MOST_EVENT_BYTES = 1 * MIB
+MOST_LOG_BYTES = 8 * MIB
+MOST_CHECKPOINT_BYTES = 96 * MIB
+MOST_OUTPUT_BYTES = 16 * MIB
+T = TypeVar("T")
 Handler = Callable[[Sandbox, Request], Awaitable[Response]]
-
-
-class Events(StreamingResponse):
-    """Server-sent events that are closed with their response, however that ends."""
-
-    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(events, media_type="text/event-stream")
-        self._events = events
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await asyncio.shield(self._events.aclose())
 
 
 class Routes:
@@ -91,7 +79,7 @@ class Routes:
         calls = handler in (self._chat, self._responses)
         whose = self._tokens.once if calls else self._tokens.sandbox
 
-        async def answer(request: Request) -> Response:
+        async def guarded(request: Request) -> Response:
             try:
                 return await handler(await whose(request), request)
             except Refused as refused:
@@ -107,41 +95,52 @@ class Routes:
             except PlatformError as error:
                 return Refused(400, error.code, error.message).response
 
-        return answer
+        return guarded
 
     async def _chat(self, sandbox: Sandbox, request: Request) -> Response:
-        body = await _json(request, MOST_CALL_BYTES)
-        chunks = self._calls.chunks(sandbox, build(body))
+        turn, body, wanted = await self._asked(sandbox, request, build)
+        chunks = self._calls.chunks(turn, sandbox, wanted)
         if body.get("stream"):
             return Events(await chat.streamed(chunks))
-        return JSONResponse(await chat.answered(chunks))
+        return answer(await chat.answered(chunks))
 
     async def _responses(self, sandbox: Sandbox, request: Request) -> Response:
-        body = await _json(request, MOST_CALL_BYTES)
-        asked = responses_request.build(body)
-        chunks = self._calls.chunks(sandbox, asked.wanted)
-        answer = responses.Response(asked.tools)
+        turn, body, asked = await self._asked(sandbox, request, responses_request.build)
+        chunks = self._calls.chunks(turn, sandbox, asked.wanted)
+        response = responses.Response(asked.tools)
         if body.get("stream"):
-            return Events(await responses.streamed(chunks, answer))
-        return JSONResponse(await responses.answered(chunks, answer))
+            return Events(await responses.streamed(chunks, response))
+        return answer(await responses.answered(chunks, response))
+
+    async def _asked(
+        self, sandbox: Sandbox, request: Request, built: Callable[[dict[str, Any]], T]
+    ) -> tuple[Turn, dict[str, Any], T]:
+        """Read a call once it is its turn: what waits is not held in memory."""
+        turn = await self._calls.turn(sandbox)
+        try:
+            body = await json_of(request, MOST_CALL_BYTES)
+            return turn, body, built(body)
+        except BaseException:
+            turn.give_up()
+            raise
 
     async def _event(self, sandbox: Sandbox, request: Request) -> Response:
-        body = await _json(request)
+        body = await json_of(request, MOST_EVENT_BYTES)
         stored = await self._reports.event(sandbox, body)
         if body["type"] == EventType.AGENT_MESSAGE:
             await self._control.heard(sandbox, body["data"])
         return JSONResponse(stored, status_code=202)
 
     async def _log(self, sandbox: Sandbox, request: Request) -> Response:
-        return JSONResponse(await self._reports.log(sandbox, await _json(request)), status_code=202)
+        body = await json_of(request, MOST_LOG_BYTES)
+        return JSONResponse(await self._reports.log(sandbox, body), status_code=202)
 
     async def _checkpoint(self, sandbox: Sandbox, request: Request) -> Response:
-        return JSONResponse(
-            await self._reports.checkpoint(sandbox, await _json(request)), status_code=202
-        )
+        body = await json_of(request, MOST_CHECKPOINT_BYTES)
+        return JSONResponse(await self._reports.checkpoint(sandbox, body), status_code=202)
 
     async def _output(self, sandbox: Sandbox, request: Request) -> Response:
-        data = await _body(request, MOST_OUTPUT_BYTES)
+        data = await body_of(request, MOST_OUTPUT_BYTES)
         stored = await self._reports.output(sandbox, request.path_params["name"], data)
         return JSONResponse(stored, status_code=202)
 
@@ -167,22 +166,3 @@ class Routes:
 def create_app(routes: Routes, health: list[Route]) -> Starlette:
     """Build the application."""
     return Starlette(routes=[*routes.routes(), *health])
-
-
-async def _body(request: Request, most: int) -> bytes:
-    data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > most:
-            raise Refused(413, "too_large", f"The body is larger than {most // (1024 * 1024)} MiB.")
-    return bytes(data)
-
-
-async def _json(request: Request, most: int = MOST_JSON_BYTES) -> dict[str, Any]:
-    try:
-        body = json.loads(await _body(request, most))
-    except ValueError:
-        raise not_allowed("The body is not JSON.") from None
-    if not isinstance(body, dict):
-        raise not_allowed("The body is not a JSON object.")
-    return body

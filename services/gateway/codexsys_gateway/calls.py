@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakValueDictionary
 
 import structlog
 
@@ -20,17 +19,17 @@ from codexsys_gateway.allow_list import BYTES_PER_TOKEN, Wanted
 from codexsys_gateway.records import Records
 from codexsys_gateway.refusals import STOPS, Refused
 from codexsys_gateway.transcript import Transcript
+from codexsys_gateway.turns import Afterwards, Turn, Turns
 from codexsys_gateway.upstreams import LONGEST_PAUSE_SECONDS, Lane, Patience, Upstreams
 from codexsys_wiring.metrics import GATEWAY_CALLS
 
 CALL_SECONDS = 1800.0
 """How long a call may take in all, waiting and every try included."""
-MOST_AT_ONCE = 8
-"""Calls of one sandbox that a gateway makes at the same time; others wait."""
 MOST_KNOWN = 4096
 _SLACK_SECONDS = 60.0
 _ESTIMATE_SLACK = 16
 BUSY_SECONDS = 5.0
+PRICE_UNKNOWN = Refusal(code="price_unknown")
 _STATUS = {
     "model_auth": STOPS,
     "model_refused": 400,
@@ -42,6 +41,8 @@ _REFUSALS = {
     "budget_exhausted": "The money for this task is spent.",
     "calls_exhausted": "The model calls for this task are spent.",
     "tokens_exhausted": "The tokens for this task are spent.",
+    "day_budget_exhausted": "The money that the tenant may spend in a day is spent.",
+    "day_tokens_exhausted": "The tokens that the tenant may use in a day are used.",
     "task_cancelled": "The task was cancelled.",
     "token_revoked": "This sandbox has ended.",
     "model_refused": "The price of this model is not known, so a limit of money cannot be kept.",
@@ -89,25 +90,39 @@ class Calls:
         self._tasks = tasks
         self._records = records
         self._known: dict[str, tuple[str, bool]] = {}
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._afterwards = Afterwards()
+        self._turns = Turns(self._afterwards)
+
+    async def quiet(self) -> None:
+        """Return once all calls whose answers have gone are settled and kept."""
+        await self._afterwards.quiet()
+
+    async def turn(self, sandbox: Sandbox) -> Turn:
+        """Wait until a sandbox may make one more call."""
+        turn = self._turns.of(sandbox.id)
+        await turn.begin()
+        return turn
 
     async def chunks(
-        self, sandbox: Sandbox, wanted: Wanted
+        self, turn: Turn, sandbox: Sandbox, wanted: Wanted
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield an answer's chunks; raises `Refused` or, also in their midst, `ModelError`.
+        """Yield an answer's chunks and end the turn; raises `Refused` or, also in their midst, `ModelError`.
 
-        One upstream after the other is asked, until one begins to answer. The call is settled and
-        kept before the iterator ends.
+        One upstream after the other is asked, until one begins to answer. The answer waits for no
+        more than the reservation: what came of it is settled and kept while the agent reads on. A
+        gateway that dies before leaves what was reserved, which a relay settles in full.
         """
-        async with self._turns.setdefault(sandbox.id, asyncio.Semaphore(MOST_AT_ONCE)):
+        try:
             call = await self._open(sandbox, wanted)
-            try:
-                async with aclosing(self._tried(call)) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
-            finally:
-                # A reader that went away cancels this task; the call is settled all the same.
-                await asyncio.shield(self._settle(call))
+        except BaseException:
+            turn.give_up()
+            raise
+        try:
+            async with aclosing(self._tried(call)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            turn.end(self._settle(call))
 
     async def _tried(self, call: Call) -> AsyncGenerator[dict[str, Any], None]:
         while True:
@@ -126,7 +141,8 @@ class Calls:
                     return
             if call.spent:  # another try is another call, and paid for as such
                 await self._settle(call)
-                call.grant = await self._reserve(call.sandbox, call.wanted, call.patience)
+                again = await self._reserve(call.sandbox, call.wanted, call.patience)
+                call.grant = _granted(again)
                 call.spent = False
 
     async def _answer(self, call: Call, lane: Lane) -> AsyncGenerator[dict[str, Any], None]:
@@ -142,14 +158,22 @@ class Calls:
     async def _open(self, sandbox: Sandbox, wanted: Wanted) -> Call:
         """Find who serves the task's model, and reserve the worst case; raises `Refused`."""
         model, priced = await self._terms(sandbox)
+        patience = self._serving(model, priced=priced)
+        answer = await self._reserve(sandbox, wanted, patience)
+        if answer == PRICE_UNKNOWN and not priced:  # it is the tenant whose money is limited
+            patience = self._serving(model, priced=True)
+            answer = await self._reserve(sandbox, wanted, patience)
+        ends_at = asyncio.get_running_loop().time() + CALL_SECONDS
+        return Call(sandbox, wanted, patience, _granted(answer), ends_at)
+
+    def _serving(self, model: str, *, priced: bool) -> Patience:
+        """Return who serves a model; raises `Refused` when nobody may."""
         patience = self._upstreams.serving(model, priced=priced)
         if not patience.lanes and self._upstreams.serving(model, priced=False).lanes:
-            raise _refused_by_wallet("price_unknown")
+            raise _refused_by_wallet(PRICE_UNKNOWN)
         if not patience.lanes:
             raise Refused(400, "model_refused", f"Nobody serves the model {model} any more.")
-        grant = await self._reserve(sandbox, wanted, patience)
-        ends_at = asyncio.get_running_loop().time() + CALL_SECONDS
-        return Call(sandbox, wanted, patience, grant, ends_at)
+        return patience
 
     async def _terms(self, sandbox: Sandbox) -> tuple[str, bool]:
         """Return the task's model, and whether its money is limited: neither ever changes."""
@@ -162,39 +186,51 @@ class Calls:
         self._known[sandbox.task_id] = terms
         return terms
 
-    async def _reserve(self, sandbox: Sandbox, wanted: Wanted, patience: Patience) -> Grant:
+    async def _reserve(
+        self, sandbox: Sandbox, wanted: Wanted, patience: Patience
+    ) -> Grant | Refusal:
         """Reserve the most that any of the upstreams may take for it."""
         offers = [lane.offer for lane in patience.lanes]
         most = max(offer.most_output for offer in offers)
         known = [offer.prices for offer in offers if offer.prices is not None]
-        answer = await self._wallet.reserve(
-            sandbox.id,
+        return await self._wallet.reserve(
+            sandbox,
             input_tokens=len(json.dumps(wanted.request)) // BYTES_PER_TOKEN + _ESTIMATE_SLACK,
             output_tokens=min(wanted.output_tokens or OUTPUT_TOKENS, most),
             prices=dearest(known) if len(known) == len(offers) else None,
             seconds=CALL_SECONDS + _SLACK_SECONDS,
         )
-        if isinstance(answer, Refusal):
-            raise _refused_by_wallet(answer.code)
-        return answer
 
     async def _settle(self, call: Call) -> None:
         """Settle from the upstream's own count; without one in full, if it may have been paid for."""
         heard = call.transcript.usage if call.transcript.heard else None
         usage = heard if call.spent else Usage()
         prices = call.lane.offer.prices if call.lane else None
+        number, request = call.grant.number, call.wanted.request
         try:
             await self._wallet.settle(call.grant, usage, prices=prices)
-            await self._records.keep(
-                call.sandbox, call.grant.number, call.wanted.request, call.transcript
-            )
         except PlatformError as error:  # a relay settles it in full, when its time is over
             log.warning("call_not_settled", task_id=call.sandbox.task_id, problem=error.message)
+        self._afterwards.start(self._keep(call.sandbox, number, request, call.transcript))
+
+    async def _keep(
+        self, sandbox: Sandbox, number: int, request: dict[str, Any], transcript: Transcript
+    ) -> None:
+        try:
+            await self._records.keep(sandbox, number, request, transcript)
+        except PlatformError as error:
+            log.warning("call_not_kept", task_id=sandbox.task_id, problem=error.message)
 
 
-def _refused_by_wallet(code: str) -> Refused:
-    GATEWAY_CALLS.labels(code).inc()
-    code = "model_refused" if code == "price_unknown" else code
+def _granted(answer: Grant | Refusal) -> Grant:
+    if isinstance(answer, Refusal):
+        raise _refused_by_wallet(answer)
+    return answer
+
+
+def _refused_by_wallet(refusal: Refusal) -> Refused:
+    GATEWAY_CALLS.labels(refusal.code).inc()
+    code = "model_refused" if refusal == PRICE_UNKNOWN else refusal.code
     return Refused(STOPS, code, _REFUSALS.get(code, "The call is not allowed."))
 
 

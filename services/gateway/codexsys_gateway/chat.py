@@ -1,12 +1,12 @@
 """Answers in the shape of chat completions, streamed and whole."""
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 from codexsys_core.model import ModelError, whole
 from codexsys_gateway.calls import refused
+from codexsys_gateway.streams import event
 
 Chunks = AsyncGenerator[dict[str, Any], None]
 
@@ -39,8 +39,3 @@ async def _events(first: dict[str, Any], rest: Chunks) -> AsyncGenerator[bytes, 
             yield event(refused(error).body)
             return
     yield b"data: [DONE]\n\n"
-
-
-def event(data: dict[str, Any]) -> bytes:
-    """Return one server-sent event."""
-    return b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -24,6 +25,9 @@ from codexsys_wiring.service import serve
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
 
+SETTLE_SECONDS = 4.0
+"""How long a gateway that leaves goes on settling; a relay settles the rest, in full."""
+
 
 class Gateway:
     """Serves doors until stopped."""
@@ -31,7 +35,8 @@ class Gateway:
     def __init__(self, platform: Platform, *, listener: socket.socket | None = None) -> None:
         settings = platform.settings
         self._settings = settings
-        self._routes = _routes(platform)
+        self._calls = _calls(platform)
+        self._routes = _routes(platform, self._calls)
         app = create_app(self._routes, health_routes(platform))
         self._servers = [
             self._server(
@@ -55,8 +60,15 @@ class Gateway:
         finally:
             self.stop()
             await asyncio.gather(*serving)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await self.quiet()
             if self._socket:
                 self._socket.unlink(missing_ok=True)
+
+    async def quiet(self) -> None:
+        """Return once the calls that were answered are settled and kept."""
+        await self._calls.quiet()
 
     def stop(self) -> None:
         """Drain, then let model calls finish; doors hold their requests and try the next gateway."""
@@ -73,15 +85,18 @@ class Gateway:
         )
 
 
-def _routes(platform: Platform) -> Routes:
+def _calls(platform: Platform) -> Calls:
     catalogue = platform.catalogue
-    calls = Calls(
+    return Calls(
         upstreams=Upstreams(catalogue, open_models(platform.settings, catalogue)),
         catalogue=catalogue,
         wallet=platform.wallet,
         tasks=platform.tasks,
         records=Records(logs=platform.logs, events=platform.events, hints=platform.hints),
     )
+
+
+def _routes(platform: Platform, calls: Calls) -> Routes:
     reports = Reports(
         events=platform.events,
         logs=platform.logs,

@@ -72,7 +72,7 @@ class Reports:
         # The worker copies the program's own output to the same stream under the sandbox's id.
         sender = sandbox.id.replace("sbx_", "door_", 1)[:32]
         offset = await self._logs.append(
-            sandbox.task_id, sender, "agent", _number(body), text.encode()
+            sandbox.task_id, sender, "agent", _number(body), text.encode(errors="replace")
         )
         await self._hints.tell(f"task:{sandbox.task_id}")
         return {"offset": offset}

@@ -11,6 +11,7 @@ from codexsys_gateway.calls import refused
 from codexsys_gateway.chat import Chunks
 from codexsys_gateway.refusals import Refused
 from codexsys_gateway.responses_request import Tool
+from codexsys_gateway.streams import compact
 
 Event = dict[str, Any]
 
@@ -224,8 +225,7 @@ async def _events(
 
 
 def _sent(event: Event) -> bytes:
-    data = json.dumps(event, separators=(",", ":"))
-    return f"event: {event['type']}\ndata: {data}\n\n".encode()
+    return f"event: {event['type']}\ndata: {compact(event)}\n\n".encode()
 
 
 def _input(arguments: str) -> str:

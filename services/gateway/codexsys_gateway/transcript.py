@@ -42,7 +42,7 @@ class Transcript:
         content = "".join(self._content)
         lines += [content] if content else []
         lines += [f"-> {''.join(words)}" for _, words in sorted(self._calls.items())]
-        return ("\n".join(lines) + "\n\n").encode()
+        return _bytes("\n".join(lines) + "\n\n")
 
     @staticmethod
     def prompt(request: dict[str, Any]) -> bytes:
@@ -53,7 +53,7 @@ class Transcript:
             text = content if isinstance(content, str) else json.dumps(content)
             lines.append(f"== {message['role']}\n{text}\n")
         names = ", ".join(tool["function"]["name"] for tool in request.get("tools", []))
-        return ("\n".join(lines) + f"\n== tools\n{names}\n").encode()
+        return _bytes("\n".join(lines) + f"\n== tools\n{names}\n")
 
 
 def _usage(usage: dict[str, Any]) -> Usage | None:
@@ -69,3 +69,8 @@ def _usage(usage: dict[str, Any]) -> Usage | None:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _bytes(text: str) -> bytes:
+    """Return a text that may have half characters in it, as JSON may."""
+    return text.encode(errors="replace")

@@ -35,6 +35,7 @@ def a_report(days: int = 30, **changes: Any) -> dict[str, Any]:
         "values": [],
         "more": False,
         "total": sums(tasks, tasks * 0.5),
+        "today": {"cost_usd": 1.5, "tokens": 2500, "limit_usd": None, "limit_tokens": None},
     }
     return report | changes
 
@@ -55,6 +56,15 @@ def test_every_day_is_drawn_and_those_with_tasks_are_a_table(days: int) -> None:
     assert "$4.50" in seen.text
     assert "Sun 1 Nov 2026: $0.00, 0 tasks, 0 verified" in seen.text
     assert not any("style" in attributes for _, attributes in seen.tags)
+
+
+def test_what_is_left_of_today_is_shown_where_it_is_limited() -> None:
+    assert "today" not in page(a_report(7)).text
+    limited = {"cost_usd": 1.5, "tokens": 2500, "limit_usd": 20, "limit_tokens": 10_000}
+    seen = page(a_report(7, today=limited)).text
+    assert "Spent today" in seen
+    assert "of $20.00" in seen
+    assert "of 10 k" in seen
 
 
 def test_without_a_task_there_is_nothing_to_draw() -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.fenced import held
+from codexsys_adapters.sql.happenings import Happening, Happenings
 from codexsys_adapters.sql.tables import EVENTS, TASKS
 from codexsys_adapters.sql.times import aware
 from codexsys_core.attempt import Hold
@@ -22,6 +23,7 @@ class SqlEvents:
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
+        self._happenings = Happenings(database)
 
     async def append(
         self,
@@ -34,6 +36,9 @@ class SqlEvents:
         hold: Hold | None = None,
     ) -> int:
         """Add an event to an open task; `NotFound` when there is no such task."""
+        if sender is None and hold is None:
+            text = json.dumps(data, separators=(",", ":"))
+            return await self._happenings.add(Happening(task_id, kind.value, attempt, text))
 
         async def statements(connection: AsyncConnection) -> int | None:
             if hold and not await held(connection, hold):

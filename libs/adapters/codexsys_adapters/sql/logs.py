@@ -5,11 +5,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.fenced import held
+from codexsys_adapters.sql.lines import Line, Lines
 from codexsys_adapters.sql.tables import LOG_CHUNKS, LOG_STREAMS
 from codexsys_adapters.sql.times import now_sql
 from codexsys_core.attempt import Hold
 from codexsys_core.errors import Conflict
-from codexsys_core.log import CHUNK_BYTES, PUBLIC_STREAMS, LogChunk, Piece, Redactor
+from codexsys_core.log import CHUNK_BYTES, FILES, PUBLIC_STREAMS, LogChunk, Piece, Redactor
 
 _PART = 1 << 40
 """Numbers of pieces are of one part up to here: no phase says more."""
@@ -22,6 +23,7 @@ class SqlLogs:
     def __init__(self, *, database: Database, redactor: Redactor) -> None:
         self._database = database
         self._redactor = redactor
+        self._lines = {stream: Lines(database, stream) for stream in FILES}
 
     async def append(
         self, task_id: str, sandbox_id: str, stream: str, number: int, text: bytes
@@ -32,6 +34,9 @@ class SqlLogs:
         loses its end.
         """
         clean = self._clean(stream, text)
+        added = await self._lines[stream].add(Line(task_id, sandbox_id, number, clean))
+        if added is not None:
+            return added
 
         async def statements(connection: AsyncConnection) -> int:
             size, sealed = await _lock(connection, task_id, stream)

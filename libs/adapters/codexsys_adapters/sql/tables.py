@@ -1,10 +1,11 @@
 """All tables, as SQLModel classes: `schema.sql` and the migrations are held against them."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    Date,
     Double,
     Index,
     Integer,
@@ -37,6 +38,8 @@ class TenantRow(SQLModel, table=True):
     weight: float = Field(sa_column=Column(Double(), nullable=False, server_default="1"))
     max_running: int | None = Field(sa_column=integer(null=True))
     max_queued: int | None = Field(sa_column=integer(null=True))
+    max_usd_per_day: float | None = Field(sa_column=Column(Double(), nullable=True))
+    max_tokens_per_day: int | None = Field(sa_column=big_integer(null=True))
 
 
 class KeyRow(SQLModel, table=True):
@@ -398,6 +401,24 @@ class ReservationRow(SQLModel, table=True):
     price_cached: int = Field(sa_column=big_integer())
     until: datetime = Field(sa_column=moment())
     settled_at: datetime | None = Field(sa_column=moment(null=True))
+    number: int | None = Field(sa_column=integer(null=True))
+    """Of the call within its task; none of those that an older version made."""
+    tenant_id: str | None = Field(sa_column=identifier(null=True))
+    day: date | None = Field(sa_column=Column(Date(), nullable=True))
+
+
+class TenantDayRow(SQLModel, table=True):
+    """What a tenant's calls of one day (in UTC, when they were reserved) came to."""
+
+    __tablename__ = "tenant_days"
+
+    tenant_id: str = Field(sa_column=identifier(key=True))
+    day: date = Field(sa_column=Column(Date(), primary_key=True))
+    calls: int = Field(sa_column=big_integer())
+    tokens: int = Field(sa_column=big_integer())
+    micros: int = Field(sa_column=big_integer())
+    reserved_tokens: int = Field(sa_column=big_integer())
+    reserved_micros: int = Field(sa_column=big_integer())
 
 
 _TABLES = SQLModel.metadata.tables
@@ -414,6 +435,7 @@ ARTIFACTS, SHARES, IDEMPOTENCY = (
 )
 ENVIRONMENTS, UPLOADS = _TABLES["environments"], _TABLES["uploads"]
 WALLETS, RESERVATIONS = _TABLES["wallets"], _TABLES["reservations"]
+TENANT_DAYS = _TABLES["tenant_days"]
 
 for _table in _TABLES.values():
     # Texts are compared byte by byte on every server, as SQLite does it.

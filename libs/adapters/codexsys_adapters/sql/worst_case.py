@@ -1,6 +1,7 @@
 """What a model call may take at most, in tokens and whole millionths of a dollar."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 
 from codexsys_core.wallet import Prices
 
@@ -31,10 +32,16 @@ class Call:
     """A call that wants to be made."""
 
     id: str
+    task_id: str
     sandbox_id: str
+    tenant_id: str
+    day: date
+    """In UTC, by the clock of whoever asks: every row of a call says the same."""
     input_tokens: int
     output_tokens: int
     rates: Rates
+    priced: bool
+    """Whether the rates are known at all."""
     seconds: float
 
     @property
@@ -49,9 +56,7 @@ class Call:
 
     def capped(self, output_tokens: int) -> "Call":
         """Return the call with less output."""
-        return Call(
-            self.id, self.sandbox_id, self.input_tokens, output_tokens, self.rates, self.seconds
-        )
+        return replace(self, output_tokens=output_tokens)
 
     def affordable(self, micros: int) -> int:
         """Return how much of the output fits into so much money."""

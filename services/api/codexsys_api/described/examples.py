@@ -269,6 +269,8 @@ _USED = {
     "cached_tokens": 0,
     "cost_usd": 1.12,
 }
+_SPENT = {"day": "2026-11-28", "calls": 7, "tokens": 24100, "cost_usd": 0.08}
+_TODAY = _SPENT | {"limit_tokens": None, "limit_usd": 20.0}
 
 
 def _list(*items: Any) -> dict[str, Any]:
@@ -315,6 +317,7 @@ EXAMPLES: dict[str, Example] = {
                     "days": [{"day": "2026-11-28", **_USED}],
                     "values": [{"value": "web", **_USED}],
                     "more": False,
+                    "today": _TODAY,
                 }
             }
         }

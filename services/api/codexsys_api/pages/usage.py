@@ -32,7 +32,7 @@ def shown(usage: Json) -> Shown:
     money = [float(day["cost_usd"]) for day in days]
     tokens = [float(tokens_of(day)) for day in days]
     return Shown(
-        facts=_facts(usage["total"]),
+        facts=[*_facts(usage["total"]), *_today(usage["today"])],
         money=bars(
             dates,
             money,
@@ -78,3 +78,19 @@ def _facts(total: Json) -> list[Fact]:
         Fact("Tokens", text.short(tokens_of(total)), f"{text.short(total['output_tokens'])} out"),
         Fact("Model calls", f"{total['calls']:,}"),
     ]
+
+
+def _today(day: Json) -> list[Fact]:
+    """Say what calls came to today, where that is limited."""
+    money, tokens = day["limit_usd"], day["limit_tokens"]
+    facts = []
+    if money is not None:
+        spent = day["cost_usd"]
+        facts.append(
+            Fact("Spent today", text.money(spent), f"of {text.money(money)}", spent, money)
+        )
+    if tokens is not None:
+        used = day["tokens"]
+        more = f"of {text.short(tokens)}"
+        facts.append(Fact("Tokens today", text.short(used), more, used, tokens))
+    return facts

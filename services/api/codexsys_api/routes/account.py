@@ -120,7 +120,7 @@ async def usage(
         query = range_of(tenant_id, first, today, said)
     except Invalid as error:
         query, wrong = range_of(tenant_id, first, today, None), error.message
-    body = usage_body(query, await platform.usage.report(query), None if wrong else said)
+    body = await usage_body(platform, query, None if wrong else said)
     shown = body.model_dump(mode="json", by_alias=True)
     page = visitor.pages.usage(shown, visitor.context, label=label, wrong=wrong)
     return html(page, 422 if wrong else 200)

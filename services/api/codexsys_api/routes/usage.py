@@ -17,9 +17,10 @@ from codexsys_core.usage import (
     DayUsage,
     TasksUsage,
     UsageQuery,
-    UsageReport,
     ValueUsage,
 )
+from codexsys_core.wallet import TenantDay
+from codexsys_wiring.platform import Platform
 
 router = APIRouter(prefix="/api/v1/usage", tags=["platform"])
 DAYS = 30
@@ -49,7 +50,10 @@ Last = Annotated[str | None, _day("to", "The last day; else today, in UTC.")]
 
 
 class UsageBody(BaseModel):
-    """What tasks used that were made on these days; `total` is the sum of `days`."""
+    """What tasks used that were made on these days; `total` is the sum of `days`.
+
+    `today` is what calls came to that were made today, whatever their task's day, and how much that may be.
+    """
 
     first: date = Field(serialization_alias="from")
     last: date = Field(serialization_alias="to")
@@ -61,6 +65,7 @@ class UsageBody(BaseModel):
     )
     more: bool
     """Whether there are values beside these."""
+    today: TenantDay
 
 
 @router.get("", operation_id="getUsage", response_model=UsageBody)
@@ -78,12 +83,13 @@ async def usage(
     end = day_of("to", last) or platform.clock.now().astimezone(UTC).date()
     start = day_of("from", first) or _earlier(end, DAYS - 1)
     query = range_of(caller.tenant_id, start, end, label)
-    body = usage_body(query, await platform.usage.report(query), label)
+    body = await usage_body(platform, query, label)
     return JSONResponse(body.model_dump(mode="json", by_alias=True))
 
 
-def usage_body(query: UsageQuery, report: UsageReport, label: str | None) -> UsageBody:
+async def usage_body(platform: Platform, query: UsageQuery, label: str | None) -> UsageBody:
     """Return the usage of the REST API."""
+    report = await platform.usage.report(query)
     return UsageBody(
         first=query.first,
         last=query.last,
@@ -92,6 +98,7 @@ def usage_body(query: UsageQuery, report: UsageReport, label: str | None) -> Usa
         days=report.days,
         values=report.values,
         more=report.more,
+        today=await platform.wallet.today(query.tenant_id),
     )
 
 

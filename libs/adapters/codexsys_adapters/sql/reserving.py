@@ -1,0 +1,273 @@
+"""Reserving: each call by one conditional update, and those that come at the same moment in one transaction."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import BindParameter, Float, Select, Update, and_, bindparam, func, insert, select
+from sqlalchemy import update as updating
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from codexsys_adapters.sql.days import Days
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.quick import QuickChange, QuickInsert, QuickRead
+from codexsys_adapters.sql.tables import ATTEMPTS, RESERVATIONS, SANDBOXES, TASKS, WALLETS
+from codexsys_adapters.sql.times import after_sql
+from codexsys_adapters.sql.worst_case import Call
+from codexsys_core.moves import TaskStatus
+from codexsys_core.sandbox import SandboxState
+from codexsys_core.together import Together
+from codexsys_core.wallet import NO_LIMIT_MICROS, Grant, Refusal
+
+_TERMINAL = [status.value for status in TaskStatus if status.terminal]
+_DAY = attrgetter("tenant_id", "day")
+_ROW = (
+    "id",
+    "task_id",
+    "sandbox_id",
+    "tenant_id",
+    "day",
+    "number",
+    "input_tokens",
+    "output_tokens",
+    "micros",
+    "price_input",
+    "price_output",
+    "price_cached",
+)
+
+
+class Reserving:
+    """Takes what calls may cost at most out of their tasks' wallets, and their tenants' days.
+
+    A call that is allowed as it is asked for goes with all others of its moment. One that is not
+    waits for nobody and holds up nobody: why, and what would be allowed, is found out alone.
+    """
+
+    def __init__(self, database: Database, days: Days) -> None:
+        self._database = database
+        self._days = days
+        numbered = database.dialect == "mysql"
+        self._takes = {
+            priced: QuickChange(database, _taking(priced=priced, numbered=numbered))
+            for priced in (True, False)
+        }
+        self._give_back = QuickChange(database, _giving_back())
+        until = after_sql(bindparam("seconds", type_=Float))
+        self._rows = QuickInsert(database, insert(RESERVATIONS).values(until=until), _ROW)
+        self._stored = QuickRead(
+            database, select(RESERVATIONS.c.id, RESERVATIONS.c.number), RESERVATIONS.c.id
+        )
+        self._asked: Together[Call, Grant | None] = Together(self._some)
+
+    async def reserve(self, call: Call) -> Grant | Refusal:
+        """Reserve a call, less of it, or nothing."""
+        return await self._asked.ask(call) or await self._alone(call)
+
+    async def _some(self, calls: Sequence[Call]) -> list[Grant | None]:
+        again = False
+
+        async def statements(connection: AsyncConnection) -> dict[str, Grant]:
+            nonlocal again
+            granted = await self._granted(connection, calls) if again else {}
+            again = True
+            return granted | await self._take(
+                connection, [call for call in calls if call.id not in granted]
+            )
+
+        granted = await self._database.transact(statements)
+        return [granted.get(call.id) for call in calls]
+
+    async def _alone(self, call: Call) -> Grant | Refusal:
+        again = False
+
+        async def statements(connection: AsyncConnection) -> Grant | Refusal:
+            nonlocal again
+            if again and (granted := await self._granted(connection, [call])):
+                return granted[call.id]
+            again = True
+            # Wallet and day are locked from here on, so what is left stays left.
+            answer = await _what_is_left(connection, call, self._days)
+            if isinstance(answer, Refusal):
+                return answer
+            taken = await self._take(connection, [answer])
+            return taken.get(call.id) or Refusal(code="token_revoked")
+
+        return await self._database.transact(statements)
+
+    async def _take(self, connection: AsyncConnection, calls: Sequence[Call]) -> dict[str, Grant]:
+        """Reserve those that are allowed, and return their grants by id."""
+        in_order = sorted(calls, key=lambda each: each.task_id)  # of locks
+        taken = [
+            (call, number) for call in in_order if (number := await self._number(connection, call))
+        ]
+        allowed = await self._of_days(connection, [call for call, _ in taken])
+        granted = [(call, number) for call, number in taken if call.id in allowed]
+        await self._rows.add(connection, [_row(call, number) for call, number in granted])
+        return {call.id: _grant(call, number) for call, number in granted}
+
+    async def _of_days(self, connection: AsyncConnection, calls: Sequence[Call]) -> set[str]:
+        """Reserve what their tenants' days have left; the others go back. Return those that stay."""
+        allowed: set[str] = set()
+        for _, of_day in groupby(sorted(calls, key=_DAY), _DAY):
+            some = list(of_day)
+            if await self._days.reserve(connection, some):
+                allowed |= {call.id for call in some}
+                continue
+            for call in some:
+                await self._give_back.on(
+                    connection,
+                    wanted=call.task_id,
+                    most_tokens=call.tokens,
+                    most_micros=call.micros,
+                )
+        return allowed
+
+    async def _number(self, connection: AsyncConnection, call: Call) -> int:
+        """Take one call out of its wallet; return its number, 0 when it is not allowed."""
+        changed = await self._takes[call.priced].on(
+            connection,
+            sandbox=call.sandbox_id,
+            most_tokens=call.tokens,
+            most_micros=call.micros,
+        )
+        if not changed.matched:
+            return 0
+        if changed.told:
+            return changed.told
+        return int((await connection.execute(_CALLS, {"wanted": call.task_id})).scalar_one())
+
+    async def _granted(
+        self, connection: AsyncConnection, calls: Sequence[Call]
+    ) -> dict[str, Grant]:
+        """Return the grants of reservations that are there, also those whose commit went unanswered."""
+        rows = await self._stored.on(connection, [call.id for call in calls])
+        numbers = {row[0]: row[1] for row in rows}
+        return {call.id: _grant(call, numbers[call.id]) for call in calls if call.id in numbers}
+
+
+def _taking(*, priced: bool, numbered: bool) -> Update:
+    """Return the one statement that is the token check, too."""
+    wallet = WALLETS.c
+    tokens: BindParameter[int] = bindparam("most_tokens")
+    micros: BindParameter[int] = bindparam("most_micros")
+    spent = wallet.micros + wallet.reserved_micros + micros
+    number = wallet.calls + 1
+    return (
+        updating(WALLETS)
+        .where(
+            wallet.task_id == _task_of(bindparam("sandbox")).scalar_subquery(),
+            wallet.calls + 1 <= wallet.limit_calls,
+            wallet.input_tokens + wallet.output_tokens + wallet.reserved_tokens + tokens
+            <= wallet.limit_tokens,
+            spent <= wallet.limit_micros if priced else wallet.limit_micros >= NO_LIMIT_MICROS,
+        )
+        .values(
+            calls=func.last_insert_id(number) if numbered else number,
+            reserved_tokens=wallet.reserved_tokens + tokens,
+            reserved_micros=wallet.reserved_micros + micros,
+        )
+    )
+
+
+def _giving_back() -> Update:
+    wallet = WALLETS.c
+    return (
+        updating(WALLETS)
+        .where(wallet.task_id == bindparam("wanted"))
+        .values(
+            calls=wallet.calls - 1,
+            reserved_tokens=wallet.reserved_tokens - bindparam("most_tokens"),
+            reserved_micros=wallet.reserved_micros - bindparam("most_micros"),
+        )
+    )
+
+
+def _task_of(sandbox_id: Any) -> Select[tuple[str]]:
+    """Select the task of a sandbox that may still make calls."""
+    return (
+        select(SANDBOXES.c.task_id)
+        .join(ATTEMPTS, ATTEMPTS.c.id == SANDBOXES.c.attempt_id)
+        .join(TASKS, TASKS.c.id == SANDBOXES.c.task_id)
+        .where(
+            SANDBOXES.c.id == sandbox_id,
+            SANDBOXES.c.state != SandboxState.ENDED.value,
+            ATTEMPTS.c.cancel_at.is_(None),
+            and_(*(TASKS.c.status != status for status in _TERMINAL)),
+        )
+    )
+
+
+def _row(call: Call, number: int) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "task_id": call.task_id,
+        "sandbox_id": call.sandbox_id,
+        "tenant_id": call.tenant_id,
+        "day": call.day,
+        "number": number,
+        "input_tokens": call.input_tokens,
+        "output_tokens": call.output_tokens,
+        "micros": call.micros,
+        "price_input": call.rates.input,
+        "price_output": call.rates.output,
+        "price_cached": call.rates.cached,
+        "seconds": call.seconds,
+    }
+
+
+def _grant(call: Call, number: int) -> Grant:
+    return Grant(
+        id=call.id,
+        task_id=call.task_id,
+        sandbox_id=call.sandbox_id,
+        input_tokens=call.input_tokens,
+        output_tokens=call.output_tokens,
+        number=number,
+    )
+
+
+async def _what_is_left(connection: AsyncConnection, call: Call, days: Days) -> Call | Refusal:
+    """Find out why nothing was reserved: return what would be allowed, or the refusal."""
+    if refusal := await _stopped(connection, call.sandbox_id):
+        return refusal
+    statement = select(WALLETS).where(WALLETS.c.task_id == call.task_id).with_for_update()
+    wallet: Any = (await connection.execute(statement)).one_or_none()
+    if wallet is None:
+        return Refusal(code="token_revoked")
+    day = await days.left(connection, call)
+    if not call.priced and (wallet.limit_micros < NO_LIMIT_MICROS or day.money_limited):
+        return Refusal(code="price_unknown")
+    if wallet.calls >= wallet.limit_calls:
+        return Refusal(code="calls_exhausted")
+    used = wallet.input_tokens + wallet.output_tokens + wallet.reserved_tokens
+    micros = wallet.limit_micros - wallet.micros - wallet.reserved_micros
+    most = {
+        "tokens_exhausted": wallet.limit_tokens - used - call.input_tokens,
+        "day_tokens_exhausted": day.tokens - call.input_tokens,
+        "budget_exhausted": call.affordable(micros),
+        "day_budget_exhausted": call.affordable(day.micros),
+    }
+    short = min(most, key=lambda code: most[code])  # of equals the first: the task's own
+    if most[short] < 1:
+        return Refusal(code=short)
+    return call.capped(min(call.output_tokens, most[short]))
+
+
+async def _stopped(connection: AsyncConnection, sandbox_id: str) -> Refusal | None:
+    statement = (
+        select(SANDBOXES.c.state, ATTEMPTS.c.cancel_at, TASKS.c.status)
+        .join(ATTEMPTS, ATTEMPTS.c.id == SANDBOXES.c.attempt_id)
+        .join(TASKS, TASKS.c.id == SANDBOXES.c.task_id)
+        .where(SANDBOXES.c.id == sandbox_id)
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    if row is not None and (row.cancel_at is not None or row.status == TaskStatus.CANCELLED.value):
+        return Refusal(code="task_cancelled")
+    if row is None or row.state == SandboxState.ENDED.value or row.status in _TERMINAL:
+        return Refusal(code="token_revoked")
+    return None
+
+
+_CALLS = select(WALLETS.c.calls).where(WALLETS.c.task_id == bindparam("wanted"))
