@@ -115,16 +115,15 @@ async def measure_watchers(place: Place, key: str) -> Watchers:
         store_url=f"file://{place.folder / 'objects'}",
     )
     headers = {"Authorization": f"Bearer {key}"}
-    async with open_platform(settings) as platform:
-        others = await _listening(place)
-        async with (
-            our_api(place, pinned=False) as api,
-            httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as client,
-        ):
-            url = f"http://127.0.0.1:{api.port}/api/v1/tasks"
-            replica = _Replica(api, place, client, url, key, others)
-            events = await replica.heard(_events(client, url))
-            return Watchers(events=events, lines=await replica.heard(_lines(platform)))
+    async with (
+        open_platform(settings) as platform,
+        our_api(place, pinned=False) as api,
+        httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as client,
+    ):
+        url = f"http://127.0.0.1:{api.port}/api/v1/tasks"
+        replica = _Replica(api, place, client, url, key)
+        events = await replica.heard(_events(client, url))
+        return Watchers(events=events, lines=await replica.heard(_lines(platform)))
 
 
 def _events(client: httpx2.AsyncClient, url: str) -> _Kind:
@@ -163,8 +162,6 @@ class _Replica(NamedTuple):
     client: httpx2.AsyncClient
     url: str
     key: str
-    others: int
-    """Connections to Redis that listened before it came."""
 
     async def heard(self, kind: _Kind) -> Heard:
         """Measure one kind of stream."""
@@ -182,7 +179,7 @@ class _Replica(NamedTuple):
         cpu, begun = self.api.cpu_seconds(), time.perf_counter()
         await _happen(kind, tasks)
         busy = (self.api.cpu_seconds() - cpu) / (time.perf_counter() - begun)
-        listening = await _listening(self.place) - self.others
+        listening = await _listening(self.place, self.api.ports())
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
@@ -253,7 +250,10 @@ async def _happen(kind: _Kind, tasks: Sequence[_Task]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _listening(place: Place) -> int:
-    """Count the connections to Redis that are subscribed to something."""
+async def _listening(place: Place, ports: set[int]) -> int:
+    """Count the connections to Redis from these ports that are subscribed to something: others have hubs, too."""
     async with Redis.from_url(place.redis_url) as redis:
-        return sum(int(each["sub"]) > 0 for each in await redis.client_list())
+        return sum(
+            int(each["sub"]) > 0 and int(each["addr"].rpartition(":")[2]) in ports
+            for each in await redis.client_list()
+        )

@@ -36,7 +36,7 @@ WAVES = {
         "backend.destroy:after",
     ),
 }
-SUBMIT = ("objects.put:after", "tasks.add:before", "tasks.add:after", "queue.publish_task:after")
+SUBMIT = ("objects.put:after", "tasks.add:before", "tasks.add:after", "queue.publish_tasks:after")
 RELAY = (
     "queue.publish_result:before",
     "queue.publish_result:after",

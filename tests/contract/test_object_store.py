@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -18,8 +19,11 @@ from codexsys_adapters.s3 import S3Objects
 from codexsys_core.artifact import ObjectStore, UploadForm
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Invalid, NotFound, Unavailable
+from codexsys_core.growing import GivenUp, Growing
 
 NAME = "codexsys-logs/logs/task_contract/a1-f1/agent.log"
+WHOLE = bytes(range(256)) * (8 * 1024)
+PART = len(WHOLE) // 2
 
 Store = FileObjects | S3Objects
 
@@ -60,6 +64,69 @@ async def test_a_large_file_goes_and_comes(store: ObjectStore, tmp_path: Path) -
     await store.fetch(NAME, copy)
     assert copy.read_bytes() == source.read_bytes()
     assert b"".join([piece async for piece in store.stream(NAME)]) == source.read_bytes()
+
+
+def growing(store: ObjectStore, path: Path, name: str) -> tuple[Growing, "asyncio.Task[Any]"]:
+    """Begin to put a file of which a part is there."""
+    path.write_bytes(WHOLE[:PART])
+    file = Growing(path, len(WHOLE))
+    putting = asyncio.create_task(store.put(name, file))
+    file.grew(PART)
+    return file, putting
+
+
+async def test_a_growing_file_is_there_once_it_is_released(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    names = [f"{NAME}.{number}" for number in range(6)]
+    begun = [growing(store, tmp_path / name.replace("/", "_"), name) for name in names]
+    for file, _ in begun:
+        file.path.write_bytes(WHOLE)
+        file.grew(len(WHOLE))
+    for (file, putting), name in zip(begun, names, strict=True):
+        with pytest.raises(NotFound):
+            await store.get(name)
+        file.release("f" * 64)
+        assert await putting == (len(WHOLE), "f" * 64)
+        assert await store.get(name) == WHOLE
+        await store.delete(name)
+
+
+async def test_a_growing_file_that_is_given_up_never_is_there(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    begun = [growing(store, tmp_path / f"{number}", NAME) for number in range(6)]
+    begun[0][0].path.write_bytes(WHOLE)
+    begun[0][0].grew(len(WHOLE))
+    for file, putting in begun:
+        file.give_up()
+        file.release("f" * 64)  # which comes too late
+        with pytest.raises(GivenUp):
+            await putting
+    assert NAME not in await store.names(NAME)
+
+
+async def test_a_growing_file_is_put_when_following_it_came_to_nothing(tmp_path: Path) -> None:
+    server = urlsplit(must_have(S3_URL))
+    async with (
+        FaultProxy(server.hostname or "", server.port or 80) as proxy,
+        S3Objects(
+            url=f"s3://127.0.0.1:{proxy.port}",
+            access_key=must_have(S3_KEY),
+            secret_key=must_have(S3_SECRET),
+            public_url="",
+            bucket_suffix="-contract",
+            clock=SystemClock(),
+        ) as s3,
+    ):
+        await s3.put(NAME, b"")
+        file, putting = growing(s3, tmp_path / "file", NAME)
+        proxy.turn(Weather.RESET)
+        file.path.write_bytes(WHOLE)
+        file.grew(len(WHOLE))
+        file.release(hashlib.sha256(WHOLE).hexdigest())
+        assert await putting == (len(WHOLE), hashlib.sha256(WHOLE).hexdigest())
+        assert await s3.get(NAME) == WHOLE
 
 
 async def test_absent_is_not_found(store: ObjectStore) -> None:

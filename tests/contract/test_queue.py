@@ -71,13 +71,24 @@ async def taken(batches: AsyncIterator[Sequence[Record]], count: int) -> list[Re
 
 
 async def test_a_task_arrives_as_it_was(queue: Queue) -> None:
-    await queue.publish_task(task(3))
+    await queue.publish_tasks([task(3)])
     async with aclosing(queue.tasks()) as batches:  # type: ignore[type-var]
         assert await taken(batches, 1) == [task(3)]
 
 
+async def test_tasks_that_are_published_together_all_arrive(queue: Queue) -> None:
+    long = task(0).model_copy(
+        update={"source": {"git": {"url": f"https://a.example/{'x' * 2000}"}}}
+    )
+    records = [long.model_copy(update={"task_id": f"task_{number}"}) for number in range(200)]
+    await queue.publish_tasks(records)
+    async with aclosing(queue.tasks()) as batches:  # type: ignore[type-var]
+        found = await taken(batches, len(records))
+    assert {record.task_id for record in found} == {record.task_id for record in records}
+
+
 async def test_what_was_not_acknowledged_comes_again(queue: Queue) -> None:
-    await queue.publish_task(task(1))
+    await queue.publish_tasks([task(1)])
     for _ in range(2):
         async with aclosing(queue.tasks()) as batches:  # type: ignore[type-var]
             assert await taken(batches, 1) == [task(1)]
@@ -100,6 +111,6 @@ async def test_dead_letters_are_taken(queue: Queue) -> None:
 async def test_a_broker_that_is_away_is_unavailable() -> None:
     async with KafkaQueue(bootstrap="127.0.0.1:1", clock=SystemClock(), answer_seconds=2) as queue:
         with pytest.raises(Unavailable):
-            await queue.publish_task(task(1))
+            await queue.publish_tasks([task(1)])
         with pytest.raises(Unavailable):
             await queue.ready()

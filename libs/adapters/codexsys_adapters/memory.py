@@ -58,9 +58,10 @@ class MemoryQueue:
         self.dead: deque[tuple[str, str]] = deque(maxlen=KEPT)
         """(task id, reason) of the dead letters."""
 
-    async def publish_task(self, record: TaskRecord) -> None:
-        """Announce a waiting task."""
-        self._tasks.put(record)
+    async def publish_tasks(self, records: Sequence[TaskRecord]) -> None:
+        """Announce waiting tasks."""
+        for record in records:
+            self._tasks.put(record)
 
     async def publish_result(self, record: ResultRecord) -> None:
         """Announce a terminal task."""

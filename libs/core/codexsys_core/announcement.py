@@ -59,8 +59,8 @@ class Queue(Protocol):
     does not say so in time (the record may still arrive: consumers tolerate copies).
     """
 
-    async def publish_task(self, record: TaskRecord) -> None:
-        """Announce a waiting task."""
+    async def publish_tasks(self, records: Sequence[TaskRecord]) -> None:
+        """Announce waiting tasks, in no order among them; after `Unavailable` some may be out."""
 
     async def publish_result(self, record: ResultRecord) -> None:
         """Announce a terminal task."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from codexsys_core.errors import Invalid
+from codexsys_core.growing import Growing
 
 CODE_BUCKET = "codexsys-code"
 LOGS_BUCKET = "codexsys-logs"
@@ -92,12 +93,16 @@ class ObjectStore(Protocol):
     async def put(
         self,
         name: str,
-        data: bytes | Path,
+        data: bytes | Path | Growing,
         *,
         content_type: str = "application/octet-stream",
         sha256: str = "",
     ) -> tuple[int, str]:
-        """Store and return (size, sha256); who knows the hash gives it, and it is not made again."""
+        """Store and return (size, sha256); who knows the hash gives it, and it is not made again.
+
+        Of a growing file nothing is there before it is released; `GivenUp`, and nothing ever, when it
+        is not.
+        """
 
     async def get(self, name: str) -> bytes:
         """Return a whole small object."""

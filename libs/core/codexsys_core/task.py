@@ -104,6 +104,8 @@ class Task(BaseModel):
     finished_at: datetime | None = None
     deleted_at: datetime | None = None
     """When its owner had everything removed but this row."""
+    place: int | None = None
+    """Of one that was added just now: how many of its tenant's come before it."""
     asked: int = 0
     """How many questions its agents have asked."""
     seq: int = 0
@@ -165,7 +167,8 @@ class TaskStore(Protocol):
 
         With a known idempotency key the stored task comes back instead, or
         `Invalid(code="idempotency_mismatch")` when the fingerprint differs. `RateLimited(code=
-        "queue_full")` when the tenant has as many attempts queued as it may have.
+        "queue_full")` when the tenant has as many attempts queued as it may have. What was inserted
+        comes back with its place.
         """
 
     async def known(self, tenant_id: str, idempotency: Idempotency) -> Task | None:

@@ -1,6 +1,7 @@
 """Announces new tasks on the queue in the background, many at once where many come."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -48,8 +49,8 @@ class Announcer:
         while self._waiting:
             records = self._waiting[:MOST_AT_ONCE]
             del self._waiting[:MOST_AT_ONCE]
-            sent = await asyncio.gather(*map(self._published, records))
-            self._out += [record for record, out in zip(records, sent, strict=True) if out]
+            if await self._published(records):
+                self._out += records
             if self._out and (self._noting is None or self._noting.done()):
                 self._noting = asyncio.create_task(self._note())
 
@@ -63,12 +64,11 @@ class Announcer:
             except PlatformError as error:
                 structlog.get_logger().warning("left to the relay", error=error.message)
 
-    async def _published(self, record: TaskRecord) -> bool:
+    async def _published(self, records: Sequence[TaskRecord]) -> bool:
         try:
-            await self._queue.publish_task(record)
+            await self._queue.publish_tasks(records)
         except PlatformError as error:
-            structlog.get_logger().warning(
-                "left to the relay", task_id=record.task_id, error=error.message
-            )
+            ids = [record.task_id for record in records]
+            structlog.get_logger().warning("left to the relay", tasks=ids, error=error.message)
             return False
         return True

@@ -15,22 +15,27 @@ from starlette.datastructures import ImmutableMultiDict
 from starlette.formparsers import FormParser, MultiPartException
 
 from codexsys_api.bodies import JSON_BYTES, capped, media_type
-from codexsys_api.received import Arriving, Received
+from codexsys_api.received import Arriving, Begin, Received
 from codexsys_core.errors import Invalid
 from codexsys_wiring.folders import Folders
 
 MOST_FIELDS = 64
+BEGUN_BYTES = 4 << 20
+"""A smaller file is here before storing it has begun."""
+_AROUND = b"\r\n----\r\n"
+"""What stands around the last boundary."""
 
 Form = ImmutableMultiDict[str, str | Received]
 
 
 @asynccontextmanager
-async def read_form(request: Request, most: int) -> AsyncIterator[Form]:
-    """Read a form; a file in it is on disk until the block ends."""
+async def read_form(request: Request, most: int, begin: Begin | None = None) -> AsyncIterator[Form]:
+    """Read a form; a file in it is on disk until the block ends. A large one may be stored meanwhile."""
     if media_type(request) == "multipart/form-data":
         folders: Folders = request.app.state.folders
         with folders.work("upload") as place:
-            yield await _multipart(request, most, place / "code.zip")
+            async with AsyncExitStack() as held:
+                yield await _multipart(request, most, place / "code.zip", held, begin)
     elif media_type(request) == "application/x-www-form-urlencoded":
         yield await _urlencoded(request)
     else:
@@ -45,22 +50,33 @@ async def _urlencoded(request: Request) -> Form:
     return Form([(name, value) for name, value in fields.multi_items() if isinstance(value, str)])
 
 
-async def _multipart(request: Request, most: int, path: Path) -> Form:
+async def _multipart(
+    request: Request, most: int, path: Path, held: AsyncExitStack, begin: Begin | None
+) -> Form:
     _, options = parse_options_header(request.headers["content-type"])
     boundary = options.get(b"boundary")
     if not boundary:
         raise _unreadable("Missing boundary in multipart.")
-    async with AsyncExitStack() as held:
-        parts = _Parts(path, options.get(b"charset", b"utf-8").decode("latin-1"), held)
-        parser = MultipartParser(boundary, parts.callbacks())
-        try:
-            async for piece in capped(request, most + JSON_BYTES):
-                parser.write(piece)
-                await parts.settle()
-            parser.finalize()
-        except FormParserError as error:
-            raise _unreadable("Invalid multipart data.") from error
-        return await parts.form()
+    parts = _Parts(path, options.get(b"charset", b"utf-8").decode("latin-1"), held)
+    parser = MultipartParser(boundary, parts.callbacks())
+    end = _declared(request) - len(boundary) - len(_AROUND)
+    seen = 0
+    try:
+        async for piece in capped(request, most + JSON_BYTES):
+            parser.write(piece)
+            if begin is not None and (at := parts.begins_in(piece)) is not None:
+                parts.begin(begin, min(most, end - seen - at))
+            seen += len(piece)
+            await parts.settle()
+        parser.finalize()
+    except FormParserError as error:
+        raise _unreadable("Invalid multipart data.") from error
+    return await parts.form()
+
+
+def _declared(request: Request) -> int:
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0
 
 
 def _unreadable(said: str) -> Invalid:
@@ -74,6 +90,8 @@ class _Part:
     disposition: bytes = b""
     text: bytearray = field(default_factory=bytearray)
     file: Arriving | None = None
+    begins: tuple[bytes, int] | None = None
+    """The first piece of the file's content, and where in it."""
 
 
 class _Parts:
@@ -101,6 +119,16 @@ class _Parts:
             "on_part_end": self._end,
         }
         return called
+
+    def begins_in(self, piece: bytes) -> int | None:
+        """Return where in the piece that was just read the file begins, if that is seen."""
+        begins = self._part.begins
+        return begins[1] if begins is not None and begins[0] is piece else None
+
+    def begin(self, begin: Begin, size: int) -> None:
+        """Store the file while it comes in; its size is a guess that holds where it is the form's last part."""
+        if self._file is not None and size >= BEGUN_BYTES:
+            self._file.begin(begin, size)
 
     async def settle(self) -> None:
         """Have what came of the file written."""
@@ -152,6 +180,7 @@ class _Parts:
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._part.file is not None:
+            self._part.begins = self._part.begins or (data, start)
             self._part.file.take(data[start:end])
             return
         self._part.text += data[start:end]

@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from codexsys_api.begun import Begun
 from codexsys_core.artifact import ObjectStore
 from codexsys_core.errors import FieldError, Invalid, TooLarge
 from codexsys_wiring.folders import Folders
@@ -26,6 +27,12 @@ class Received:
     sha256: str
     filename: str
     """As its sender named it; empty where nobody chose one in a browser."""
+    begun: Begun | None = None
+    """Of one that is on its way into the store already."""
+
+
+Begin = Callable[[Path, int], Begun]
+"""Begins to store a file of this size that is still to come."""
 
 
 class Arriving:
@@ -33,6 +40,7 @@ class Arriving:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._begun: Begun | None = None
         self._file = path.open("xb")
         self._digest, self._size = hashlib.sha256(), 0
         self._batch: list[bytes] = []
@@ -50,8 +58,14 @@ class Arriving:
     ) -> None:
         if self._writing is not None:
             await asyncio.wait([self._writing])
+        if self._begun is not None:
+            await self._begun.end()
         with suppress(OSError):  # no room for its last bytes, of which nobody was told
             self._file.close()
+
+    def begin(self, begin: Begin, size: int) -> None:
+        """Store it while it comes in, if it is of this size; else that comes to nothing."""
+        self._begun = begin(self._path, size)
 
     def take(self, piece: bytes) -> None:
         """Hold a piece until `settle`."""
@@ -71,7 +85,8 @@ class Arriving:
         await self.settle(1)
         await self._written()
         await asyncio.to_thread(self._file.flush)
-        return Received(self._path, self._size, self._digest.hexdigest(), filename)
+        begun = self._begun if self._begun and self._begun.suits(self._size) else None
+        return Received(self._path, self._size, self._digest.hexdigest(), filename, begun)
 
     async def _written(self) -> None:
         if self._writing is not None:
@@ -83,6 +98,9 @@ class Arriving:
             self._file.write(piece)
             self._digest.update(piece)
             self._size += len(piece)
+        if self._begun is not None:
+            self._file.flush()
+            self._begun.growing.grew(self._size)
 
 
 @asynccontextmanager
@@ -110,7 +128,7 @@ def zip_of(file: Received, most: int) -> Received:
         raise Invalid(said, code="zip_refused", fields=[FieldError("/file", said)])
     if file.size > most:
         raise too_large(most)
-    return Received(file.path, file.size, file.sha256, plain_name(file.filename))
+    return replace(file, filename=plain_name(file.filename))
 
 
 def too_large(most: int) -> TooLarge:

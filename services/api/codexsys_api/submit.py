@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from codexsys_api.announce import Announcer
+from codexsys_api.begun import Begun
 from codexsys_api.bodies import CreateTask, RetryTask
 from codexsys_api.environments import Environments
 from codexsys_api.idempotency import promised
@@ -152,31 +153,25 @@ class Submitter:
         upload: Received,
         idempotency: Idempotency | None,
     ) -> Task:
+        begun = upload.begun or self.begin(upload.path, upload.size)
+        begun.growing.grew(upload.size)
+        try:
+            task_id, name = begun.task_id, _zip_of(begun.task_id)
+            source = ZipSource(
+                object=name, sha256=upload.sha256, size=upload.size, filename=upload.filename
+            )
+            spec = await self._spec(principal, body, source, task_id)
+            await self._vet_zip(upload.path)
+            await begun.finish(upload.sha256)
+            return await self._add_zip(self._task(principal, spec, task_id), name, idempotency)
+        finally:
+            await begun.end()
+
+    def begin(self, path: Path, size: int) -> Begun:
+        """Store a zip for a new task while it comes in and is looked through; what is refused never is there."""
         task_id = self._platform.ids.new("task")
-        name = _zip_of(task_id)
-        source = ZipSource(
-            object=name, sha256=upload.sha256, size=upload.size, filename=upload.filename
-        )
-        task = self._task(principal, await self._spec(principal, body, source, task_id), task_id)
-        await self._keep(upload, name)
-        return await self._add_zip(task, name, idempotency)
-
-    async def _keep(self, upload: Received, name: str) -> None:
-        """Store a zip while it is looked through: nothing leads to it before its task is stored.
-
-        What is refused is stored to its end and then removed, for a put cannot be called back.
-        """
-        objects = self._platform.objects
-        vetted, stored = await asyncio.gather(
-            self._vet_zip(upload.path),
-            objects.put(name, upload.path, content_type="application/zip", sha256=upload.sha256),
-            return_exceptions=True,
-        )
-        if isinstance(vetted, BaseException):
-            await self._uploads.leave(name)
-            raise vetted
-        if isinstance(stored, BaseException):
-            raise stored
+        objects, name = self._platform.objects, _zip_of(task_id)
+        return Begun(task_id=task_id, name=name, objects=objects, path=path, size=size)
 
     async def _create_sent(
         self, principal: Principal, body: CreateTask, upload_id: str, key: str | None

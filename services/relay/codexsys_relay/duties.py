@@ -52,11 +52,12 @@ class Unpublished:
             if record.end_reason == "poisoned":
                 await self._queue.publish_dead(record.task_id, record.end_reason)
             await self._outbox.result_published(record.task_id, record.seq)
-        for task in await self._outbox.unpublished_tasks(
+        tasks = await self._outbox.unpublished_tasks(
             older_than_seconds=UNPUBLISHED_SECONDS, limit=BATCH
-        ):
-            await self._queue.publish_task(task)
-            await self._outbox.tasks_published([task])
+        )
+        if tasks:
+            await self._queue.publish_tasks(tasks)
+            await self._outbox.tasks_published(tasks)
 
 
 class Unanswered:

@@ -16,6 +16,7 @@ from codexsys_adapters.files.links import FileLinks
 from codexsys_core.artifact import BUCKETS, CODE_BUCKET, Link, UploadForm, split_name
 from codexsys_core.clock import Clock
 from codexsys_core.errors import Invalid, NotFound, Unavailable
+from codexsys_core.growing import Growing
 
 PIECE = 1 << 20
 UNFINISHED = ".unfinished"
@@ -35,13 +36,16 @@ class FileObjects:
     async def put(
         self,
         name: str,
-        data: bytes | Path,
+        data: bytes | Path | Growing,
         *,
         content_type: str = "application/octet-stream",
         sha256: str = "",
     ) -> tuple[int, str]:
         """Store and return (size, sha256); a file needs no content type: each link says it."""
         del content_type
+        if isinstance(data, Growing):
+            growing: Growing = data
+            data, sha256 = await growing.whole()
         return await asyncio.to_thread(self._put, self._path(name), data, sha256)
 
     async def get(self, name: str) -> bytes:

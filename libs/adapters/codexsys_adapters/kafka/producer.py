@@ -1,14 +1,17 @@
 """The one producer of a process, started when first needed and made anew when it breaks."""
 
 import asyncio
+import itertools
 import logging
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.producer.message_accumulator import BatchBuilder
 
-from codexsys_adapters.kafka.records import Headers
+from codexsys_adapters.kafka.records import Headers, Wired
 from codexsys_core.errors import Unavailable
 
 REQUEST_MS = 10_000
@@ -31,15 +34,36 @@ class Producer:
         self._answer_seconds = answer_seconds
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+        self._turns = itertools.count()
 
     async def send(self, topic: str, key: bytes | None, value: bytes, headers: Headers) -> None:
         """Return once all replicas have the record; `Unavailable` when they do not say so."""
+        async with self._answering() as producer:
+            sent = await producer.send(topic, value, key=key, headers=headers)
+            sent.add_done_callback(_forgotten)
+            await asyncio.shield(sent)
+
+    async def send_together(self, topic: str, records: Iterable[Wired]) -> None:
+        """Return once all replicas have all of them; `Unavailable` when they do not say so.
+
+        They go to one partition, the next one each time, whatever their keys: to a broker each further
+        partition of a request is as much work as all records of one.
+        """
+        async with self._answering() as producer:
+            partitions = sorted(await producer.partitions_for(topic))
+            sent = []
+            for batch in _batches(producer, records):
+                partition = partitions[next(self._turns) % len(partitions)]
+                sent.append(await producer.send_batch(batch, topic, partition=partition))
+                sent[-1].add_done_callback(_forgotten)
+            await asyncio.gather(*sent)
+
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[AIOKafkaProducer]:
+        """Give the producer, for as long as an answer may take."""
         try:
             async with asyncio.timeout(self._answer_seconds):
-                producer = await self._started()
-                sent = await producer.send(topic, value, key=key, headers=headers)
-                sent.add_done_callback(_forgotten)
-                await asyncio.shield(sent)
+                yield await self._started()
         except GONE as error:
             # One that was given up may go on for ever with what it knew of brokers that are no more.
             await self.close()
@@ -111,6 +135,18 @@ async def make_topics(bootstrap: str, topics: dict[str, int], replication: int) 
                 raise for_code(code)
     finally:
         await admin.close()
+
+
+def _batches(producer: AIOKafkaProducer, records: Iterable[Wired]) -> Iterator[BatchBuilder]:
+    """Yield the records in as few batches as take them."""
+    batch = producer.create_batch()
+    for key, value, headers in records:
+        if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            yield batch
+            batch = producer.create_batch()
+            batch.append(timestamp=None, key=key, value=value, headers=headers)
+    batch.close()
+    yield batch
 
 
 def _away() -> Unavailable:

@@ -79,9 +79,13 @@ class KafkaQueue:
     ) -> None:
         await self._producer.close()
 
-    async def publish_task(self, record: TaskRecord) -> None:
-        """Announce a waiting task."""
-        await self._send(TASKS_TOPIC, record.task_id, encoded(record), task_headers(record))
+    async def publish_tasks(self, records: Sequence[TaskRecord]) -> None:
+        """Announce waiting tasks."""
+        trace = self._trace()
+        wired = [
+            (each.task_id.encode(), encoded(each), task_headers(each) + trace) for each in records
+        ]
+        await self._producer.send_together(TASKS_TOPIC + self._suffix, wired)
 
     async def publish_result(self, record: ResultRecord) -> None:
         """Announce a terminal task."""
@@ -106,10 +110,12 @@ class KafkaQueue:
         await self._producer.check()
 
     async def _send(self, topic: str, key: str, value: bytes, headers: Headers) -> None:
-        trace = self._traceparent()
-        if trace is not None:
-            headers = [*headers, ("traceparent", trace.encode())]
+        headers = headers + self._trace()
         await self._producer.send(topic + self._suffix, key.encode(), value, headers)
+
+    def _trace(self) -> Headers:
+        trace = self._traceparent()
+        return [("traceparent", trace.encode())] if trace is not None else []
 
     async def _read(
         self, topic: str, group: str, parse: Callable[[bytes | None, Headers], Record]

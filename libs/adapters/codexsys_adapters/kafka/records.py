@@ -7,6 +7,8 @@ from typing import TypeVar
 from codexsys_core.announcement import ResultRecord, TaskRecord
 
 Headers = list[tuple[str, bytes]]
+Wired = tuple[bytes, bytes, Headers]
+"""Key, value and headers."""
 Record = TypeVar("Record", TaskRecord, ResultRecord)
 
 

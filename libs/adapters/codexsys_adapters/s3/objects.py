@@ -19,17 +19,22 @@ from minio.datatypes import PostPolicy
 from minio.error import MinioException, S3Error
 from typing_extensions import override
 from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as SilentError
 
 from codexsys_adapters.s3.clients import ANSWER_SECONDS, THREADS, S3Address
+from codexsys_adapters.s3.following import Following
 from codexsys_adapters.s3.pulse import Pulse
 from codexsys_core.artifact import BUCKETS, CODE_BUCKET, Link, UploadForm, split_name
 from codexsys_core.clock import Clock
 from codexsys_core.errors import Invalid, NotFound, Unavailable
+from codexsys_core.growing import GivenUp, Growing
 
 PIECE = 1 << 20
 PART = 16 << 20
 SLOWEST = 4 << 20
 """Bytes a second of a store that is slow and not away."""
+FOLLOWED = THREADS // 4
+"""Files that are sent while they grow, at the same time: each has a thread, and waits for its sender."""
 LARGEST_FORM = 5 << 30
 """What S3 takes in one piece."""
 _SILENT = "The object store does not answer."
@@ -98,6 +103,7 @@ class S3Objects:
         self._clock = clock
         self._made: set[str] = set()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
+        self._free = asyncio.Semaphore(FOLLOWED)
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,14 +120,35 @@ class S3Objects:
     async def put(
         self,
         name: str,
-        data: bytes | Path,
+        data: bytes | Path | Growing,
         *,
         content_type: str = "application/octet-stream",
         sha256: str = "",
     ) -> tuple[int, str]:
         """Store and return (size, sha256)."""
         place = self._place(name)
+        if isinstance(data, Growing):
+            growing: Growing = data
+            followed = await self._followed(place, growing, content_type)
+            data, sha256 = await growing.whole()
+            if followed:
+                return growing.size, sha256
         return await self._do(lambda client: self._put(client, place, data, content_type, sha256))
+
+    async def _followed(self, place: tuple[str, str], growing: Growing, content_type: str) -> bool:
+        """Send a file while it grows; say whether that came to something, else it is sent once it is whole."""
+        if self._free.locked() or growing.size > LARGEST_FORM:
+            return False
+        async with self._free:
+            try:
+                await self._do(lambda client: self._follow(client, place, growing, content_type))
+            except GivenUp:
+                return False
+            except Unavailable as error:
+                if growing.released and isinstance(error.__cause__, SilentError):
+                    raise  # whoever waits for it by now has waited long enough
+                return False
+        return True
 
     async def get(self, name: str) -> bytes:
         """Return a whole small object."""
@@ -259,6 +286,22 @@ class S3Objects:
             headers={"Content-Length": str(size), "Content-Type": content_type},
             timeout=urllib3.Timeout(connect=seconds, read=seconds),
         )
+        if answer.status >= 300:
+            raise S3Error.fromxml(answer)
+
+    def _follow(
+        self, client: Minio, place: tuple[str, str], growing: Growing, content_type: str
+    ) -> None:
+        """Send a file behind its writer: a server drops what a cut connection did not bring whole."""
+        self._make_bucket(client, place[0])
+        with Following(growing) as body:
+            answer = self._pool.request(
+                "PUT",
+                client.presigned_put_object(*place, expires=timedelta(hours=6)),
+                body=body,
+                headers={"Content-Length": str(growing.size), "Content-Type": content_type},
+                retries=False,
+            )
         if answer.status >= 300:
             raise S3Error.fromxml(answer)
 

@@ -12,7 +12,7 @@ from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.faults import Locked
 from codexsys_adapters.sql.idempotency import new_key, once, taken_keys
 from codexsys_adapters.sql.needs import note_needs
-from codexsys_adapters.sql.places import COUNTED_SECONDS, LONG
+from codexsys_adapters.sql.places import COUNTED_SECONDS, LONG, Places
 from codexsys_adapters.sql.quick import QuickInsert, QuickRead
 from codexsys_adapters.sql.quotas import own_cap_in_turn, queued
 from codexsys_adapters.sql.tables import (
@@ -143,32 +143,36 @@ class Desk:
     key that another process is just writing.
     """
 
-    def __init__(self, database: Database, inserts: Inserts, *, tenant_id: str, most: int) -> None:
+    def __init__(
+        self, database: Database, inserts: Inserts, places: Places, *, tenant_id: str, most: int
+    ) -> None:
         self._database = database
         self._inserts = inserts
+        self._places = places
         self._tenant_id = tenant_id
         self._most = most
         # A long queue that is far from its cap is not counted for each batch.
         self._default, self._counted, self._counted_until = 0, 0, 0.0
-        self._asked: Together[NewTask, bool] = Together(self._some)
+        self._asked: Together[NewTask, int | None] = Together(self._some)
 
-    async def add(self, new: NewTask) -> bool:
-        """Store a task; say whether it was made now: else there is one of its key, or it was there."""
-        if new.upload_id is None and await self._asked.ask(new):
-            return True
+    async def add(self, new: NewTask) -> int | None:
+        """Store a task and return its place; None when there is one of its key, or it was there."""
+        if new.upload_id is None:
+            place = await self._asked.ask(new)
+            if place is not None:
+                return place
+        places: list[int] = []
+
+        async def alone(connection: AsyncConnection) -> None:
+            places.append(await self._alone(connection, new))
+
         try:
-            made = await once(
-                self._database,
-                self._tenant_id,
-                new.task.id,
-                new.idempotency,
-                lambda connection: self._alone(connection, new),
-            )
+            made = await once(self._database, self._tenant_id, new.task.id, new.idempotency, alone)
         except IntegrityError:
-            return False  # this very task was committed before its connection broke
-        return made == new.task.id
+            return None  # this very task was committed before its connection broke
+        return places[-1] if made == new.task.id else None
 
-    async def _alone(self, connection: AsyncConnection, new: NewTask) -> None:
+    async def _alone(self, connection: AsyncConnection, new: NewTask) -> int:
         if new.upload_id is not None:
             await use(connection, new.upload_id, new.task)
         await self._inserts.tasks(connection, [new])
@@ -176,16 +180,24 @@ class Desk:
         if most and await queued(connection, self._tenant_id) >= most:
             raise _full(most)
         await self._inserts.parts(connection, [new])
+        return (await self._placed(connection, [new]))[new.task.id]
 
-    async def _some(self, news: Sequence[NewTask]) -> Sequence[bool | Exception]:
+    async def _some(self, news: Sequence[NewTask]) -> Sequence[int | Exception | None]:
         try:
             return await self._database.transact(lambda connection: self._write(connection, news))
         except (IntegrityError, Locked):
-            return [False] * len(news)
+            return [None] * len(news)
+
+    async def _placed(self, connection: AsyncConnection, news: Sequence[NewTask]) -> dict[str, int]:
+        """Return the places of what this transaction has added, before anybody can claim it."""
+        if not news:
+            return {}
+        seen = await self._places.seen(connection, [each.task.id for each in news])
+        return {task_id: place for task_id, (_, place) in seen.items()}
 
     async def _write(
         self, connection: AsyncConnection, news: Sequence[NewTask]
-    ) -> Sequence[bool | Exception]:
+    ) -> Sequence[int | Exception | None]:
         fresh = await self._fresh(connection, news)
         most, room = await self._room(connection)
         made, over = fresh[:room], fresh[room:] if room is not None else []
@@ -195,9 +207,9 @@ class Desk:
         await self._inserts.tasks(connection, made)
         await self._inserts.parts(connection, made)
         self._counted += len(made)
-        answers: dict[str, bool | Exception] = {each.task.id: True for each in made}
+        answers: dict[str, int | Exception] = {**await self._placed(connection, made)}
         answers |= {each.task.id: _full(most) for each in over if each.task.id not in stored}
-        return [answers.get(each.task.id, False) for each in news]
+        return [answers.get(each.task.id) for each in news]
 
     async def _fresh(
         self, connection: AsyncConnection, news: Sequence[NewTask]

@@ -70,11 +70,12 @@ class Places:
 
     async def of(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
         """Return tenant and place of those tasks that wait."""
-        return await self._database.look(lambda connection: self._look(connection, ids))
+        return await self._database.look(lambda connection: self.seen(connection, ids))
 
-    async def _look(
+    async def seen(
         self, connection: AsyncConnection, ids: Sequence[str]
     ) -> dict[str, tuple[str, int]]:
+        """Return the same as one connection sees it, in whatever transaction."""
         waiting = sorted(
             Waits(tenant_id, (turn_at or _FIRST[0], attempt_id), task_id)
             for task_id, tenant_id, state, turn_at, attempt_id in await self._turns.on(

@@ -53,8 +53,10 @@ class SqlTasks:
         upload_id: str | None = None,
     ) -> Task:
         """Insert everything that a new task consists of; a known key gives the stored task."""
-        if await self._desk(task.tenant_id).add(NewTask(task, attempt, idempotency, upload_id)):
-            return task.model_copy(update={"seq": 1})
+        new = NewTask(task, attempt, idempotency, upload_id)
+        place = await self._desk(task.tenant_id).add(new)
+        if place is not None:
+            return task.model_copy(update={"seq": 1, "place": place})
         # Either the key is known, or this very task was stored before.
         stored = await self.known(task.tenant_id, idempotency) if idempotency else None
         return stored or await self.get(task.id, tenant_id=task.tenant_id)
@@ -62,7 +64,11 @@ class SqlTasks:
     def _desk(self, tenant_id: str) -> Desk:
         known = self._desks.get(tenant_id)
         made = known or Desk(
-            self._database, self._inserts, tenant_id=tenant_id, most=self._max_queued
+            self._database,
+            self._inserts,
+            self._queue,
+            tenant_id=tenant_id,
+            most=self._max_queued,
         )
         self._desks[tenant_id] = made
         return made

@@ -20,7 +20,7 @@ from codexsys_api.context import Address, Open, Opened
 from codexsys_api.described.refusals import SOURCE_REASONS, headers, refuses
 from codexsys_api.forms import read_form
 from codexsys_api.listening import listening
-from codexsys_api.received import Received, zip_of
+from codexsys_api.received import Begin, Received, zip_of
 from codexsys_api.routes.cursor import (
     Cursor,
     Limit,
@@ -88,7 +88,8 @@ async def create(
 ) -> Response:
     """Make a task from JSON, or from multipart with the parts `task` (JSON) and `file` (a zip)."""
     submitter: Submitter = request.app.state.submitter
-    async with submission(request, platform) as (body, upload):
+    begin = None if check else submitter.begin
+    async with submission(request, platform, begin) as (body, upload):
         if check:
             return JSONResponse(await submitter.check(caller, body, upload=upload))
         task = await submitter.create(caller, body, upload=upload, key=idempotency_key)
@@ -97,14 +98,14 @@ async def create(
 
 @asynccontextmanager
 async def submission(
-    request: Request, platform: Platform
+    request: Request, platform: Platform, begin: Begin | None = None
 ) -> AsyncIterator[tuple[CreateTask, Received | None]]:
     """Read a create request; an upload's file is gone when the block ends."""
     if media_type(request) != "multipart/form-data":
         yield await read_json(request, CreateTask), None
         return
     most = platform.settings.max_upload_mb << 20
-    async with read_form(request, most) as form:
+    async with read_form(request, most, begin) as form:
         task, file = form.get("task"), form.get("file")
         odd = sorted(set(form) - {"task", "file"})
         if odd:
@@ -132,8 +133,8 @@ async def accepted(task: Task, platform: Platform, base: str) -> Response:
 
 async def shown(task: Task, platform: Platform, base: str) -> TaskBody:
     """Return a task's body, with its place in the queue."""
-    position = None
-    if task.status is TaskStatus.QUEUED:
+    position = task.place
+    if position is None and task.status is TaskStatus.QUEUED:
         position = await platform.tasks.queue_position(task.id, tenant_id=task.tenant_id)
     asked = (await asked_by([task], platform)).get(task.id, [])
     return task_body(task, base_url=base, queue_position=position, questions=asked)

@@ -1,0 +1,48 @@
+"""A growing file as the body of a request, which ends rather than wait for one that hardly grows."""
+
+import io
+from time import monotonic
+
+from typing_extensions import override
+
+from codexsys_core.growing import GivenUp, Growing
+
+STALL_SECONDS = 5.0
+"""So long it is waited for more, and for the first of it at its slowest pace."""
+HELD_SECONDS = 10.0
+"""So long for the word that lets the last byte go: servers end connections on which nothing comes."""
+SLOWEST = 1 << 20
+"""Bytes a second: what comes more slowly must not keep others from a thread."""
+
+
+class Following(io.RawIOBase):
+    """Reads behind whoever writes; raises `GivenUp`, upon which the connection is cut before the object is whole."""
+
+    def __init__(self, growing: Growing) -> None:
+        super().__init__()
+        self._growing = growing
+        self._file = io.FileIO(growing.path)
+        self._at = 0
+        self._began = monotonic()
+
+    @override
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes, none at the end."""
+        left = self._growing.size - self._at
+        if not left:
+            return b""
+        patience = HELD_SECONDS if left == 1 else STALL_SECONDS
+        end = self._growing.readable(self._at, patience)
+        if left > 1 and self._at < SLOWEST * (monotonic() - self._began - STALL_SECONDS):
+            raise GivenUp
+        piece = self._file.read(min(size, end - self._at)) or b""
+        if not piece:
+            raise GivenUp  # somebody made it shorter
+        self._at += len(piece)
+        return piece
+
+    @override
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
