@@ -35,7 +35,8 @@ SLOTS = {"dummy": 40, "local": 6}
 """Of each worker: so many that those who only wait keep nobody from work."""
 CLIENTS_SECONDS = 20.0
 """Later than that every client has seen the end of its task, too."""
-SATURATED_SECONDS, WARM_SECONDS = 30.0, 10.0
+SATURATED_SECONDS, WARM_SECONDS = 80.0, 20.0
+"""What ends in the first seconds, or in few, says little: all slots begin at once, and a task takes some ten seconds."""
 SHARE, MOST_RATE = 0.8, 20.0
 """Of the rate that is sustained without faults."""
 
