@@ -166,19 +166,23 @@ unbridge() { # NAME
   ! ip link show "$1" &>/dev/null || ip link delete "$1"
 }
 
-runtime() { # NAME DIRECTORY: a containerd of the stack's own; its socket is DIRECTORY/containerd.sock
+runtime() { # NAME DIRECTORY [PODS]: a containerd of the stack's own, its socket is DIRECTORY/containerd.sock;
+  # PODS are settings of the plugin that a kubelet talks to, which is off without them
+  local off='disabled_plugins = ["io.containerd.grpc.v1.cri"]'
+  [[ -z ${3:-} ]] || off=
   mkdir -p "$2"
   cat >"$2/containerd.toml" <<TOML
 version = 2
 root = "$2/root"
 state = "$2/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
+$off
 [grpc]
   address = "$2/containerd.sock"
 [debug]
   address = "$2/debug.sock"
 [plugins."io.containerd.internal.v1.opt"]
   path = "$2/opt"
+${3:-}
 TOML
   spawn "$1" containerd --config "$2/containerd.toml"
   await "$1" 20 ctr --address "$2/containerd.sock" version
