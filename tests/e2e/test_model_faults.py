@@ -100,7 +100,7 @@ CASES = {
         added=None,
         quota=Quota(max_tokens_per_day=12_000),
     ),
-    "is well": Case(EDIT, FINISH, end=EndReason.FINISHED, calls=2),
+    "is well": Case(EDIT, FINISH, end=EndReason.FINISHED, calls=3),
 }
 each_case = pytest.mark.parametrize("name", CASES)
 Ended = dict[str, Task]

@@ -21,6 +21,8 @@ class Say:
     calls: tuple[tuple[str, dict[str, Any] | str], ...] = ()
     finish: str = ""
     broken_off: bool = False
+    call_id: str = ""
+    """Of each of its calls; one of their own, when there is none."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"data: [DONE]\n\n")
 
 
+def _new_id() -> str:
+    return f"call_{uuid.uuid4().hex[:8]}"
+
+
 def _chunks(say: Say) -> Iterator[dict[str, Any]]:
     def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
@@ -180,7 +186,7 @@ def _chunks(say: Say) -> Iterator[dict[str, Any]]:
     yield chunk({"content": say.text[half:]})
     for index, (name, arguments) in enumerate(say.calls):
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        head = {"index": index, "id": f"call_{uuid.uuid4().hex[:8]}", "type": "function"}
+        head = {"index": index, "id": say.call_id or _new_id(), "type": "function"}
         yield chunk({"tool_calls": [{**head, "function": {"name": name, "arguments": text[:9]}}]})
         yield chunk({"tool_calls": [{"index": index, "function": {"arguments": text[9:]}}]})
     yield chunk({}, say.finish or ("tool_calls" if say.calls else "stop"))

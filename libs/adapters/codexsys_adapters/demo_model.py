@@ -101,8 +101,11 @@ def _step(messages: list[dict[str, Any]]) -> dict[str, Any]:
     script = _script(
         "\n".join(_text(message) for message in messages if message.get("role") == "user")
     )
-    done = sum(message.get("role") == "assistant" for message in messages)
-    return script[done] if done < len(script) else _LOST
+    done = len([message for message in messages if message.get("role") == "assistant"])
+    if done < len(script):
+        return script[done]
+    # Its end may not be the last word: an agent has its model look at the whole change once more.
+    return script[-1] if script and script[-1]["tool"] == "finish" else _LOST
 
 
 def _script(prompt: str) -> list[dict[str, Any]]:

@@ -83,6 +83,7 @@ class EventStore(Protocol):
         """Add an event and return its number; the same (sandbox id, number) is added once.
 
         Returns 0, and adds nothing, when the task is over or the owner's `hold` is stale.
+        The steps of an `agent.plan` are the task's plan from then on.
         """
 
     async def after(

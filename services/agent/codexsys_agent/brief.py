@@ -69,6 +69,10 @@ class Brief:
     checkpoint_seconds: float = 30
     resume: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    may_ask: bool = False
+    """Whether a person can be asked."""
+    answers: tuple[tuple[str, str], ...] = ()
+    """Questions of earlier runs and what was answered."""
     first_number: int = 1
     """Of events and checkpoints: an earlier run in the same sandbox had the numbers before it."""
     made_by_setup: tuple[tuple[str, str | None, str | None], ...] | None = None
@@ -104,6 +108,8 @@ def _brief(section: "_Section") -> Brief:
         checkpoint_seconds=section.number("checkpoint_seconds", 30),
         resume=section.optional_object("resume"),
         notes=section.texts("notes"),
+        may_ask=section.flag("may_ask"),
+        answers=section.pairs("answers", "question", "answer"),
         first_number=int(section.number("first_number", 1)),
         made_by_setup=section.changes("made_by_setup"),
     )
@@ -175,6 +181,21 @@ class _Section:
     def texts(self, name: str) -> tuple[str, ...]:
         items = self._get(name, list, "a list", [])
         return tuple(item if isinstance(item, str) else json.dumps(item) for item in items)
+
+    def flag(self, name: str) -> bool:
+        value = self._values.get(name, False)
+        if not isinstance(value, bool):
+            raise BriefError(f"{self._prefix}{name}: true or false is expected")
+        return value
+
+    def pairs(self, name: str, first: str, second: str) -> tuple[tuple[str, str], ...]:
+        items = self._get(name, list, "a list", [])
+        try:
+            return tuple((str(item[first]), str(item[second])) for item in items)
+        except (KeyError, TypeError) as error:
+            raise BriefError(
+                f"{self._prefix}{name}: objects with {first} and {second} are expected"
+            ) from error
 
     def changes(self, name: str) -> tuple[tuple[str, str | None, str | None], ...] | None:
         items = self._get(name, list, "a list or null", None)

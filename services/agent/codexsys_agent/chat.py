@@ -66,7 +66,7 @@ def complete(
     request = {
         "model": model,
         "messages": messages,
-        "tools": tools,
+        **({"tools": tools} if tools else {}),
         "stream": True,
         "stream_options": {"include_usage": True},
     }

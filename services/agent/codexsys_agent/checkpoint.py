@@ -38,6 +38,8 @@ class Checkpoints:
         self._every = max(0.05, every_seconds)
         self._made_by_setup: set[tuple[str, str | None, str | None]] = set()
         self._wake = threading.Condition()
+        self._looking = threading.Lock()
+        """Held while the worktree is read: it remembers what it has read."""
         self._step = 0
         self._state: dict[str, Any] = {}
         self._closing = False
@@ -74,6 +76,15 @@ class Checkpoints:
             self._step, self._state = step, state
             self._wake.notify()
 
+    def change(self) -> Taken | None:
+        """The workspace as it is now; None when it cannot be told."""
+        try:
+            with self._looking:
+                return self._worktree.take(self._made_by_setup) if self._worktree else None
+        except (GitFailed, OSError, ValueError) as error:
+            say(f"change: not told: {error}")
+            return None
+
     def close(self) -> None:
         """Make the last one, in bounded time."""
         if not self._thread.is_alive():
@@ -102,7 +113,8 @@ class Checkpoints:
         with self._wake:
             step, state = self._step, self._state
         try:
-            taken = self._worktree.take(self._made_by_setup) if self._worktree else _NOTHING
+            with self._looking:
+                taken = self._worktree.take(self._made_by_setup) if self._worktree else _NOTHING
             patch = taken.patch
             if len(patch) > _LARGEST_PATCH:
                 say(f"checkpoint: left out, the patch has {len(patch)} bytes")

@@ -22,8 +22,7 @@ class Context:
 
     def view(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The messages to send."""
-        size = sum(len(str(message.get("content") or "")) for message in messages)
-        if size // 4 < self._mask_from:
+        if sum(map(_size, messages)) // 4 < self._mask_from:
             return messages
         outputs = [n for n, message in enumerate(messages) if message["role"] == "tool"]
         # Masking one more each step would spoil the server's prefix cache: move in hops.
@@ -31,6 +30,12 @@ class Context:
         cut = max(0, (len(outputs) - self._keeps[0]) // hop * hop)
         old = set(outputs[:cut])
         return [_masked(m) if n in old else m for n, m in enumerate(messages)]
+
+
+def _size(message: dict[str, Any]) -> int:
+    calls = message.get("tool_calls") or []
+    said = sum(len(call["function"]["arguments"]) for call in calls)
+    return len(message.get("content") or "") + said
 
 
 def _masked(message: dict[str, Any]) -> dict[str, Any]:

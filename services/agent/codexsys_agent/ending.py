@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 
 class Exit(IntEnum):
@@ -18,6 +19,7 @@ class Exit(IntEnum):
     COMMAND_FAILED = 8
     NETWORK_OPEN = 9
     NO_DOOR = 10
+    WAITS = 11
     CANCELLED = 143
 
 
@@ -30,5 +32,7 @@ class Ending:
     summary: str = ""
     criteria: tuple[str, ...] = ()
     detail: str = ""
+    asked: dict[str, Any] | None = None
+    """What a person must answer first."""
     code: str = ""
     """The platform's end reason where the exit code leaves a choice."""

@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from codexsys_agent.brief import Brief
 from codexsys_agent.ending import Ending
+from codexsys_agent.report import say
 from codexsys_agent.session import Session
 from codexsys_agent.trajectory import trajectory
 
@@ -25,11 +27,24 @@ def leave_outputs(folder: Path, brief: Brief, session: Session, ending: Ending) 
         "completion_tokens": session.completion_tokens,
     }
     _write(folder / "result.json", json.dumps(result, indent=1))
+    if ending.asked is not None:
+        _write(folder / "question.json", json.dumps(ending.asked))
     if brief.mode == "explain" and ending.summary:
         _write(folder / "answer.md", ending.summary.rstrip("\n") + "\n")
     if session.messages:
         _write(folder / "prompt.txt", _prompt(session))
         _write(folder / "llm_response.txt", _replies(session))
+
+
+def leave_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write down how far work is, after each step: who ends the sandbox need not tell the agent."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / ".state.json"
+        _write(draft, json.dumps(state))
+        draft.replace(folder / "state.json")
+    except OSError as error:
+        say(f"state: not written: {error}")
 
 
 def _prompt(session: Session) -> str:

@@ -1,44 +1,27 @@
 """The built-in engine's loop: ask, run the calls, append, until an end.
 
 ask ──► reply ──► calls ──► results ──► (stuck? limit?) ──► ask
-         │                     └── finish ──► end
+         │                     ├── plan: shown to people
+         │                     ├── ask_user: wait for a person
+         │                     └── finish: once shown the whole change, then the end
          └── no call: say so, at most three times
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from codexsys_agent.chat import Call, Reply, complete
-from codexsys_agent.context import Context
-from codexsys_agent.door import Door
+from codexsys_agent.chat import Call, Reply
+from codexsys_agent.dialect import FORM
 from codexsys_agent.ending import Ending, Exit
-from codexsys_agent.errors import DoorAnswered, DoorRefused, StreamBroken
 from codexsys_agent.limits import Budget
+from codexsys_agent.model import Model
 from codexsys_agent.report import Events, say
 from codexsys_agent.session import Note, Session
 from codexsys_agent.stop import Stop
 from codexsys_agent.stuck import Stuck, StuckWatch
 from codexsys_agent.tools import Done, Tools
 
-_TRIES = 5
-_RETRIED = (408, 409, 425, 429)
-_FIRST_WAIT = 0.5
 _SHOWN = 500
-
-
-class Overflow(Exception):
-    """The conversation does not fit, however much is masked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How long the loop bears silence and failure of the model."""
-
-    idle_seconds: float = 300.0
-    first_wait: float = _FIRST_WAIT
-    patience_seconds: float = 300.0
-    close_seconds: float = 9.0
 
 
 class Loop:
@@ -47,29 +30,29 @@ class Loop:
     def __init__(
         self,
         *,
-        door: Door,
-        model: str,
+        model: Model,
         tools: Tools,
         session: Session,
         budget: Budget,
         events: Events,
         stop: Stop,
-        pace: Pace,
+        watch: StuckWatch,
+        review: Callable[[], str],
         after_step: Callable[[Session], None],
         inbox: Callable[[], list[Note]],
     ) -> None:
-        self._door = door
         self._model = model
         self._tools = tools
         self._session = session
         self._budget = budget
         self._events = events
         self._stop = stop
-        self._pace = pace
+        self._watch = watch
+        self._review = review
         self._after_step = after_step
         self._inbox = inbox
-        self._context = Context()
-        self._watch = StuckWatch()
+        self.offered: Ending | None = None
+        """The end that the model has called while it is shown its change: it stands if no call can be made."""
 
     def run(self) -> Ending:
         """Work until the model finishes or something ends the run."""
@@ -80,7 +63,8 @@ class Loop:
             self._listen()
             self._note(self._budget.reminder(self._session))
             try:
-                reply = self._ask()
+                reply = self._model.ask(self._session.messages)
+                self.offered = None
                 ending = self._take(reply)
                 if ending and ending.exit is Exit.FINISHED and self._listen():
                     ending = None  # a person said something meanwhile: the model thinks again
@@ -122,8 +106,11 @@ class Loop:
 
     def _take(self, reply: Reply) -> Ending | None:
         number = self._session.steps + 1
+        known = self._session.call_ids
         for index, call in enumerate(reply.calls):
-            call.id = call.id or f"call_{number}_{index}"
+            if not call.id or call.id in known:  # some servers begin anew with each reply
+                call.id = f"call_{number}_{index}"
+            known.add(call.id)
         self._session.replied(reply)
         self._tell_step(number, reply)
         if not reply.calls:
@@ -132,9 +119,10 @@ class Loop:
         for call in reply.calls:
             done = self._run(number, call)
             results.append(done)
-            finish = done.finish
-            if finish:
-                return _finished(finish)
+            if done.said and call.name == "ask_user":
+                return Ending(Exit.WAITS, "waits", detail=done.said["text"], asked=done.said)
+            if done.said and call.name == "finish" and not self.offered:
+                return _finished(done.said)
         self._note(self._watch.step(reply.calls, results))
         return None
 
@@ -142,7 +130,10 @@ class Loop:
         if reply.finish_reason == "length":
             self._note("Your reply was cut at its length limit. Take a shorter step, with a tool.")
         else:
-            self._note("No tool was called. Continue with a tool, or call finish.")
+            self._note(
+                "No tool was called. Continue with a tool, or call finish. If you cannot call "
+                f"tools, write the call as a block:\n{FORM}"
+            )
         self._watch.no_call()
         return None
 
@@ -151,7 +142,10 @@ class Loop:
             done = Done("error: not run, the task was stopped", ok=False, seconds=0)
         else:
             done = self._tools.run(call, remaining=self._budget.remaining_seconds)
-        self._session.observed(call, done.output)
+        if done.said and call.name == "plan":
+            self._events.add("agent.plan", **done.said)
+        if not (done.said and call.name == "ask_user"):  # what is answered comes later
+            self._session.observed(call, self._looked_over(call, done) or done.output)
         about = " ".join(call.arguments.split())[:160]
         say(f"step {number}: {call.name} {about} ({done.seconds:.1f} s)")
         self._events.add(
@@ -163,6 +157,18 @@ class Loop:
             seconds=round(done.seconds, 3),
         )
         return done
+
+    def _looked_over(self, call: Call, done: Done) -> str:
+        """Show the change before the first end, where there is a step left to look at it."""
+        if call.name != "finish" or not done.said or done.said["status"] != "done":
+            return ""
+        if self._session.reviewed or not self._budget.more_steps(self._session, 1):
+            return ""
+        shown = self._review()
+        if shown:
+            self._session.reviewed = True
+            self.offered = _finished(done.said)
+        return shown
 
     def _tell_step(self, number: int, reply: Reply) -> None:
         if reply.content.strip():
@@ -176,48 +182,6 @@ class Loop:
             completion_tokens=self._session.completion_tokens,
         )
 
-    def _ask(self) -> Reply:
-        wait = self._pace.first_wait
-        tries = 1
-        while True:
-            try:
-                return self._complete()
-            except DoorRefused:
-                raise
-            except DoorAnswered as error:
-                if _is_overflow(error):
-                    self._tighten(error)
-                    continue
-                if tries >= _TRIES or not _worth_retrying(error.status):
-                    raise
-                pause = wait if error.retry_after is None else error.retry_after
-                problem: Exception = error
-            except StreamBroken as error:
-                if self._bounds() or tries >= _TRIES:
-                    raise
-                pause, problem = wait, error
-            say(f"model: {problem}; trying again in {pause:.1f} s")
-            self._stop.wait(min(pause, max(0.0, self._budget.remaining_seconds)))
-            tries, wait = tries + 1, wait * 2
-            if self._bounds():
-                raise StreamBroken(str(problem)) from problem
-
-    def _complete(self) -> Reply:
-        messages: list[dict[str, Any]] = self._context.view(self._session.messages)
-        return complete(
-            self._door,
-            model=self._model,
-            messages=messages,
-            tools=self._tools.definitions,
-            idle=max(0.1, min(self._pace.idle_seconds, self._budget.remaining_seconds)),
-        )
-
-    def _tighten(self, error: DoorAnswered) -> None:
-        if not self._context.tighten():
-            raise Overflow(error.message) from error
-        say("model: the conversation is too long; older tool outputs are masked")
-        self._events.add("agent.note", text="older tool outputs are masked")
-
 
 def _finished(finish: dict[str, Any]) -> Ending:
     blocked = finish["status"] == "blocked"
@@ -227,14 +191,3 @@ def _finished(finish: dict[str, Any]) -> Ending:
         summary=finish["summary"],
         criteria=tuple(finish["criteria"]),
     )
-
-
-def _worth_retrying(status: int) -> bool:
-    return status in _RETRIED or status >= 500
-
-
-def _is_overflow(error: DoorAnswered) -> bool:
-    if error.status not in (400, 413):
-        return False
-    text = f"{error.code} {error.message}".lower()
-    return "context_length" in text or ("context" in text and "length" in text)

@@ -13,12 +13,13 @@ from codexsys_agent.door import Door
 from codexsys_agent.ending import Ending, Exit
 from codexsys_agent.engines import builtin, command
 from codexsys_agent.errors import BriefError
-from codexsys_agent.leave import leave_outputs
-from codexsys_agent.loop import Pace
+from codexsys_agent.leave import leave_outputs, leave_state
+from codexsys_agent.model import Pace
 from codexsys_agent.network import open_interfaces
 from codexsys_agent.private_git import PrivateGit
 from codexsys_agent.report import Events, say
 from codexsys_agent.run import Places, Run
+from codexsys_agent.session import Session
 from codexsys_agent.shell import child_environment
 from codexsys_agent.stop import Stop, stop_on_signals
 from codexsys_agent.worktree import Worktree
@@ -69,6 +70,12 @@ def _worked(
         close_seconds=pace.close_seconds,
         first_number=brief.first_number,
     )
+
+    def keep_step(session: Session) -> None:
+        state = session.state()
+        checkpoints.offer(session.steps, state)
+        leave_state(places.output, state)
+
     run = Run(
         brief=brief,
         places=places,
@@ -79,7 +86,8 @@ def _worked(
         stop=stop,
         pace=pace,
         inbox=control.take_notes,
-        on_step=lambda session: checkpoints.offer(session.steps, session.state()),
+        on_step=keep_step,
+        change=checkpoints.change,
     )
     checkpoints.start(brief.resume, brief.made_by_setup)
     control.start()

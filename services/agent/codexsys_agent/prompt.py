@@ -50,6 +50,7 @@ def user_message(brief: Brief, *, facts: str, instructions: str, code: Path) -> 
         _section("Where to start (not a fence)", _affected(brief, code)),
         _section("Output", _MODES[brief.mode]),
         _section("Notes", "\n\n".join(brief.notes)),
+        _section("Answers of the person who asked", _answers(brief)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -71,6 +72,10 @@ def _checks(checks: Checks) -> str:
         lines.append(f"Before your change: {baseline.passed} passed, {baseline.failed} failed.")
         lines += [f"- fails: {name}" for name in baseline.failing[:50]]
     return "\n".join(lines)
+
+
+def _answers(brief: Brief) -> str:
+    return "\n".join(f"- {question}\n  {answer}" for question, answer in brief.answers)
 
 
 def _requirements(brief: Brief) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from codexsys_agent.brief import Brief
 from codexsys_agent.door import Door
-from codexsys_agent.loop import Pace
+from codexsys_agent.model import Pace
 from codexsys_agent.report import Events
 from codexsys_agent.session import Note, Session
 from codexsys_agent.stop import Stop
+from codexsys_agent.worktree import Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Run:
     pace: Pace
     inbox: Callable[[], list[Note]]
     on_step: Callable[[Session], None]
+    change: Callable[[], Taken | None]
+    """The workspace against its base, without what setup made; None where that cannot be told."""
     session: Session = field(default_factory=Session)
 
     def begin(self, session: Session) -> None:

@@ -1,6 +1,7 @@
 """The conversation so far and what it cost: all that a resume needs."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,10 @@ class Session:
     notes: list[dict[str, Any]] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     """Ids of messages that are in the conversation already, whichever sandbox they came to."""
+    reviewed: bool = False
+    """Whether the model has been shown its whole change once more."""
+    extended: bool = False
+    """Whether it was given more steps than it had at first."""
     steps: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -33,6 +38,12 @@ class Session:
     def tokens(self) -> int:
         """What counts against the token limit."""
         return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def call_ids(self) -> set[str]:
+        """Ids of all calls so far."""
+        calls = [call for each in self.messages for call in each.get("tool_calls") or []]
+        return {call["id"] for call in calls}
 
     def say(self, role: str, content: str) -> None:
         """Append a message of the platform's side."""
@@ -66,6 +77,8 @@ class Session:
             "messages": list(self.messages),
             "notes": list(self.notes),
             "heard": list(self.heard),
+            "reviewed": self.reviewed,
+            "extended": self.extended,
             "steps": self.steps,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
@@ -83,28 +96,42 @@ class Session:
         return Usage(prompt=sent // 4, completion=max(1, got // 4))
 
 
-def resumed(state: dict[str, Any]) -> Session:
-    """The session of a checkpoint, with calls that never got a result answered."""
+def resumed(state: dict[str, Any], answers: Mapping[str, str]) -> Session:
+    """The session of a checkpoint; calls without a result get one, questions what a person answered."""
     messages = list(state.get("messages") or [])
     notes = list(state.get("notes") or [])
     session = Session(
         messages=messages,
         notes=notes[: len(messages)] + [{} for _ in messages[len(notes) :]],
         heard=[str(each) for each in state.get("heard") or []],
+        reviewed=state.get("reviewed") is True,
+        extended=state.get("extended") is True,
         steps=int(state.get("steps") or 0),
         prompt_tokens=int(state.get("prompt_tokens") or 0),
         completion_tokens=int(state.get("completion_tokens") or 0),
         cached_tokens=int(state.get("cached_tokens") or 0),
     )
-    for call_id in _unanswered(messages):
-        session.observed(Call(id=call_id), "error: not run, the task was interrupted")
+    for call in _unanswered(messages):
+        session.observed(call, _answer(call, answers))
     return session
 
 
-def _unanswered(messages: list[dict[str, Any]]) -> list[str]:
+def _unanswered(messages: list[dict[str, Any]]) -> list[Call]:
     answered = {message.get("tool_call_id") for message in messages}
     last: dict[str, Any] = next((m for m in reversed(messages) if m.get("role") == "assistant"), {})
-    return [c["id"] for c in last.get("tool_calls") or [] if c["id"] not in answered]
+    return [
+        Call(id=call["id"], **call["function"])
+        for call in last.get("tool_calls") or []
+        if call["id"] not in answered
+    ]
+
+
+def _answer(call: Call, answers: Mapping[str, str]) -> str:
+    if call.name == "ask_user":
+        question = str(json.loads(call.arguments).get("question")).strip()
+        if question in answers:
+            return f"The answer is: {answers[question]}"
+    return "error: not run, the task was interrupted"
 
 
 def _as_message(call: Call) -> dict[str, Any]:

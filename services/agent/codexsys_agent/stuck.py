@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 
 from codexsys_agent.chat import Call
 from codexsys_agent.tools import Done
@@ -20,7 +21,9 @@ class Stuck(Exception):
 class StuckWatch:
     """Fed each reply with its results; says a nudge, nothing, or raises Stuck."""
 
-    def __init__(self) -> None:
+    def __init__(self, tree: Callable[[], str]) -> None:
+        self._tree = tree
+        self._last_tree = ""
         self._steps: list[str] = []
         self._seen: set[str] = set()
         self._stale = 0
@@ -42,7 +45,7 @@ class StuckWatch:
             raise Stuck(f"{_FAILING_CALLS} tool calls in a row failed")
         mark = _mark(calls, results)
         self._steps.append(mark)
-        return self._repeats(mark) or self._staleness(mark)
+        return self._repeats(mark) or self._staleness(_mark(calls, []))
 
     def _repeats(self, mark: str) -> str:
         last = self._steps
@@ -57,13 +60,23 @@ class StuckWatch:
         return ""
 
     def _staleness(self, mark: str) -> str:
-        self._stale = self._stale + 1 if mark in self._seen else 0
+        """Count steps that neither asked anything new nor changed the tree, whatever they printed."""
+        known = mark in self._seen
         self._seen.add(mark)
+        if not known or self._tree_moved():
+            self._stale = 0
+            return ""
+        self._stale += 1
         if self._stale >= _NOTHING_NEW + _EMPTY_REPLIES:
             raise Stuck(f"nothing new in {self._stale} steps")
         if self._stale == _NOTHING_NEW:
             return "Nothing new was learned or changed for a while. Change course or finish."
         return ""
+
+    def _tree_moved(self) -> bool:
+        # A walk over all files: only made where a call comes again.
+        before, self._last_tree = self._last_tree, self._tree()
+        return before != self._last_tree
 
 
 def _mark(calls: list[Call], results: list[Done]) -> str:

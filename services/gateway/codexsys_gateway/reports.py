@@ -12,6 +12,7 @@ from codexsys_core.clock import Clock
 from codexsys_core.event import AGENT_TYPES, EventStore, EventType
 from codexsys_core.ids import Ids
 from codexsys_core.log import LogStore, Redactor
+from codexsys_core.plan import Plan
 from codexsys_core.ready import Hints
 from codexsys_core.sandbox import Sandbox
 from codexsys_gateway.refusals import STOPS, Refused, not_allowed
@@ -53,7 +54,7 @@ class Reports:
             raise not_allowed("type must be one of the agent's own, data an object.")
         if len(json.dumps(data)) > MOST_EVENT_BYTES:
             raise Refused(413, "too_large", "data is larger than 64 KiB.")
-        data = _redacted(data, self._redactor)
+        data = _redacted(_checked(kind, data), self._redactor)
         seq = await self._events.append(
             sandbox.task_id,
             EventType(kind),
@@ -115,6 +116,16 @@ class Reports:
         place = f"codexsys-code/outputs/{sandbox.task_id}/{sandbox.id}/{name}"
         size, sha256 = await self._objects.put(place, data)
         return {"size": size, "sha256": sha256}
+
+
+def _checked(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of an event; a plan becomes a part of its task, so it has its form."""
+    if kind != EventType.AGENT_PLAN.value:
+        return data
+    plan = Plan.read(data)
+    if plan is None:
+        raise not_allowed("A plan has 1 to 50 steps, each with its words and whether it is done.")
+    return plan.model_dump()
 
 
 def _redacted(value: Any, redactor: Redactor) -> Any:

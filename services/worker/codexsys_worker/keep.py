@@ -1,5 +1,7 @@
 """Keep: what was collected of an agent that could not make its last checkpoint itself becomes one."""
 
+import json
+
 import structlog
 
 from codexsys_core.checkpoint import Checkpoint, CheckpointStore
@@ -7,6 +9,7 @@ from codexsys_core.clock import Clock
 from codexsys_core.errors import NotFound, Unavailable
 from codexsys_core.ids import Ids
 from codexsys_core.patch import PatchBench, PatchRefused
+from codexsys_worker.collect import Collected
 from codexsys_worker.patience import PatientObjects
 from codexsys_worker.work import Work
 
@@ -32,9 +35,9 @@ class Keeper:
         self._clock = clock
         self._ids = ids
 
-    async def keep(self, work: Work, sandbox_id: str, *, number: int, patch: bytes) -> None:
-        """Store the change with the state of the last checkpoint, unless that has the same one."""
-        last = await self._checkpoints.last(work.task.id)
+    async def keep(self, work: Work, sandbox_id: str, *, number: int, left: Collected) -> None:
+        """Store the change with the engine's last state, unless the last checkpoint has the same one."""
+        patch, last = left.patch, await self._checkpoints.last(work.task.id)
         if not patch and last is None:
             return
         try:
@@ -42,7 +45,8 @@ class Keeper:
             objects = self._objects.until(work.stop)
             if last is not None and await objects.get(f"{last.object}/patch") in (patch, change):
                 return
-            await self._store(work, sandbox_id, number, change, last)
+            state = _state(left) or (await objects.get(f"{last.object}/state") if last else b"")
+            await self._store(work, sandbox_id, number, change, state, last)
         except PatchRefused:
             return
         except (NotFound, Unavailable) as error:
@@ -51,13 +55,18 @@ class Keeper:
             )
 
     async def _store(
-        self, work: Work, sandbox_id: str, number: int, change: bytes, last: Checkpoint | None
+        self,
+        work: Work,
+        sandbox_id: str,
+        number: int,
+        change: bytes,
+        state: bytes,
+        last: Checkpoint | None,
     ) -> None:
         hold, objects = work.hold, self._objects.until(work.stop)
         place = (
             f"codexsys-code/checkpoints/{hold.task_id}/{hold.number}-{work.agent_fence}-{number}"
         )
-        state = await objects.get(f"{last.object}/state") if last else b""
         await objects.put(f"{place}/patch", change)
         await objects.put(f"{place}/state", state)
         checkpoint = Checkpoint(
@@ -72,3 +81,12 @@ class Keeper:
             created_at=self._clock.now(),
         )
         await self._checkpoints.add(checkpoint, sandbox_id=sandbox_id)
+
+
+def _state(left: Collected) -> bytes:
+    """Return what the engine wrote down after its last step; nothing where it is no state."""
+    written = left.outputs.get("state.json", b"")
+    try:
+        return written if isinstance(json.loads(written), dict) else b""
+    except (ValueError, RecursionError):
+        return b""

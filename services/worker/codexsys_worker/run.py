@@ -22,6 +22,8 @@ OWN_ENDING_SECONDS = 30.0
 """The agent stops itself this long before its deadline, to leave a last checkpoint."""
 CHECKPOINT_SECONDS = 20
 """What is stored is at most 30 seconds old: this, and the time to look at the tree and to send it."""
+MOST_ASKED = 6
+"""Questions that a person is asked by one task's agent; then it has to decide by itself."""
 NUMBERS_PER_ROUND = 1_000_000
 """Events and checkpoints are numbered on from round to round of the same sandbox; the last is ours."""
 _EXITS = {
@@ -107,7 +109,7 @@ class AgentRun:
         outcome = _outcome(end, collected)
         if not outcome.good:
             number = self._rounds * NUMBERS_PER_ROUND
-            await self._keeper.keep(self._work, self._room.id, number=number, patch=collected.patch)
+            await self._keeper.keep(self._work, self._room.id, number=number, left=collected)
         asked = self._asking.read(self._work, collected) if end.exit_code == WAITS else None
         if asked is not None:
             raise Waits(asked)
@@ -144,6 +146,7 @@ class AgentRun:
             },
             "door": "http://127.0.0.1:8700",
             "checkpoint_seconds": CHECKPOINT_SECONDS,
+            "may_ask": spec.clarify == "ask" and self._work.task.asked < MOST_ASKED,
             "answers": self._work.answers,
             "resume": json.loads(state) if state else None,
             "notes": notes,

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from codexsys_agent.loop import Pace
 from codexsys_agent.main import work
+from codexsys_agent.model import Pace
 from codexsys_agent.run import Places
 from codexsys_agent.shell import child_environment
 from codexsys_agent.stop import Stop

@@ -46,7 +46,14 @@ class SqlEvents:
             if sender and (known := await _known(connection, task_id, sender)):
                 return known
             number = await append_event(
-                connection, task_id, kind, data, attempt=attempt, sender=sender, while_open=True
+                connection,
+                task_id,
+                kind,
+                data,
+                attempt=attempt,
+                sender=sender,
+                columns=_shown(kind, data),
+                while_open=True,
             )
             there = select(TASKS.c.id).where(TASKS.c.id == task_id)
             return number if number or await connection.scalar(there) else None
@@ -96,6 +103,11 @@ class SqlEvents:
             ]
 
         return await self._database.look(statements)
+
+
+def _shown(kind: EventType, data: dict[str, Any]) -> dict[str, Any]:
+    """Return what of an event the task itself shows."""
+    return {"plan": json.dumps(data.get("steps", []))} if kind is EventType.AGENT_PLAN else {}
 
 
 async def _known(connection: AsyncConnection, task_id: str, sender: tuple[str, int]) -> int | None:
