@@ -13,7 +13,7 @@ STACK := tests/stack/stack
 # What to hand on to pytest: make test ARGS="-k claim -x"
 ARGS ?=
 
-.PHONY: help setup demo test test-all check lint unit e2e bench chaos frozen fresh stack-up stack-down lock schema docs images clean
+.PHONY: help setup demo test test-all check lint unit e2e evals bench chaos frozen fresh stack-up stack-down lock schema docs images clean
 
 help:  ## this list
 	awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,11 @@ unit: setup  ## the unit tests alone
 e2e:  ## the end-to-end tests alone, on real servers started here
 	deploy/setup tests
 	$(STACK) with $(PYTHON) -m pytest tests/e2e -m 'not browser' $(ARGS)
+
+evals:  ## let a model solve our own small repositories: scripted, or make evals URL=... MODEL=..., the key in CODEXSYS_MODEL_KEY
+	$(if $(filter command line,$(origin CODEXSYS_MODEL_KEY) $(origin KEY)),$(error A key on a command line is seen by others: export CODEXSYS_MODEL_KEY))
+	deploy/setup evals
+	$(PYTHON) -m tests.evals $(if $(URL),--url '$(URL)') $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
 bench: setup  ## measure, on real servers started here, against what one would use instead; prints a report
 	$(STACK) with $(PYTHON) -m tests.bench $(ARGS)
