@@ -240,6 +240,8 @@ def _said(step: dict[str, Any] | str, *, whole: bool) -> dict[str, Any]:
         return {"delta": {"content": "I was about to"}, "finish_reason": "length"}
     if isinstance(step, str):
         return {"delta": {"content": step}, "finish_reason": "stop"}
-    function = {"name": step["tool"], "arguments": json.dumps(step["arguments"])}
+    given = step["arguments"]
+    words = given if isinstance(given, str) else json.dumps(given)  # a text may be no JSON at all
+    function = {"name": step["tool"], "arguments": words}
     call = {"index": 0, "id": "call_1", "type": "function", "function": function}
     return {"delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
