@@ -29,7 +29,7 @@ from codexsys_api.routes.changes import Changes
 from codexsys_api.routes.messages import told
 from codexsys_api.routes.objects import attachment
 from codexsys_api.routes.params import TaskId, known_form
-from codexsys_api.routes.shares import new_share, share_of_token
+from codexsys_api.routes.shares import new_share, share_of_token, while_it_works
 from codexsys_api.routes.shown import change_in, live_shares, shared_data, tab_data
 from codexsys_api.routes.tasks import cancelled, shown
 from codexsys_api.routes.uploads import answered
@@ -338,5 +338,5 @@ async def shared_artifact(
         raise NotFound("This link does not show that.", code="artifact_not_found")
     task = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
     found = await artifact_named(workspaces, task, name)
-    pieces = platform.objects.stream(found.object)
-    return await attachment(pieces, f"{link.task_id}-{name}", found.content_type)
+    content = while_it_works(platform, link, platform.objects.stream(found.object))
+    return await attachment(content, f"{link.task_id}-{name}", found.content_type)

@@ -1,5 +1,7 @@
 """Share links: made, listed and revoked by their owner."""
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from datetime import timedelta
 
 from fastapi import APIRouter, Request
@@ -73,13 +75,40 @@ async def new_share(
 
 async def share_of_token(request: Request, platform: Platform, token: str) -> Share:
     """Return the link that still works and is not used too often; others are not there."""
-    share = await platform.shares.by_token(hash_secret(token))
-    if share is None or share.revoked_at is not None or share.expires_at <= platform.clock.now():
-        raise NotFound("This link does not work, or no longer does.", code="share_not_found")
+    share = await _that_works(platform, hash_secret(token))
     settings = platform.settings
     rate = Rate("link", settings.share_rate_per_minute, settings.share_rate_burst)
     await keep_to_rate(request, platform, share.id, rate)
     return share
+
+
+async def _that_works(platform: Platform, token_hash: str) -> Share:
+    share = await platform.shares.by_token(token_hash)
+    if share is None or share.revoked_at is not None or share.expires_at <= platform.clock.now():
+        raise NotFound("This link does not work, or no longer does.", code="share_not_found")
+    return share
+
+
+async def while_it_works(
+    platform: Platform, share: Share, pieces: AsyncIterator[bytes]
+) -> AsyncGenerator[bytes, None]:
+    """Pass on what a link shows, piece by piece; once it is revoked or over, no piece more.
+
+    Then a file breaks off, so that nobody takes half of it for the whole.
+    """
+    async for piece in pieces:
+        await _that_works(platform, share.token_hash)
+        yield piece
+
+
+async def followed_while_it_works(
+    platform: Platform, share: Share, told: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """Pass on a stream in the same way; it just ends, and whoever comes back for more is refused."""
+    async with aclosing(told):
+        with suppress(NotFound):
+            async for piece in while_it_works(platform, share, told):
+                yield piece
 
 
 @router.get("/tasks/{task_id}/shares", operation_id="listShares", response_model=ShareList)

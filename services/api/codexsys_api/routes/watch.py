@@ -1,5 +1,6 @@
 """What pages follow while they are open: a task's events, and its logs, with a session or with a share link."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -9,13 +10,16 @@ from codexsys_api.context import Opened
 from codexsys_api.routes.browser import Signed
 from codexsys_api.routes.log_text import pieces
 from codexsys_api.routes.params import TaskId, Watched
-from codexsys_api.routes.shares import share_of_token
+from codexsys_api.routes.shares import (
+    followed_while_it_works,
+    share_of_token,
+    while_it_works,
+)
 from codexsys_api.serialize import Stream
 from codexsys_api.stream import follow_events, follow_log, sse
 from codexsys_core.errors import NotFound
 from codexsys_core.log import FILES
 from codexsys_core.task import Task
-from codexsys_wiring.platform import Platform
 
 router = APIRouter(include_in_schema=False)
 After = Annotated[int, Query(ge=0, lt=2**63)]
@@ -52,7 +56,7 @@ async def log(
     if "text/event-stream" in accept:
         at = _resume(last_event_id, after)
         return sse(await follow_log(platform, tails, task, stream, at))
-    return await _file(platform, task, stream, after)
+    return _file(task, stream, pieces(platform, task, stream, after))
 
 
 @router.get("/s/{token}/log")
@@ -73,22 +77,21 @@ async def shared_log(
     task = await platform.tasks.get(link.task_id, tenant_id=link.tenant_id)
     if "text/event-stream" in accept:
         at = _resume(last_event_id, after)
-        return sse(await follow_log(platform, tails, task, stream, at))
-    return await _file(platform, task, stream, after)
+        told = await follow_log(platform, tails, task, stream, at)
+        return sse(followed_while_it_works(platform, link, told))
+    return _file(
+        task, stream, while_it_works(platform, link, pieces(platform, task, stream, after))
+    )
 
 
-async def _file(platform: Platform, task: Task, stream: str, after: int) -> Response:
+def _file(task: Task, stream: str, content: AsyncIterator[bytes]) -> Response:
     name = FILES[stream]
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{task.id}-{name}"',
         "X-Content-Type-Options": "nosniff",
     }
-    return StreamingResponse(
-        pieces(platform, task, stream, after),
-        media_type="text/plain; charset=utf-8",
-        headers=headers,
-    )
+    return StreamingResponse(content, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _resume(last_event_id: str, after: int) -> int:
