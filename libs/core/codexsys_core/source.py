@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 _NO_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-/.]|[/.]$|^@$")
 LONGEST_REF = 255
@@ -24,6 +24,17 @@ class GitSource(BaseModel):
     url: str
     ref: str | None = None
     submodules: bool = False
+
+
+class GitLogin(BaseModel):
+    """Who the platform is at one Git server, for every task alike: so only where there is one tenant."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    """Of a repository there. Its scheme, host and port are what the login is good for."""
+    user: str
+    password: SecretStr
 
 
 class ZipSource(BaseModel):

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,12 +172,17 @@ async def _problem(part: _Part) -> str:
 
 @asynccontextmanager
 async def open_platform(
-    settings: Settings, *, answer_seconds: float = ANSWER_SECONDS, patient: bool = False
+    settings: Settings,
+    *,
+    answer_seconds: float = ANSWER_SECONDS,
+    patient: bool = False,
+    git_logins: Sequence[source.GitLogin] = (),
 ) -> AsyncIterator[Platform]:
     """Open every part; raises `ConfigurationError` or `Unavailable`.
 
     `answer_seconds` is how long the service waits for a database or a store that says nothing; one
-    that is `patient` then asks the database again, for as long as it takes.
+    that is `patient` then asks the database again, for as long as it takes. Who has `git_logins` has
+    one tenant.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     clock, ids, catalogue = SystemClock(), TimeOrderedIds(), read_catalogue(settings)
@@ -200,7 +205,7 @@ async def open_platform(
         outbound = Outbound(
             allow_networks=settings.allow_networks, allow_http=settings.allow_http_git
         )
-        redactor, reads = _redactor(settings), Reads(database)
+        redactor, reads = _redactor(settings, git_logins), Reads(database)
         platform = Platform(
             settings=settings,
             secret_key=key,
@@ -236,7 +241,7 @@ async def open_platform(
             local_objects=local,
             outbound=outbound,
             catalogue=catalogue,
-            git=_git(settings, outbound),
+            git=_git(settings, outbound, git_logins),
             zips=Zips(limits=ZipLimits(total_bytes=settings.max_source_mb << 20)),
             bench=GitPatchBench(),
             redactor=redactor,
@@ -252,14 +257,14 @@ def _day_limits(settings: Settings) -> DayLimits:
     )
 
 
-def _redactor(settings: Settings) -> SecretRedactor:
-    known = (settings.store_secret, settings.secret_key)
+def _redactor(settings: Settings, logins: Sequence[source.GitLogin]) -> SecretRedactor:
+    known = (settings.store_secret, settings.secret_key, *(login.password for login in logins))
     return SecretRedactor([*(value.get_secret_value() for value in known), *known_keys(settings)])
 
 
-def _git(settings: Settings, outbound: Outbound) -> GitFetcher:
+def _git(settings: Settings, outbound: Outbound, logins: Sequence[source.GitLogin]) -> GitFetcher:
     limits = FetchLimits(tree_bytes=settings.max_source_mb << 20)
-    return GitFetcher(outbound=outbound, data_dir=settings.data_dir, limits=limits)
+    return GitFetcher(outbound=outbound, data_dir=settings.data_dir, limits=limits, logins=logins)
 
 
 def _patience(settings: Settings, seconds: float) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from codexsys_cli.commands_list import Json, find
+from codexsys_cli.downloads import inside
 from codexsys_cli.output import Exit, emit, err, fail, out, say
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def artifacts(
             else:
                 print(f"{artifact['size']:>12,}  {artifact['sha256'][:12]}  {artifact['name']}")
             if download is not None:
-                client.download(task, artifact["name"], _inside(download, artifact["name"]))
+                client.download(task, artifact["name"], inside(download, artifact["name"]))
 
 
 def workspace(
@@ -349,12 +350,3 @@ def _labels(given: list[str]) -> dict[str, str]:
             fail(f"--label {each}", "write it as name=value", exit_code=Exit.USAGE)
         found[name] = value
     return found
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """Return where a file goes; a name that leads out of the folder is refused."""
-    target = (folder / name).resolve()
-    if not target.is_relative_to(folder.resolve()):
-        fail(f"The platform named a file {name!r} that would land outside {folder}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target

@@ -2,10 +2,11 @@
 
 from codexsys_cli.output import Exit
 from codexsys_client import ApiError, Unreachable
-from codexsys_core.errors import NotFound, PlatformError
+from codexsys_core.errors import Invalid, NotFound, PlatformError
 from codexsys_wiring.settings import ConfigurationError
 
 _NOT_ALLOWED = frozenset({401, 403, 404})
+_CODES: dict[type[PlatformError], Exit] = {NotFound: Exit.NOT_FOUND, Invalid: Exit.USAGE}
 _WRONG = frozenset({400, 413, 415, 422})
 
 
@@ -18,8 +19,7 @@ def explained(error: Exception) -> tuple[str | None, Exit]:
     if isinstance(error, ConfigurationError):
         return "; ".join(error.problems), Exit.USAGE
     if isinstance(error, PlatformError):
-        missing = isinstance(error, NotFound)
-        return f"{error.message} [{error.code}]", Exit.NOT_FOUND if missing else Exit.FAILURE
+        return f"{error.message} [{error.code}]", _CODES.get(type(error), Exit.FAILURE)
     if isinstance(error, OSError):
         return str(error), Exit.FAILURE
     return None, Exit.FAILURE

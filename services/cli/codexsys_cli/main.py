@@ -12,6 +12,7 @@ from codexsys_cli import (
     commands_environments,
     commands_messages,
     commands_operations,
+    commands_run,
     commands_tasks,
     commands_usage,
 )
@@ -53,6 +54,7 @@ def demo(
     raise typer.Exit(run(settings, keep=keep, console=out()))
 
 
+commands_run.register(app)
 commands_tasks.register(app)
 commands_environments.register(app)
 commands_messages.register(app)

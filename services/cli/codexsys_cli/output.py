@@ -19,6 +19,7 @@ class Exit(IntEnum):
     NOT_FOUND = 4
     TIMED_OUT = 5
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 def out() -> Console:

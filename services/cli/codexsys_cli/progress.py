@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from codexsys_client import Client, ClientError, Event, Patience, Task
+from codexsys_client.streams import PATIENCE_SECONDS
 from codexsys_client.types import TERMINAL
 
 if TYPE_CHECKING:
@@ -84,14 +85,22 @@ class Progress:
 
 
 def follow(
-    client: Client, task_id: str, console: Console, *, timeout_seconds: float | None = None
+    client: Client,
+    task_id: str,
+    console: Console,
+    *,
+    timeout_seconds: float | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
+    told: Callable[[list[Event]], None] = lambda _: None,
 ) -> Task:
-    """Show a task until it is over and return it; raises `TimeoutError`."""
+    """Show a task until it is over and return it; raises `TimeoutError`. `told` hears of every event, in order."""
     seen = Seen()
     end = time.monotonic() + timeout_seconds if timeout_seconds else None
     with Progress(console) as progress:
-        for task in _states(client, task_id):
-            seen.take(_patient(lambda: client.events_now(task_id, after=seen.last)))
+        for task in _states(client, task_id, patience_seconds):
+            for events in _pages(client, task_id, seen, patience_seconds):
+                seen.take(events)
+                told(events)
             progress.show(task, seen)
             if task["status"] in TERMINAL:
                 return task
@@ -100,15 +109,23 @@ def follow(
     raise AssertionError("a task's states do not end before the task does")
 
 
-def _states(client: Client, task_id: str) -> Iterator[Task]:
+def _states(client: Client, task_id: str, patience_seconds: float) -> Iterator[Task]:
     yield client.task(task_id)
     while True:
-        yield _patient(lambda: client.task(task_id, wait_seconds=WAIT_SECONDS))
+        yield _patient(lambda: client.task(task_id, wait_seconds=WAIT_SECONDS), patience_seconds)
 
 
-def _patient(call: Callable[[], T]) -> T:
+def _pages(
+    client: Client, task_id: str, seen: Seen, patience_seconds: float
+) -> Iterator[list[Event]]:
+    """Yield what has happened since; `seen` goes on between the pages."""
+    while page := _patient(lambda: client.events_now(task_id, after=seen.last), patience_seconds):
+        yield page
+
+
+def _patient(call: Callable[[], T], seconds: float) -> T:
     """Ask until there is an answer: a platform that restarts is away for a moment."""
-    patience = Patience()
+    patience = Patience(seconds)
     while True:
         try:
             return call()

@@ -28,6 +28,8 @@ class Wishes:
     engine: str = "builtin"
     command: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    clarify: str | None = None
+    limits: dict[str, Any] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
         """Return the create body without its source; what was not said is left out."""
@@ -36,7 +38,7 @@ class Wishes:
             body["checks"] = {"command": self.checks}
         if self.setup is not None:
             body["environment"] = {"setup": self.setup}
-        for name in ("model", "command", "labels"):
+        for name in ("model", "command", "labels", "clarify", "limits"):
             if getattr(self, name):
                 body[name] = getattr(self, name)
         return body

@@ -1,13 +1,14 @@
 """The whole platform in one process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from codexsys_api.auth import sign_in_link
 from codexsys_api.main import Api
 from codexsys_cli.account import Account, ensure_account
 from codexsys_cli.ports import held_ports
+from codexsys_core.source import GitLogin
 from codexsys_gateway.main import Gateway
 from codexsys_relay.main import relay_services
 from codexsys_wiring.platform import Platform, open_platform
@@ -40,6 +41,7 @@ async def run_whole(
     started: Started | None = None,
     companion: Companion | None = None,
     clear: bool = False,
+    git_logins: Sequence[GitLogin] = (),
 ) -> None:
     """Run every service until told to stop, or until the companion ends.
 
@@ -47,7 +49,7 @@ async def run_whole(
     """
     ports = held_ports(settings)
     settings = ports.settled(settings)
-    async with open_platform(settings) as platform:
+    async with open_platform(settings, git_logins=git_logins) as platform:
         api = Api(platform, listener=ports.api)
         account = await ensure_account(platform, settings.api_url)
         running = Running(platform=platform, api=api, account=account)

@@ -6,20 +6,21 @@ import fcntl
 import hashlib
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from codexsys_adapters.git.command import Git, GitFailed, Limits
 from codexsys_adapters.git.kept import KeptBases
+from codexsys_adapters.git.logins import Logins
 from codexsys_adapters.git.refs import candidates, commit_of, missing, read_list
 from codexsys_adapters.git.remote import meaning
 from codexsys_adapters.outbound import Outbound, OutboundFailure, Target
 from codexsys_core.base_directory import BASE_REF, lay_out
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Invalid
-from codexsys_core.source import Base, GitSource, SourceFailure
+from codexsys_core.source import Base, GitLogin, GitSource, SourceFailure
 
 # Harmless faults of old but honest histories; every other finding of fsck refuses the source.
 _TOLERATED = (
@@ -65,9 +66,15 @@ class GitFetcher:
     """Satisfies `codexsys_core.source.GitFetcher`; mirrors live under `<data_dir>/mirrors`."""
 
     def __init__(
-        self, *, outbound: Outbound, data_dir: Path, limits: FetchLimits | None = None
+        self,
+        *,
+        outbound: Outbound,
+        data_dir: Path,
+        limits: FetchLimits | None = None,
+        logins: Sequence[GitLogin] = (),
     ) -> None:
         self._outbound = outbound
+        self._logins = Logins(logins, outbound)
         self._mirrors = data_dir.absolute() / "mirrors"
         self._limits = limits or FetchLimits()
         self._git = Git(
@@ -160,6 +167,7 @@ class GitFetcher:
                 *names,
                 directory=None,
                 configuration=self._remote(target),
+                environment=self._logins.environment(target),
             )
         except GitFailed as problem:
             raise meaning(problem) from problem
@@ -173,6 +181,7 @@ class GitFetcher:
     def _remote(self, target: Target) -> dict[str, str]:
         """Return the configuration that lets git reach this target, and nothing else."""
         allowed = _FETCHING | {f"protocol.{target.scheme}.allow": "always"}
+        allowed |= self._logins.configuration(target)
         if not target.literal:
             addresses = ",".join(f"[{a}]" if ":" in a else a for a in target.addresses)
             allowed["http.curloptResolve"] = f"{target.host}:{target.port}:{addresses}"
@@ -181,7 +190,8 @@ class GitFetcher:
     @contextlib.asynccontextmanager
     async def _mirror(self, tenant: str, target: Target, how: int) -> AsyncIterator[Path]:
         """Hold the tenant's mirror of this URL: alone, or (LOCK_SH) with others who only read."""
-        key = hashlib.sha256("\0".join((tenant, "", target.url)).encode()).hexdigest()[:40]
+        parts = (tenant, self._logins.mark(target), target.url)
+        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
         self._mirrors.mkdir(parents=True, exist_ok=True)
         with (self._mirrors / f"{key}.lock").open("w") as lock:
             await _locked(lock, how)
@@ -207,6 +217,7 @@ class GitFetcher:
                 f"+{commit}:{kept}",
                 directory=mirror,
                 configuration=self._remote(target),
+                environment=self._logins.environment(target),
                 watch=mirror,
                 watch_bytes=self._limits.pack_bytes,
             )

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
+from codexsys_cli.alone import alone
 from codexsys_cli.output import Exit, fail
 from codexsys_cli.pack import pack
 from codexsys_cli.progress import follow
 from codexsys_cli.verdict import show, show_diff
 from codexsys_cli.whole import Running, run_whole
 from codexsys_client import Client, Task, Unreachable
-from codexsys_wiring.backends import wheels
 from codexsys_wiring.sandbox import sandbox_advice, with_sandbox
 from codexsys_wiring.service import run as run_service
 from codexsys_wiring.settings import Settings
@@ -30,18 +30,6 @@ PROMPT = (
 )
 CHECKS = "python3 -m pytest -q"
 REPOSITORY = Path(__file__).parent / "repository"
-_DEMO = {
-    "database_url": "",
-    "queue_url": "memory:",
-    "redis_url": "memory:",
-    "store_url": "",
-    "model_url": "",
-    "model": "scripted-demo",
-    "public_url": "",
-    "gateway_url": "",
-    "api_port": 0,
-    "gateway_port": 0,
-}
 
 
 class DemoTask:
@@ -125,9 +113,10 @@ def demo(settings: Settings, *, keep: Path | None, console: Console) -> Exit:
             code="sandbox_unavailable",
         )
     with _folder(keep) as folder:
-        # What was laid down for sandboxes is found by the user's settings, not by the demo's folder.
-        chosen = _DEMO | {"data_dir": folder / "data", "sandbox_wheels": wheels(settings)}
-        task = run_service(_run(settings.model_copy(update=chosen), folder, keep, console))
+        scripted = {"model_url": "", "model": "scripted-demo"}
+        task = run_service(
+            _run(alone(settings, folder / "data", **scripted), folder, keep, console)
+        )
     if task is None:
         console.print(Text("Demo: interrupted; nothing of it is left."))
         return Exit.INTERRUPTED

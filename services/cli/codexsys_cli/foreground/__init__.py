@@ -1,0 +1,1 @@
+"""`codexsys run`: one task in the foreground, without a server."""

@@ -1,0 +1,86 @@
+"""A webhook's receiver over HTTP on loopback: keeps what comes, answers as it is told."""
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from typing_extensions import override
+
+
+class Message(NamedTuple):
+    """One request."""
+
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+    def signed_by(self, secret: str) -> bool:
+        """Say whether it is signed with this key, as Standard Webhooks has it."""
+        told = f"{self.headers['webhook-id']}.{self.headers['webhook-timestamp']}.".encode()
+        mac = hmac.new(secret.encode(), told + self.body, hashlib.sha256).digest()
+        return self.headers.get("webhook-signature") == f"v1,{base64.b64encode(mac).decode()}"
+
+
+class Receiver:
+    """Answers 204, but for the first ones, which `statuses` says; 0 is a connection that just ends."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.tried: list[Message] = []
+        self.taken: list[Message] = []
+        handler = type("Handler", (_Handler,), {"receiver": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    receiver: Receiver
+    protocol_version = "HTTP/1.0"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        message = Message({name.lower(): value for name, value in self.headers.items()}, body)
+        self.receiver.tried.append(message)
+        status = self.receiver.statuses.pop(0) if self.receiver.statuses else 204
+        if 200 <= status < 300:
+            self.receiver.taken.append(message)
+        if status:
+            self.send_response(status)
+            if 300 <= status < 400:
+                self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+            self.end_headers()
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
