@@ -97,6 +97,10 @@ async def asked(callers: Callers, row: str, known: dict[str, str], who: str) -> 
         request["content"] = urlencode(form)
         request["headers"]["content-type"] = "application/x-www-form-urlencoded"
     answer = await callers.anyone.request(verb, path, **request)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
     problem = answer.headers["content-type"] == "application/problem+json" if answer.content else 0
     return str(answer.json()["code"]) if problem else answer.status_code
 

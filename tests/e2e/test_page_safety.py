@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from html.parser import HTMLParser
+from pathlib import Path
 
 import httpx2
 import pytest
 import pytest_asyncio
+from tests.support.access import FORMS, TABLE
 from tests.support.api_service import Served, client_of, serving
 from typing_extensions import override
 
@@ -16,6 +19,9 @@ from codexsys_core.principal import parse_key
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GIT = {"prompt": "<b onclick=x>Fix</b> it", "source": {"git": {"url": "https://example.org/a.git"}}}
 TABS = ("diff", "log", "conversation", "checks", "files", "details", "share")
+APART = ("POST /api/", "POST /objects/", "POST /sign-in")
+"""Those that no session opens."""
+LOCAL = "http://127.0.0.1"
 LISTS = ("/tasks", "/tasks?q=x", "/submit", "/environments", "/keys", "/usage", "/health", "/docs")
 
 
@@ -29,15 +35,18 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser(served: Served) -> AsyncIterator[httpx2.AsyncClient]:
     """Somebody who is signed in."""
+    async with signed_in(served) as client:
+        yield client
+
+
+@asynccontextmanager
+async def signed_in(served: Served) -> AsyncIterator[httpx2.AsyncClient]:
+    """Follow a sign-in link with a browser of its own."""
     parsed = parse_key(served.key)
     assert parsed is not None
+    link = sign_in_link(served.platform, key_id=parsed[0], base_url=served.url)
     async with client_of(served.url) as client:
-        link = sign_in_link(served.platform, key_id=parsed[0], base_url=served.url)
-        signed = await client.get(link)
-        assert signed.status_code == 303
-        said = signed.headers["set-cookie"].lower()
-        assert "httponly" in said
-        assert "samesite=lax" in said
+        assert (await client.get(link)).status_code == 303
         yield client
 
 
@@ -97,6 +106,66 @@ async def test_no_page_runs_loads_or_is_framed_by_anything_foreign(
         assert page.headers["referrer-policy"] == "no-referrer", page.url
         assert page.headers["x-content-type-options"] == "nosniff"
         assert Page(page.text).odd == [], page.url
+
+
+async def test_what_a_task_says_is_a_file_to_save_and_never_a_page(
+    served: Served, browser: httpx2.AsyncClient
+) -> None:
+    task = (await served.client.post("/api/v1/tasks", json=GIT)).json()["id"]
+    page = b"<script>alert(1)</script>\n"
+    await served.platform.logs.append(task, "sbx_a", "agent", 1, page)
+    share = await served.client.post(f"/api/v1/tasks/{task}/shares", json={"parts": ["logs"]})
+    for path in (f"/tasks/{task}/log", f"{share.json()['url']}/log"):
+        saved = await browser.get(path, headers={"accept": "text/html"})
+        assert (saved.status_code, saved.content) == (200, page)
+        assert saved.headers["content-disposition"].startswith("attachment;")
+        assert saved.headers["content-type"].startswith("text/plain")
+        assert saved.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in saved.headers["content-security-policy"]
+
+
+async def test_a_form_from_anywhere_else_does_nothing(
+    served: Served, browser: httpx2.AsyncClient
+) -> None:
+    task = (await served.client.post("/api/v1/tasks", json=GIT)).json()["id"]
+    known = {"task_id": task, "share_id": "shr_" + "0" * 26, "key_id": "key_" + "0" * 26}
+    known["environment_id"] = "env_" + "0" * 26
+    async with signed_in(served) as other:
+        page = await other.get("/submit")
+    of_another = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert of_another is not None
+    rows = [row for row in TABLE if row.startswith("POST /") and not row.startswith(APART)]
+    assert len(rows) >= 12
+    before = (await browser.get(f"/tasks/{task}")).text
+    for row in rows:
+        for csrf in ({}, {"csrf": ""}, {"csrf": "x.y"}, {"csrf": of_another[1]}):
+            form = FORMS.get(row, {}) | {"task": task} | csrf
+            answer = await browser.post(row.removeprefix("POST ").format(**known), data=form)
+            assert (answer.status_code, answer.json()["code"]) == (403, "csrf"), (row, csrf)
+    assert (await browser.get(f"/tasks/{task}")).text.count("Queued") == before.count("Queued")
+    async with client_of(served.url) as stranger:
+        for site in ("cross-site", "same-site"):
+            headers = {"sec-fetch-site": site}
+            answer = await stranger.post("/sign-in", data={"key": served.key}, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (403, "csrf")
+            assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("public_url", "secure"),
+    [("https://code.example.com", True), ("http://code.example.com", False), ("", False)],
+)
+async def test_over_https_a_cookie_is_for_https_alone(
+    tmp_path: Path, public_url: str, secure: bool
+) -> None:
+    async with serving(tmp_path, public_url=public_url) as served, client_of(LOCAL) as visitor:
+        at = f"http://127.0.0.1:{served.platform.settings.api_port}"
+        claimed = {"x-forwarded-proto": "https", "forwarded": "proto=https"}
+        signed = await visitor.post(f"{at}/sign-in", data={"key": served.key}, headers=claimed)
+        said = {part.strip().lower() for part in signed.headers["set-cookie"].split(";")[1:]}
+        assert ("secure" in said) is secure
+        assert {"httponly", "samesite=lax", "path=/"} <= said
+        assert not any(each.startswith("domain") for each in said)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,13 @@ SECONDS = Histogram(
 )
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TOKEN = re.compile(r"^(/(?:s|sign-in|objects)/)[^/]+")
+_SAFE = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""What no answer is without; a page has a policy of its own."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -44,7 +51,8 @@ class Observe:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = scope["request_id"]
-                headers["X-Content-Type-Options"] = "nosniff"
+                given = {name for name, _ in headers.raw}
+                headers.raw.extend(each for each in _SAFE if each[0] not in given)
                 for name, said in scope.get("rate_limit", {}).items():
                     headers.setdefault(name, said)  # a refusal names the limit that it is about
             await send(message)
