@@ -13,6 +13,8 @@ MOST_AT_ONCE = 200
 MOST_WAITING = 10_000
 NOTE_SECONDS = 0.2
 """What went out is noted so much later, with what goes out meanwhile: a relay looks for it after seconds."""
+PAUSE_SECONDS = 0.02
+"""Between two batches: what comes meanwhile goes out with the next one. Who comes alone does not wait."""
 CLOSE_SECONDS = 2.0
 
 
@@ -53,6 +55,8 @@ class Announcer:
                 self._out += records
             if self._out and (self._noting is None or self._noting.done()):
                 self._noting = asyncio.create_task(self._note())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), PAUSE_SECONDS)
 
     async def _note(self) -> None:
         while self._out:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import lru_cache
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -78,5 +79,9 @@ def loggable(path: str) -> str:
 def _count(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
     route = getattr(scope.get("route"), "path", "none")
-    REQUESTS.labels(method, route, status).inc()
-    SECONDS.labels(method, route).observe(seconds)
+    _answers(method, route, status).inc()
+    _times(method, route).observe(seconds)
+
+
+_answers = lru_cache(1024)(REQUESTS.labels)
+_times = lru_cache(1024)(SECONDS.labels)

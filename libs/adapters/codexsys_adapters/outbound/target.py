@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
@@ -45,6 +46,7 @@ def refused(detail: str) -> Invalid:
     return Invalid(detail, code="url_refused")
 
 
+@lru_cache(1024)
 def parse(url: str, *, schemes: tuple[str, ...]) -> Target:
     """Take a URL apart; raises `Invalid` (url_refused) for what is not plain."""
     if len(url) > 2048:

@@ -13,7 +13,7 @@ from codexsys_adapters.sql.faults import Locked
 from codexsys_adapters.sql.idempotency import new_key, once, taken_keys
 from codexsys_adapters.sql.needs import note_needs
 from codexsys_adapters.sql.places import COUNTED_SECONDS, LONG, Places
-from codexsys_adapters.sql.quick import QuickInsert, QuickRead
+from codexsys_adapters.sql.quick import QuickInsert, QuickRead, Rows, add_and_read
 from codexsys_adapters.sql.quotas import own_cap_in_turn, queued
 from codexsys_adapters.sql.tables import (
     ATTEMPTS,
@@ -37,6 +37,8 @@ from codexsys_core.together import Together
 from codexsys_core.wallet import NO_LIMIT_MICROS
 
 QUEUE_FULL_SECONDS = 15
+PAUSE_SECONDS = 0.002
+"""Between two transactions while submits wait: a commit costs as much for sixteen as for eight."""
 _STATEMENT_CHARACTERS = 1 << 20
 """A server takes no statement over 16 MB, and a task may have one of a megabyte."""
 
@@ -98,28 +100,42 @@ class Inserts:
             database, select(TENANTS.c.id, TENANTS.c.max_queued), TENANTS.c.id
         )
 
-    async def keys(self, connection: AsyncConnection, news: Sequence[NewTask]) -> None:
-        """Write down what was promised of those that have a key."""
-        rows = [
+    async def task(self, connection: AsyncConnection, new: NewTask) -> None:
+        """Insert a task itself; `IntegrityError` when it was stored before."""
+        await self._tasks.add(connection, [_task_row(new.task)])
+
+    async def parts(self, connection: AsyncConnection, new: NewTask, read: QuickRead) -> Rows:
+        """Insert what belongs to a task that is there now; return what there is to read of it then."""
+        rows = await add_and_read(connection, self._parts([new]), read, [new.task.id])
+        await note_needs(connection, new.task)
+        return rows
+
+    async def whole(
+        self, connection: AsyncConnection, news: Sequence[NewTask], read: QuickRead
+    ) -> Rows:
+        """Insert tasks with all that belongs to them, and what was promised of those that have a key."""
+        keys = [
             new_key(each.task.tenant_id, each.task.id, each.idempotency)
             for each in news
             if each.idempotency is not None
         ]
-        await self._keys.add(connection, rows)
-
-    async def tasks(self, connection: AsyncConnection, news: Sequence[NewTask]) -> None:
-        """Insert the tasks themselves; `IntegrityError` when one was stored before."""
-        for rows in _cut([_task_row(each.task) for each in news]):
+        await self._keys.add(connection, keys)
+        *first, last = _cut([_task_row(each.task) for each in news])
+        for rows in first:
             await self._tasks.add(connection, rows)
-
-    async def parts(self, connection: AsyncConnection, news: Sequence[NewTask]) -> None:
-        """Insert what belongs to tasks that are there now."""
-        await self._attempts.add(connection, [_attempt_row(each) for each in news])
-        await self._wallets.add(connection, [_full_wallet(each.task) for each in news])
-        await self._events.add(connection, [_first_event(each) for each in news])
-        await self._labels.add(connection, [row for each in news for row in _labels(each.task)])
+        inserts = [(self._tasks, last), *self._parts(news)]
+        found = await add_and_read(connection, inserts, read, [each.task.id for each in news])
         for each in news:
             await note_needs(connection, each.task)
+        return found
+
+    def _parts(self, news: Sequence[NewTask]) -> list[tuple[QuickInsert, list[dict[str, Any]]]]:
+        return [
+            (self._attempts, [_attempt_row(each) for each in news]),
+            (self._wallets, [_full_wallet(each.task) for each in news]),
+            (self._events, [_first_event(each) for each in news]),
+            (self._labels, [row for each in news for row in _labels(each.task)]),
+        ]
 
     async def may_queue(
         self, connection: AsyncConnection, tenant_id: str, default: int
@@ -153,7 +169,7 @@ class Desk:
         self._most = most
         # A long queue that is far from its cap is not counted for each batch.
         self._default, self._counted, self._counted_until = 0, 0, 0.0
-        self._asked: Together[NewTask, int | None] = Together(self._some)
+        self._asked: Together[NewTask, int | None] = Together(self._some, pause=PAUSE_SECONDS)
 
     async def add(self, new: NewTask) -> int | None:
         """Store a task and return its place; None when there is one of its key, or it was there."""
@@ -175,12 +191,12 @@ class Desk:
     async def _alone(self, connection: AsyncConnection, new: NewTask) -> int:
         if new.upload_id is not None:
             await use(connection, new.upload_id, new.task)
-        await self._inserts.tasks(connection, [new])
+        await self._inserts.task(connection, new)
         most, _ = await self._inserts.may_queue(connection, self._tenant_id, self._most)
         if most and await queued(connection, self._tenant_id) >= most:
             raise _full(most)
-        await self._inserts.parts(connection, [new])
-        return (await self._placed(connection, [new]))[new.task.id]
+        turns = await self._inserts.parts(connection, new, self._places.turns)
+        return (await self._placed(connection, turns))[new.task.id]
 
     async def _some(self, news: Sequence[NewTask]) -> Sequence[int | Exception | None]:
         try:
@@ -188,11 +204,9 @@ class Desk:
         except (IntegrityError, Locked):
             return [None] * len(news)
 
-    async def _placed(self, connection: AsyncConnection, news: Sequence[NewTask]) -> dict[str, int]:
+    async def _placed(self, connection: AsyncConnection, turns: Rows) -> dict[str, int]:
         """Return the places of what this transaction has added, before anybody can claim it."""
-        if not news:
-            return {}
-        seen = await self._places.seen(connection, [each.task.id for each in news])
+        seen = await self._places.seen(connection, turns)
         return {task_id: place for task_id, (_, place) in seen.items()}
 
     async def _write(
@@ -203,11 +217,11 @@ class Desk:
         made, over = fresh[:room], fresh[room:] if room is not None else []
         # They may be stored already, where an earlier answer was lost: that is found out alone.
         stored = await _stored(connection, over) if over else set()
-        await self._inserts.keys(connection, made)
-        await self._inserts.tasks(connection, made)
-        await self._inserts.parts(connection, made)
+        turns: Rows = []
+        if made:
+            turns = await self._inserts.whole(connection, made, self._places.turns)
         self._counted += len(made)
-        answers: dict[str, int | Exception] = {**await self._placed(connection, made)}
+        answers: dict[str, int | Exception] = {**await self._placed(connection, turns)}
         answers |= {each.task.id: _full(most) for each in over if each.task.id not in stored}
         return [answers.get(each.task.id) for each in news]
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, or_, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.quick import QuickRead, QuickUnion
+from codexsys_adapters.sql.quick import QuickRead, QuickUnion, Rows
 from codexsys_adapters.sql.tables import ATTEMPTS
 from codexsys_core.moves import AttemptState
 
@@ -64,23 +64,24 @@ class Places:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._turns = QuickRead(database, _TURNS, ATTEMPTS.c.task_id)
+        self.turns = QuickRead(database, _TURNS, ATTEMPTS.c.task_id)
+        """Reads what `seen` is given."""
         self._between = QuickUnion(database, _between())
         self._marks: dict[str, Mark] = {}
 
     async def of(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
         """Return tenant and place of those tasks that wait."""
-        return await self._database.look(lambda connection: self.seen(connection, ids))
 
-    async def seen(
-        self, connection: AsyncConnection, ids: Sequence[str]
-    ) -> dict[str, tuple[str, int]]:
-        """Return the same as one connection sees it, in whatever transaction."""
+        async def look(connection: AsyncConnection) -> dict[str, tuple[str, int]]:
+            return await self.seen(connection, await self.turns.on(connection, ids))
+
+        return await self._database.look(look)
+
+    async def seen(self, connection: AsyncConnection, turns: Rows) -> dict[str, tuple[str, int]]:
+        """Return the same for rows of `turns`, as one connection sees it, in whatever transaction."""
         waiting = sorted(
             Waits(tenant_id, (turn_at or _FIRST[0], attempt_id), task_id)
-            for task_id, tenant_id, state, turn_at, attempt_id in await self._turns.on(
-                connection, ids
-            )
+            for task_id, tenant_id, state, turn_at, attempt_id in turns
             if state == _QUEUED
         )
         if not waiting:

@@ -27,6 +27,8 @@ _VALUES = " VALUES "
 
 Row = Sequence[Any]
 Rows = Sequence[Row]
+Told = tuple[str, Sequence[Any]]
+"""A statement as the driver takes it, and its values."""
 
 
 class QuickRead:
@@ -41,12 +43,16 @@ class QuickRead:
 
     async def on(self, connection: AsyncConnection, ids: Iterable[str]) -> Rows:
         """Return the rows, in no order; nothing for an id that is not there."""
-        wanted = sorted(set(ids))
         if self._database.dialect == "mysql":
-            text = self._text.replace(_SOME, ", ".join(["%s"] * len(wanted)))
-            return await _driven(connection, text, wanted)
-        found: Rows = (await connection.execute(self._statement, {"wanted": wanted})).all()
+            return await _driven(connection, *self.told(ids))
+        wanted = {"wanted": sorted(set(ids))}
+        found: Rows = (await connection.execute(self._statement, wanted)).all()
         return found
+
+    def told(self, ids: Iterable[str]) -> Told:
+        """Return what a MySQL server is told."""
+        wanted = sorted(set(ids))
+        return self._text.replace(_SOME, ", ".join(["%s"] * len(wanted))), wanted
 
 
 class Reads:
@@ -159,8 +165,32 @@ class QuickInsert:
         if self._database.dialect != "mysql":
             await connection.execute(self._statement, list(rows))
             return
+        await _driven(connection, *self.told(rows))
+
+    def told(self, rows: Sequence[Mapping[str, Any]]) -> Told:
+        """Return what a MySQL server is told."""
         text = f"{self._head}{_VALUES}{', '.join([self._row] * len(rows))}"
-        await _driven(connection, text, [row[name] for row in rows for name in self._names])
+        return text, [row[name] for row in rows for name in self._names]
+
+
+async def add_and_read(
+    connection: AsyncConnection,
+    inserts: Sequence[tuple[QuickInsert, Sequence[Mapping[str, Any]]]],
+    read: QuickRead,
+    ids: Sequence[str],
+) -> Rows:
+    """Insert rows table by table, then read: to a MySQL server all of it is one message.
+
+    `IntegrityError` when a row is there; what comes behind it was not run then.
+    """
+    some = [(insert, rows) for insert, rows in inserts if rows]
+    if connection.dialect.name == "sqlite":
+        for insert, rows in some:
+            await insert.add(connection, rows)
+        return await read.on(connection, ids)
+    told = [*(insert.told(rows) for insert, rows in some), read.told(ids)]
+    text = "; ".join(text for text, _ in told)
+    return await _driven(connection, text, [each for _, values in told for each in values])
 
 
 def _compiled(statement: ClauseElement, **options: Any) -> SQLCompiler:
@@ -171,6 +201,8 @@ def _compiled(statement: ClauseElement, **options: Any) -> SQLCompiler:
 
 async def _driven(connection: AsyncConnection, text: str, values: Sequence[Any]) -> Rows:
     async with _cursor(connection, text, values) as cursor:
+        while await cursor.nextset():  # of several statements the last one has the rows
+            pass
         rows: Rows = await cursor.fetchall()
     return rows
 
