@@ -27,7 +27,7 @@ LEAST_RATIO = 0.8
 MOST_GROWTH_MIB = 64
 NEVER = 1 << 60
 WAYS = ("minio-py", "direct", "direct, with its task", "through the API, with its task")
-JUDGED = ("direct",)
+JUDGED = ("direct", "through the API, with its task")
 WISH = {"prompt": "Wait.", "mode": "explain"}
 
 
