@@ -50,7 +50,7 @@ async def test_who_was_answered_goes_with_those_who_waited_where_there_is_a_paus
     first, waiting = await asking(together, 1) + await asking(together, 2)
     calls.let.set()
     assert await first == 1
-    assert await asyncio.gather(waiting, together.ask(3)) == [4, 9]
+    assert list(await asyncio.gather(waiting, together.ask(3))) == [4, 9]
     assert calls.seen == [[1], [2, 3]]
 
 
