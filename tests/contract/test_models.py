@@ -1,7 +1,9 @@
 """What every adapter of the port `Models` does, and how those of real endpoints meet faults."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -69,6 +71,36 @@ async def test_chunks_add_up_to_a_message_with_usage(models: Models) -> None:
 async def test_an_answer_that_comes_whole_is_the_same(server: ModelServer) -> None:
     async with upstream(server.url("whole")) as models, upstream(server.url()) as streaming:
         assert whole(await heard(models)) == whole(await heard(streaming))
+
+
+async def test_the_next_call_goes_over_the_same_connection() -> None:
+    connections, closed = 0, asyncio.Event()
+    events = [{"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]}]
+    data = b"".join(f"data: {json.dumps(each)}\n\n".encode() for each in events)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+                await reader.readexactly(int(length))
+                kind = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+                writer.write(kind + b"transfer-encoding: chunked\r\n\r\n")
+                for piece in (data, b"data: [DONE]\n\n", b""):
+                    writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                    await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with upstream(f"http://127.0.0.1:{port}/v1") as models:
+            for _ in range(3):
+                assert len(await heard(models)) == 1
+        await asyncio.wait_for(closed.wait(), 10)
+    assert connections == 1
 
 
 FAULTS = [

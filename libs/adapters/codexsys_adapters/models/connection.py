@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,8 @@ PATIENCE = httpx2.Timeout(None, connect=5.0, write=60.0, pool=5.0)
 """How long an answer may take is told to the endpoint's object."""
 MOST_EVENT_BYTES = 8 * 1024 * 1024
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
+REST_SECONDS = 0.2
+"""How long an answer may go on after its last event; then its connection is given up."""
 _MOST_ERROR_BYTES = 65_536
 _NOT_SENT = (
     httpx2.ConnectError,
@@ -127,8 +130,17 @@ async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]
                 continue
             data = line[5:].strip()
             if data == b"[DONE]":
+                await _rest_of(pieces)
                 return
             yield _object(data)
+
+
+async def _rest_of(pieces: AsyncIterator[bytes]) -> None:
+    """Read an answer to its end, so that its connection serves the next call; for a moment only."""
+    with suppress(TimeoutError, ModelError, httpx2.HTTPError, httpx2.StreamError):
+        async with asyncio.timeout(REST_SECONDS):
+            async for _ in pieces:
+                pass
 
 
 async def _one(pieces: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:

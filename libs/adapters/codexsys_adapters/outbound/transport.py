@@ -9,6 +9,9 @@ from typing_extensions import override
 
 from codexsys_adapters.outbound.failure import OutboundFailure
 
+KEPT_SECONDS = 3.0
+"""How long an idle connection is kept: well below the five seconds after which many servers close theirs,
+since a request that meets the closing may have been heard, and is paid for."""
 Addresses = Callable[[str, int], Awaitable[tuple[str, ...]]]
 
 
@@ -68,7 +71,7 @@ class CheckedTransport(httpx2.AsyncHTTPTransport):
             ssl_context=httpx2.create_ssl_context(trust_env=False),
             max_connections=100,
             max_keepalive_connections=20,
-            keepalive_expiry=5.0,
+            keepalive_expiry=KEPT_SECONDS,
             network_backend=_CheckedBackend(addresses),
         )
 
