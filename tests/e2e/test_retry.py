@@ -113,7 +113,7 @@ async def test_a_spent_limit_is_raised_by_a_retry(shop: Shop) -> None:
     spent = await _over(ada, first, "calls_exhausted")
     again = await retried(ada, first, {"limits": {"calls": 9}})
     done = await _over(ada, again, "finished")
-    assert (spent["usage"]["calls"], done["usage"]["calls"]) == (1, 3)
+    assert (spent["usage"]["calls"], done["usage"]["calls"]) == (1, 4)
     assert (await diff_of(ada, again)).count("\n+a") == 2
 
 
