@@ -9,6 +9,7 @@ from codexsys_adapters.sql.adoption import SqlOrphans
 from codexsys_adapters.sql.attempts import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents
+from codexsys_adapters.sql.tasks import SqlTasks
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound
@@ -50,6 +51,23 @@ async def test_after_and_limit_page_through(store: SqlEvents, hold: Hold) -> Non
     ]
     assert [event.data["n"] for event in await store.after(hold.task_id, last - 1)] == [4]
     assert await store.after(hold.task_id, last) == []
+
+
+async def test_a_plan_is_the_tasks_from_then_on(
+    store: SqlEvents, database: Database, hold: Hold
+) -> None:
+    tasks = SqlTasks(database=database)
+    steps = [{"step": "größer", "done": False}, {"step": "test", "done": False}]
+    await store.append(
+        hold.task_id, EventType.AGENT_PLAN, {"steps": steps, "files": ["a"]}, attempt=1
+    )
+    before = await tasks.get(hold.task_id, tenant_id=hold.tenant_id)
+    assert before.plan == steps
+    done = [{**step, "done": True} for step in steps]
+    number = await store.append(hold.task_id, EventType.AGENT_PLAN, {"steps": done}, attempt=1)
+    await store.append(hold.task_id, STEP, {"steps": []}, attempt=1)
+    task = await tasks.get(hold.task_id, tenant_id=hold.tenant_id)
+    assert (task.plan, task.seq) == (done, number + 1)
 
 
 async def test_only_the_wanted_kinds_come(store: SqlEvents, hold: Hold) -> None:

@@ -199,6 +199,7 @@ async def test_only_an_agents_token_opens_the_door(door: Door, role: SandboxRole
         ("POST", "/v1/events", b'{"number": 0, "type": "agent.note", "data": {}}'),
         ("POST", "/v1/events", b'{"number": 1, "type": "task.succeeded", "data": {}}'),
         ("POST", "/v1/events", b'{"number": 1, "type": [], "data": {}}'),
+        ("POST", "/v1/events", b'{"number": 1, "type": "agent.plan", "data": {"steps": []}}'),
         ("POST", "/v1/events", b'{"number": 9999999999999, "type": "agent.note", "data": {}}'),
         (
             "POST",

@@ -36,7 +36,8 @@ class SqlEvents:
         hold: Hold | None = None,
     ) -> int:
         """Add an event to an open task; `NotFound` when there is no such task."""
-        if sender is None and hold is None:
+        columns = _shown(kind, data)
+        if not (sender or hold or columns):
             text = json.dumps(data, separators=(",", ":"))
             return await self._happenings.add(Happening(task_id, kind.value, attempt, text))
 
@@ -52,7 +53,7 @@ class SqlEvents:
                 data,
                 attempt=attempt,
                 sender=sender,
-                columns=_shown(kind, data),
+                columns=columns,
                 while_open=True,
             )
             there = select(TASKS.c.id).where(TASKS.c.id == task_id)
