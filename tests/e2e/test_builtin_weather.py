@@ -19,7 +19,7 @@ from codexsys_core.event import EventType
 from codexsys_core.moves import TaskStatus
 from codexsys_core.sandbox import SandboxState
 from codexsys_core.source import ZipSource
-from codexsys_core.task import Task
+from codexsys_core.task import Requirements, Task
 from codexsys_core.verdict import Checks
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -74,6 +74,7 @@ CASES = {
     "meets another encoding": Case([edit("latin", "a", "b"), bash("sed -i s/a/b/ latin"), EDIT, FINISH], files={"latin": "caf\xe9 a\n".encode("latin-1")}, patch=(b"+cbf\xe9 a\n",), told="latin is not UTF-8 text"),
     "meets CRLF": Case([edit("a.bat", "one\ntwo", "one\n2"), FINISH], files={"a.bat": "one\r\ntwo\r\n"}, patch=(b"-two\r\n+2\r\n",)),
     "meets a link that leads out": Case([bash("ln -s /etc/passwd link"), {"tool": "read", "arguments": {"path": "link"}}, bash("rm link"), EDIT, FINISH], told="link is outside the repository"),
+    "meets 49,000 files": Case([{"tool": "read", "arguments": {"path": "many/7"}}, EDIT, FINISH], files={f"many/{n % 70}/{n}": "" for n in range(49_000)}, told="files (49001, by folder)"),
     "is checked by what hangs": Case([EDIT, FINISH], EndReason.CHECKS_TIMEOUT, checks={"command": "sleep 600"}, limits={"checks_seconds": 1}),
     "is checked by what prints 1 GB": Case([EDIT, FINISH], EndReason.CHECKS_FAILED, checks={"command": "head -c 1000000000 /dev/zero | tr '\\0' 'a\\n'"}),
     "is checked by what needs a service": Case([EDIT, FINISH], EndReason.CHECKS_FAILED, checks={"command": SERVICE}),
@@ -91,7 +92,7 @@ ASK: list[Step] = [
     EDIT,
     {"tool": "ask_user", "arguments": {"question": "Two or three?", "default": "two"}},
     bash("echo three >> README.md"),
-    FINISH,
+    {"tool": "finish", "arguments": {"status": "done", "summary": "s", "criteria": ["met"]}},
 ]
 Ended = dict[str, Task]
 
@@ -119,7 +120,7 @@ async def place(
         yield running
 
 
-async def submit(place: Place, name: str, case: Case) -> str:
+async def submit(place: Place, name: str, case: Case, **spec: Any) -> str:
     data = zipped({"README.md": "one\n"} | case.files)
     stored = f"codexsys-code/tmp_zips/{place.platform.ids.new('task')}/code.zip"
     await place.platform.objects.put(stored, data)
@@ -131,6 +132,7 @@ async def submit(place: Place, name: str, case: Case) -> str:
         model=name,
         checks=Checks.model_validate({"strategy": "full"} | case.checks),
         limits={"wall_seconds": 120} | case.limits,
+        **spec,
     )
 
 
@@ -176,7 +178,8 @@ async def test_a_question_suspends_and_its_answer_goes_on(
     place: Place, server: ModelServer, ended: Ended
 ) -> None:
     assert ended  # the others are out of the way
-    task_id = await submit(place, ASKED, Case(ASK))
+    wanted = Requirements(acceptance=["three lines"])
+    task_id = await submit(place, ASKED, Case(ASK), requirements=wanted)
     await suspended(place, task_id)
     (question,) = (await place.platform.questions.of_tasks([task_id]))[task_id]
     assert (question.text, question.default) == ("Two or three?", "two")
@@ -192,6 +195,9 @@ async def test_a_question_suspends_and_its_answer_goes_on(
     assert b"+two\n+three\n" in kept["diff.patch"]
     last = json.dumps([body for body in server.asked if body["model"] == ASKED][-1])
     assert "The answer is: three" in last
+    answered = [{"criterion": "three lines", "answer": "met"}]
+    assert json.loads(kept["report.json"])["criteria"] == answered
+    assert b"AC-1: three lines" in kept["report.md"]
 
 
 async def test_nothing_is_left_of_any_of_them(ended: Ended, place: Place) -> None:

@@ -26,6 +26,7 @@ _TYPES = {
     ".md": "text/markdown; charset=utf-8",
     ".zip": "application/zip",
 }
+_LONGEST_ANSWER = 1000
 _KEPT_OUTPUTS = ("trajectory.json", "answer.md")
 _STATUS = {EndReason.CANCELLED: TaskStatus.CANCELLED, EndReason.DEADLINE: TaskStatus.TIMED_OUT}
 _TIMED_OUT = {
@@ -182,10 +183,23 @@ def _report(work: Work, result: Result) -> dict[str, Any]:
             "next": reason.next,
         },
         "detail": result.outcome.detail,
+        "criteria": _criteria(work, result),
         "evidence": result.evidence.model_dump(mode="json") if result.evidence else None,
         "base": work.task.base.commit if work.task.base else None,
         "diff": [file.model_dump() for file in result.patch.files] if result.patch else [],
     }
+
+
+def _criteria(work: Work, result: Result) -> list[dict[str, str]]:
+    """Return what the agent says to each acceptance criterion: words for a person, no proof."""
+    wanted = work.spec.requirements.acceptance
+    try:
+        told = json.loads(result.outputs.get("result.json", b"{}"))
+        answers = told["criteria"] if isinstance(told["criteria"], list) else []
+    except (ValueError, KeyError, TypeError, RecursionError):
+        answers = []
+    said = [str(each)[:_LONGEST_ANSWER] for each in answers] + [""] * len(wanted)
+    return [{"criterion": each, "answer": said[n]} for n, each in enumerate(wanted)]
 
 
 def _markdown(report: dict[str, Any]) -> str:
@@ -203,6 +217,10 @@ def _markdown(report: dict[str, Any]) -> str:
         ),
         *(f"- changed: `{file['path']}`" for file in report["diff"]),
     ]
+    for number, each in enumerate(report["criteria"], 1):
+        lines.append(
+            f"- AC-{number}: {each['criterion']} The agent: {each['answer'] or 'no answer'}"
+        )
     if report["detail"]:
         lines += ["", report["detail"]]
     return "\n".join(lines) + "\n"
