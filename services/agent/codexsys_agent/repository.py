@@ -2,10 +2,13 @@
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 _LISTED = 200
+_DEEPEST = 6
+_KINDS = 6
 _SECONDS = 20
 _BUILD_FILES = (
     "pyproject.toml",
@@ -21,17 +24,46 @@ _BUILD_FILES = (
 
 
 def repository_facts(code: Path, env: Mapping[str, str]) -> str:
-    """Root, files, build files and last commits, as text."""
+    """Root, files, kinds of them, build files, state and last commits, as text."""
     names = _git(code, env, "ls-files").splitlines() or _walked(code)
-    more = f", first {_LISTED} shown" if len(names) > _LISTED else ""
     build = [name for name in _BUILD_FILES if (code / name).is_file()]
-    parts = [f"root: {code}", f"files ({len(names)}{more}):\n" + "\n".join(names[:_LISTED])]
+    parts = [f"root: {code}", _files(names), _kinds(names)]
     if build:
         parts.append(f"build files: {', '.join(build)}")
+    changed = len(_git(code, env, "status", "--porcelain").splitlines())
+    if changed:
+        parts.append(f"git status: {changed} paths differ from the last commit already")
     commits = _git(code, env, "log", "--oneline", "-5").strip()
     if commits:
         parts.append(f"last commits:\n{commits}")
     return "\n".join(parts)
+
+
+def _files(names: list[str]) -> str:
+    """All files where they are few; otherwise the folders, as deep as there is room for."""
+    if len(names) <= _LISTED:
+        return f"files ({len(names)}):\n" + "\n".join(names)
+    shown: list[str] = []
+    for depth in range(1, _DEEPEST):
+        folders = Counter(_upper(name, depth) for name in names)
+        if len(folders) > _LISTED:
+            break
+        shown = [
+            f"{folder} ({n} files)" if n > 1 else folder for folder, n in sorted(folders.items())
+        ]
+    more = shown or names[:_LISTED]
+    return f"files ({len(names)}, by folder):\n" + "\n".join(more)
+
+
+def _upper(name: str, depth: int) -> str:
+    parts = name.split("/")
+    return name if len(parts) <= depth else "/".join(parts[:depth]) + "/"
+
+
+def _kinds(names: list[str]) -> str:
+    endings = Counter(name.rpartition("/")[2].rpartition(".")[2] for name in names if "." in name)
+    counted = ", ".join(f"{n} .{ending}" for ending, n in endings.most_common(_KINDS))
+    return f"kinds: {counted}" if counted else "kinds: none"
 
 
 def _git(code: Path, env: Mapping[str, str], *arguments: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.scripted_door import Fault, Say, ScriptedDoor, Step, scripted_door
-from tests.unit.agent.conftest import Sandbox, Worker
+from tests.unit.agent.conftest import Sandbox, Worker, git
 
 from codexsys_agent.context import Context
 from codexsys_agent.dialect import FORM
@@ -180,6 +180,23 @@ def test_nested_instructions_come_with_what_they_hold_for(
     assert first.endswith("## AGENTS.md of pkg\nData is sorted.")
     assert "sorted" not in second
     assert "pkg/AGENTS.md" in door.asked[0]["messages"][1]["content"]
+
+
+def test_a_large_repository_is_shown_by_its_folders(sandbox: Sandbox, run_agent: Worker) -> None:
+    for number in range(300):
+        place = sandbox.code / f"src/part{number % 3}/module{number}.py"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("")
+    git(sandbox.code, "add", "src")
+    (sandbox.code / "made.txt").write_text("by setup")
+    with scripted_door(FINISH) as door:
+        assert run_agent(door.url) == 0
+    prompt = door.asked[0]["messages"][1]["content"]
+    assert "files (306, by folder):" in prompt
+    assert "src/part1/ (100 files)" in prompt
+    assert "module1.py" not in prompt
+    assert "kinds: 302 .py" in prompt
+    assert "git status: 301 paths differ" in prompt
 
 
 def test_huge_instructions_are_cut(sandbox: Sandbox, run_agent: Worker) -> None:
