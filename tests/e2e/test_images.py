@@ -5,19 +5,25 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 from tests.support.distributed import required
+from tests.support.foreground import LOCAL, SNOOP
+from tests.support.git_http import GitHttpServer, make_repository
+from tests.support.model_server import ModelServer
+from tests.support.place import FINISH, bash
 
 from codexsys_wiring.settings import PREFIX, Settings
 
 REPOSITORY = Path(__file__).parents[2]
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 SERVICES, AGENT, BASE = "codexsys:built", "codexsys/agent:built", "codexsys/base:built"
+KEY, TOKEN = "sk-model-key-91c2", "glpat-word-of-ada"
+OPENED = ("--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined")
 TOOLS = ("python3", "pip3", "node", "npm", "go", "rustc", "cargo", "git", "gcc", "make", "rg", "jq")
 
 
@@ -94,6 +100,44 @@ class TestBuilt:
         finally:
             docker("rm", "--force", name)
 
+    def test_a_run_without_a_sandbox_says_what_helps_or_that_there_was_none(
+        self, services: str, tmp_path: Path
+    ) -> None:
+        """Against a private repository: refused as it is, isolated with flags, bare when that is said."""
+        make_repository(tmp_path / "shop", {"README.md": "one\n"})
+        with GitHttpServer(tmp_path, user="ada", password=TOKEN) as git, ModelServer() as models:
+            models.scripts["small"] = [bash(SNOOP), bash("echo two >> README.md"), FINISH]
+            variables = {
+                "REPO_URL": git.url("shop"),
+                "TASK_INTENT": "Add a line",
+                "OPENAI_BASE_URL": models.url("script"),
+                "OPENAI_API_KEY": KEY,
+                "OPENAI_MODEL": "small",
+                "GITLAB_API_TOKEN": TOKEN,
+                "GIT_USERNAME": "ada",
+                "MAX_ITERATIONS": "1",
+                "WORKSPACE_DIR": "/tmp/out",
+            }
+            code, said, _ = run_in(services, (), ("--allow-http",), variables)
+            assert code == 1, said
+            assert "sandbox_unavailable" in said
+            assert "--security-opt seccomp=unconfined" in said
+            assert "--sandbox none" in said
+            code, said, result = run_in(services, OPENED, (), variables)
+            assert (code, result.get("isolated"), result.get("sandbox")) == (0, True, "local"), said
+            models.calls.clear()
+            bare = ("--sandbox", "none", "--checks", "grep -q two README.md")
+            code, said, result = run_in(services, ("--user", "0:0"), bare, variables)
+            assert (code, result.get("isolated"), result.get("sandbox")) == (0, False, "none"), said
+            assert (result["verdict"], result["diff"]["insertions"]) == ("unverified", 1)
+            heard = json.dumps(models.asked)
+            assert "emoh/ppa/=EMOH" in heard  # the agent has looked, and wrote backwards
+            assert not [each for each in (KEY, TOKEN) if each in heard or each[::-1] in heard]
+            told = variables | {"GITLAB_API_TOKEN": ""}
+            order = json.dumps({"gitlab_api_token": TOKEN})
+            code, said, _ = run_in(services, ("--user", "0:0"), (*bare[:2], order), told)
+            assert (code, "secret_shown" in said) == (2, True), said
+
     def test_the_agents_image_has_tools_and_nothing_of_ours(self, agent: str) -> None:
         script = "for tool; do command -v $tool || exit 1; done; find / -xdev -perm /6000 -type f 2>/dev/null; python3 -c 'import aiokafka'"
         said = docker("run", "--rm", agent, "bash", "-c", script, "x", *TOOLS, check=False)
@@ -104,6 +148,23 @@ class TestBuilt:
             said
         )
         assert "codexsys" not in docker("run", "--rm", agent, "ls", "-R", "/opt", "/usr/local")
+
+
+def run_in(
+    image: str, flags: Sequence[str], words: Sequence[str], variables: Mapping[str, str]
+) -> tuple[int, str, dict[str, Any]]:
+    """Run `codexsys run` in a new container; return its code, standard error and result."""
+    given = [word for name in variables for word in ("-e", name)]
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **variables}
+    argv = ["docker", "--host", required("CODEXSYS_TEST_DOCKER_HOST"), "run", "--rm", *flags]
+    done = subprocess.run(
+        [*argv, "--network", "host", *given, image, "run", *LOCAL, *words],
+        env=environment,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stderr.decode(), json.loads(done.stdout or b"{}")
 
 
 def health(container: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.foreground import LOCAL, Bench, command_lines
+from tests.support.foreground import LOCAL, SNOOP, Bench, command_lines
 from tests.support.git_http import GitHttpServer, git, make_repository
 from tests.support.model_server import ModelServer
 from tests.support.place import FINISH, bash
@@ -20,11 +20,6 @@ from codexsys_cli.demo.run import make_repository as make_inventory
 MODEL_KEY, TOKEN, SIGNING = "sk-model-key-7f3a", "glpat-private-word", "whk-shared-secret"
 LARGE = 64 << 20  # images of disks, as large as those
 SECRETS = (MODEL_KEY, TOKEN, SIGNING)
-# What a curious agent would look through. It is told backwards, since what is read forwards is redacted.
-SNOOP = (
-    "(env; cat /proc/*/environ /proc/*/cmdline /app/base.git/config .git/config) 2>/dev/null"
-    " | tr '\\0' '\\n' | rev"
-)
 MEND = "sed -i 's/return sum(item.price for/return sum(item.price * item.quantity for/' inventory/stock.py"
 
 

@@ -11,6 +11,11 @@ from typing import Any
 
 ENTRY = "from codexsys_cli.main import main; main()"
 SECONDS = 120
+# What a curious agent would look through. It is told backwards, since what is read forwards is redacted.
+SNOOP = (
+    "(env; cat /proc/*/environ /proc/*/cmdline /app/base.git/config .git/config) 2>/dev/null"
+    " | tr '\\0' '\\n' | rev"
+)
 LOCAL = ("--allow-network", "127.0.0.0/8", "--allow-http")
 
 

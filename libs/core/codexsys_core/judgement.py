@@ -27,6 +27,8 @@ class Findings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    isolated: bool = True
+    """Whether sandboxes kept the agent away from what the checks were run on."""
     baseline: CheckRun | None = None
     result: CheckRun | None = None
     guarded: CheckRun | None = None
@@ -191,6 +193,8 @@ def _tampered(findings: Findings) -> list[str]:
 def _doubts(
     checks: Checks, findings: Findings, report: TestReport, compared: Comparison
 ) -> Iterable[str]:
+    if not findings.isolated:
+        yield "There was no sandbox, so what the checks were run on was not out of the agent's reach."
     if checks.strategy != "full":
         yield "Not all checks were run."
     if findings.baseline is None or findings.baseline.report is None:

@@ -23,6 +23,16 @@ def _backend(settings: Settings) -> SandboxBackend:
         from codexsys_adapters.dummy import DummyBackend
 
         return DummyBackend(root)
+    if settings.sandbox == "none":
+        from codexsys_adapters.bare import BareBackend
+
+        return BareBackend(
+            root,
+            gateway_urls=settings.gateway_urls,
+            agent_code=agent_code(),
+            python=Path(sys.base_prefix),
+            wheels=wheels(settings),
+        )
     if settings.sandbox == "local":
         from codexsys_adapters.local.backend import LocalBackend
 

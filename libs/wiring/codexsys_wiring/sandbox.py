@@ -23,7 +23,8 @@ _NAMESPACES = """\
 This machine does not let programs make user namespaces, which the local sandbox is made of ({said}).
   On Ubuntu 23.10 or later: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0
   On an older Debian:       sudo sysctl -w kernel.unprivileged_userns_clone=1
-  In a Docker container:    start it with --privileged, or run this on the host itself.
+  In a Docker container:    docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined
+                            (with AppArmor: and --security-opt apparmor=unconfined), or --privileged.
   In a chroot:              it forbids them; use a container or a virtual machine."""
 
 
@@ -46,13 +47,13 @@ def with_sandbox(settings: Settings) -> Settings:
 async def proven_backend(settings: Settings) -> SandboxBackend:
     """Return the backend once it has stood the self-test; raises `Unfit` with what to do.
 
-    The dummy isolates nothing, promises nothing and is not tried.
+    The dummy isolates nothing, promises nothing and is not tried; neither is no sandbox at all.
     """
     advice = sandbox_advice(settings)
     if advice:
         raise Unfit(f"No sandbox can be made here. {advice}")
     backend = open_backend(settings)
-    if settings.sandbox == "dummy":
+    if settings.sandbox in ("dummy", "none"):
         return backend
     found = await tried(settings)
     for trial in found:
@@ -100,6 +101,11 @@ def what_to_do(kind: str) -> str:
 
 def sandbox_advice(settings: Settings) -> str:
     """Return why no local sandbox can be made here and how to go on; empty when one can."""
+    if settings.sandbox == "none":
+        from codexsys_adapters.bare.backend import problem
+
+        said = problem()
+        return f"--sandbox none is not possible here: {said}." if said else ""
     if settings.sandbox != "local":
         return ""
     if sys.platform != "linux":

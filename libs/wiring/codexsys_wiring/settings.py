@@ -61,8 +61,8 @@ class Settings(BaseSettings):
     """Appended to both bucket names; COS wants an account id there."""
     store_patience_seconds: float = Field(default=300.0, ge=0)
     """How long a worker waits for a store that does not answer before the attempt ends."""
-    sandbox: Literal["local", "docker", "kubernetes", "dummy"] = "local"
-    """What isolates the agent. Not set: `local`, or `docker` where local cannot be had and an engine answers. `dummy` isolates nothing and is for tests."""
+    sandbox: Literal["local", "docker", "kubernetes", "dummy", "none"] = "local"
+    """What isolates the agent. Not set: `local`, or `docker` where local cannot be had and an engine answers. `dummy` isolates nothing and is for tests. `none` is said to `codexsys run` alone: `--sandbox none`."""
     docker_host: str = "unix:///var/run/docker.sock"
     """Where the Docker engine of this host answers, for the sandbox `docker`."""
     sandbox_image: str = "codexsys/agent:local"
@@ -190,6 +190,14 @@ class Settings(BaseSettings):
             return value
         pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
         return {name.strip(): url.strip() for name, _, url in pairs}
+
+    @field_validator("sandbox")
+    @classmethod
+    def _said(cls, value: str) -> str:
+        """Refuse what no file and no variable may say for whoever runs a task."""
+        if value == "none":
+            raise ValueError("without a sandbox nothing but `codexsys run --sandbox none` works")
+        return value
 
     @field_validator("data_dir")
     @classmethod

@@ -26,12 +26,14 @@ from codexsys_agent.worktree import Worktree
 
 _ENGINES = {"builtin": builtin.drive, "command": command.drive}
 _LARGEST_FILE = 32 << 20
+_PLACES = ("code", "output", "input", "base")
 
 
 def main(arguments: list[str]) -> int:
     """Check that the sandbox is closed, then work on the brief."""
-    places = _places(arguments)
-    reachable = open_interfaces()
+    given = _given(arguments)
+    places = Places(**{name: getattr(given, name) for name in _PLACES})
+    reachable = [] if given.open_network else open_interfaces()
     if reachable:
         say(f"refused: the network is open: {', '.join(reachable)}")
         return Exit.NETWORK_OPEN
@@ -125,9 +127,12 @@ def _close(run: Run, ending: Ending, checkpoints: Checkpoints) -> None:
     say(f"codexsys agent: {ending.status}" + (f" ({ending.detail})" if ending.detail else ""))
 
 
-def _places(arguments: list[str]) -> Places:
+def _given(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="codexsys_agent")
     default = Places()
-    for name in ("code", "output", "input", "base"):
+    for name in _PLACES:
         parser.add_argument(f"--{name}", type=Path, default=getattr(default, name))
-    return Places(**vars(parser.parse_args(arguments)))
+    parser.add_argument(
+        "--open-network", action="store_true", help="there is no sandbox, as was said"
+    )
+    return parser.parse_args(arguments)

@@ -1,12 +1,21 @@
 """`codexsys run`: one task in the foreground, without a server."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 _JSON = "{"
+
+
+class Sandbox(StrEnum):
+    """What holds the agent."""
+
+    LOCAL = "local"
+    DOCKER = "docker"
+    NONE = "none"
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +55,10 @@ def run(
     ] = None,
     git_email: Annotated[
         str | None, typer.Option(help="Author's address in commit.patch (GIT_EMAIL).")
+    ] = None,
+    sandbox: Annotated[
+        Sandbox | None,
+        typer.Option(help="none: the agent is but another user of this machine; must be said."),
     ] = None,
     allow_network: Annotated[
         list[str] | None,
@@ -99,5 +112,7 @@ def run(
         job_variables(order.VARIABLES, secret=order.SECRET_VARIABLES),
         model_known=bool(settings.model_url or settings.models_file),
     )
+    if sandbox is not None:
+        settings = settings.model_copy(update={"sandbox": sandbox.value})
     configure_telemetry(settings, service="run")
     raise typer.Exit(run_order(asked, settings, state=state, require_verified=require_verified))

@@ -27,6 +27,7 @@ _TYPES = {
     ".zip": "application/zip",
 }
 _LONGEST_ANSWER = 1000
+_NOT_ISOLATED = "There was no sandbox, as was asked for: the agent was another user of the machine, with its network."
 _KEPT_OUTPUTS = ("trajectory.json", "answer.md")
 _STATUS = {EndReason.CANCELLED: TaskStatus.CANCELLED, EndReason.DEADLINE: TaskStatus.TIMED_OUT}
 _TIMED_OUT = {
@@ -74,12 +75,14 @@ class Finisher:
         logs: LogStore,
         outbox: Outbox,
         queue: Queue,
+        isolated: bool,
     ) -> None:
         self._attempts = attempts
         self._objects = objects
         self._logs = logs
         self._outbox = outbox
         self._queue = queue
+        self._isolated = isolated
 
     async def finish(self, work: Work, result: Result) -> None:
         """Store everything, then end the task."""
@@ -128,7 +131,7 @@ class Finisher:
         for name in _KEPT_OUTPUTS:
             if name in result.outputs:
                 contents[name] = result.outputs[name]
-        report = _report(work, result)
+        report = _report(work, result) | {"isolated": self._isolated}
         contents["report.json"] = json.dumps(report, indent=2, sort_keys=True).encode()
         contents["report.md"] = _markdown(report).encode()
         contents["evidence.zip"] = _evidence(contents)
@@ -210,6 +213,7 @@ def _markdown(report: dict[str, Any]) -> str:
         f"- status: {report['status']}",
         f"- verdict: {report['verdict'] or 'none'}",
         f"- {report['end_reason']['cause']} {report['end_reason']['next']}",
+        *([] if report["isolated"] else [f"- {_NOT_ISOLATED}"]),
         *(f"- {sentence}" for sentence in evidence.get("sentences", [])),
         *(
             f"- look at: {flag['says']} {_place(flag)}".rstrip()

@@ -117,6 +117,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         logs=platform.logs,
         outbox=platform.outbox,
         queue=platform.queue,
+        isolated=rooms.isolated,
     )
     retries = Retries(
         attempts=platform.attempts,

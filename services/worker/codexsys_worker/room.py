@@ -54,6 +54,11 @@ class Rooms:
         self._kind = kind
         self._life = life
 
+    @property
+    def isolated(self) -> bool:
+        """Say whether they are sandboxes, and not only called so."""
+        return self._kind != "none"
+
     @asynccontextmanager
     async def open(
         self, work: Work, role: SandboxRole, *, layers: tuple[str, ...], redactor: Redactor

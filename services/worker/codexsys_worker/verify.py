@@ -78,6 +78,7 @@ class Verifier:
             setup_paths_touched=tuple(sorted(setup_paths & paths)),
             found=self.work.found,
             unusable=self.unusable,
+            isolated=self.setup.rooms.isolated,
         )
         if not self.wanted or findings.setup_paths_touched:
             return judge(checks, findings)

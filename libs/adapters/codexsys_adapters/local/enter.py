@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import NoReturn
 
-from codexsys_adapters.local import rights
+from codexsys_adapters.walls import rights
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _OWNER = 0xB701  # NS_GET_USERNS

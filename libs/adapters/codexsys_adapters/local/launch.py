@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codexsys_adapters.disks import kernel
-from codexsys_adapters.local import rights
+from codexsys_adapters.walls import rights
 
 _STAGE = Path("/tmp")  # noqa: S108 - in a mount namespace of our own
 _OOM_SCORE = "500"

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from codexsys_cli.alone import alone
 from codexsys_cli.errors import explained
+from codexsys_cli.foreground.handover import shown
 from codexsys_cli.foreground.hook import Hook, Nobody, Teller
 from codexsys_cli.foreground.order import Order
 from codexsys_cli.foreground.out import opened, write_result
@@ -32,6 +33,13 @@ from codexsys_wiring.settings import ConfigurationError, Settings
 from codexsys_wiring.webhooks import open_webhooks
 
 _SIGNALLED = 128
+_WITHOUT = """\
+  Without any sandbox:      --sandbox none, as root (docker run --user 0:0). The agent is then only another user of this
+                            machine, with its network, and nothing it does is called verified."""
+_SHOWN = (
+    "Without a sandbox the agent reads every command line, and one of them holds a token or key: "
+    "give it by a variable, a file (..._FILE) or on standard input."
+)
 _REFUSED = ("url_refused", "address_denied")
 _WAYS = "Private addresses need --allow-network CIDR, plain http:// needs --allow-http."
 
@@ -77,7 +85,9 @@ async def _run(order: Order, settings: Settings, folder: Path, *, require_verifi
 async def _done(order: Order, settings: Settings, folder: Path, hook: Teller) -> ForegroundTask:
     settings = with_sandbox(settings)
     if advice := sandbox_advice(settings):
-        raise NoSandbox(f"No sandbox can be made here. {advice}")
+        raise NoSandbox(f"No sandbox can be made here. {advice}\n{_WITHOUT}")
+    if settings.sandbox == "none" and shown(order.secrets):
+        raise Invalid(_SHOWN, code="secret_shown")
     made: list[ForegroundTask] = []
     loop = asyncio.get_running_loop()
 
