@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, Float, bindparam, func, insert, select, up
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.quick import QuickChange
+from codexsys_adapters.sql.quick import Change, QuickChange, change
 from codexsys_adapters.sql.tables import TENANT_DAYS, TENANTS
 from codexsys_adapters.sql.worst_case import MILLION, Call
 from codexsys_core.wallet import NO_LIMIT_MICROS, DayLimits, TenantDay
@@ -39,27 +39,39 @@ class Days:
         here = (row.tenant_id == bindparam("tenant"), row.day == bindparam("today"))
         self._pay = QuickChange(database, update(TENANT_DAYS).where(*here).values(more))
 
-    async def reserve(self, connection: AsyncConnection, calls: Sequence[Call]) -> bool:
-        """Reserve calls of one tenant and day; False, and nothing is, when they are too much for it."""
-        tenant = {"tenant": calls[0].tenant_id, "today": calls[0].day}
-        wanted = {
-            **tenant,
+    def asked(self, calls: Sequence[Call]) -> Change:
+        """Return what reserves calls of one tenant and day, and matches no row when that is too much."""
+        return self._take, {
+            **_here(calls),
             **self._defaults,
             "more_calls": len(calls),
             "more_tokens": sum(call.tokens for call in calls),
             "more_micros": sum(call.micros for call in calls),
             "unpriced": sum(not call.priced for call in calls),
         }
-        if (await self._take.on(connection, **wanted)).matched:
+
+    async def reserve(self, connection: AsyncConnection, calls: Sequence[Call]) -> bool:
+        """Reserve calls of one tenant and day; False, and nothing is, when they are too much for it."""
+        asked = [self.asked(calls)]
+        if (await change(connection, asked))[0].matched:
             return True
-        if (await connection.execute(_THERE, tenant)).one_or_none():
+        if (await connection.execute(_THERE, _here(calls))).one_or_none():
             return False
         await connection.execute(_NEW, _empty(calls[0].tenant_id, calls[0].day))
-        return bool((await self._take.on(connection, **wanted)).matched)
+        return bool((await change(connection, asked))[0].matched)
+
+    async def give_back(self, connection: AsyncConnection, calls: Sequence[Call]) -> None:
+        """Undo what was reserved for calls of one tenant and day that are not made."""
+        less = {
+            "calls": -len(calls),
+            "reserved_tokens": -sum(call.tokens for call in calls),
+            "reserved_micros": -sum(call.micros for call in calls),
+        }
+        await change(connection, [self.paid(calls[0].tenant_id, calls[0].day, less)])
 
     async def left(self, connection: AsyncConnection, call: Call) -> Left:
         """Say what is left of a call's day; it stays so until the transaction ends."""
-        tenant = {"tenant": call.tenant_id, "today": call.day}
+        tenant = _here([call])
         day: Any = (await connection.execute(_THERE.with_for_update(), tenant)).one_or_none()
         limits = (await connection.execute(_LIMITS, tenant | self._defaults)).one()
         tokens, micros = int(limits.tokens), int(limits.micros)
@@ -72,12 +84,10 @@ class Days:
             limited,
         )
 
-    async def pay(
-        self, connection: AsyncConnection, tenant_id: str, day: date, more: dict[str, int]
-    ) -> None:
-        """Add to what was used, and to what is reserved."""
+    def paid(self, tenant_id: str, day: date, more: Mapping[str, int]) -> Change:
+        """Return what adds to what was used, and to what is reserved."""
         added = {f"more_{name}": more.get(name, 0) for name in CHANGED}
-        await self._pay.on(connection, tenant=tenant_id, today=day, **added)
+        return self._pay, {"tenant": tenant_id, "today": day, **added}
 
     async def of(self, connection: AsyncConnection, tenant_id: str, day: date) -> TenantDay:
         """Return a day, with what is reserved as if it were used."""
@@ -122,6 +132,10 @@ def _taking() -> Any:
             reserved_micros=row.reserved_micros + micros,
         )
     )
+
+
+def _here(calls: Sequence[Call]) -> dict[str, Any]:
+    return {"tenant": calls[0].tenant_id, "today": calls[0].day}
 
 
 def _empty(tenant_id: str, day: date) -> dict[str, Any]:

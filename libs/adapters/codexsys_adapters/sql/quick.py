@@ -133,11 +133,21 @@ class QuickChange:
 
     async def on(self, connection: AsyncConnection, **values: Any) -> "Changed":
         """Change rows; say how many matched."""
-        if self._database.dialect != "mysql":
-            return Changed((await connection.execute(self._statement, values)).rowcount, 0)
+        (changed,) = await change(connection, [(self, values)])
+        return changed
+
+    async def alone(self, connection: AsyncConnection, values: Mapping[str, Any]) -> "Changed":
+        """Change rows by SQLAlchemy's own way."""
+        return Changed((await connection.execute(self._statement, values)).rowcount, 0)
+
+    def told(self, values: Mapping[str, Any]) -> Told:
+        """Return what a MySQL server is told."""
         given = {**self._own, **values}
-        async with _cursor(connection, self._text, [given[name] for name in self._names]) as cursor:
-            return Changed(cursor.rowcount, cursor.lastrowid)
+        return self._text, [given[name] for name in self._names]
+
+
+Change = tuple[QuickChange, Mapping[str, Any]]
+"""A statement, and its values."""
 
 
 class Changed(NamedTuple):
@@ -146,6 +156,22 @@ class Changed(NamedTuple):
     matched: int
     told: int
     """What it gave to MySQL's LAST_INSERT_ID()."""
+
+
+async def change(connection: AsyncConnection, changes: Sequence[Change]) -> list[Changed]:
+    """Run some changes in order; to a MySQL server they are one message."""
+    if connection.dialect.name == "sqlite":
+        return [await each.alone(connection, given) for each, given in changes]
+    if not changes:
+        return []
+    told = [each.told(given) for each, given in changes]
+    text = "; ".join(text for text, _ in told)
+    done = []
+    async with _cursor(connection, text, [one for _, some in told for one in some]) as cursor:
+        done.append(Changed(cursor.rowcount, cursor.lastrowid))
+        while await cursor.nextset():
+            done.append(Changed(cursor.rowcount, cursor.lastrowid))
+    return done
 
 
 class QuickInsert:

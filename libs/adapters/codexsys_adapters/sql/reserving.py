@@ -1,6 +1,6 @@
 """Reserving: each call by one conditional update, and those that come at the same moment in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.days import Days
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.quick import QuickChange, QuickInsert, QuickRead
+from codexsys_adapters.sql.quick import QuickChange, QuickInsert, QuickRead, change
 from codexsys_adapters.sql.tables import ATTEMPTS, RESERVATIONS, SANDBOXES, TASKS, WALLETS
 from codexsys_adapters.sql.times import after_sql
 from codexsys_adapters.sql.worst_case import Call
@@ -98,45 +98,37 @@ class Reserving:
 
     async def _take(self, connection: AsyncConnection, calls: Sequence[Call]) -> dict[str, Grant]:
         """Reserve those that are allowed, and return their grants by id."""
-        in_order = sorted(calls, key=lambda each: each.task_id)  # of locks
-        taken = [
-            (call, number) for call in in_order if (number := await self._number(connection, call))
-        ]
-        allowed = await self._of_days(connection, [call for call, _ in taken])
-        granted = [(call, number) for call, number in taken if call.id in allowed]
-        await self._rows.add(connection, [_row(call, number) for call, number in granted])
-        return {call.id: _grant(call, number) for call, number in granted}
+        in_order = sorted(calls, key=attrgetter("task_id"))  # of locks
+        days = [list(some) for _, some in groupby(sorted(in_order, key=_DAY), _DAY)]
+        asked = [(self._takes[call.priced], _asked(call)) for call in in_order]
+        done = await change(connection, [*asked, *map(self._days.asked, days)])
+        told = {
+            call.id: each.told for call, each in zip(in_order, done, strict=False) if each.matched
+        }
+        taken = await _numbers(connection, [call for call in in_order if call.id in told], told)
+        allowed: list[Call] = []
+        for some, day in zip(days, done[len(in_order) :], strict=True):
+            allowed += await self._allowed(connection, some, taken, of_day=bool(day.matched))
+        await self._rows.add(connection, [_row(call, taken[call.id]) for call in allowed])
+        return {call.id: _grant(call, taken[call.id]) for call in allowed}
 
-    async def _of_days(self, connection: AsyncConnection, calls: Sequence[Call]) -> set[str]:
-        """Reserve what their tenants' days have left; the others go back. Return those that stay."""
-        allowed: set[str] = set()
-        for _, of_day in groupby(sorted(calls, key=_DAY), _DAY):
-            some = list(of_day)
-            if await self._days.reserve(connection, some):
-                allowed |= {call.id for call in some}
-                continue
-            for call in some:
-                await self._give_back.on(
-                    connection,
-                    wanted=call.task_id,
-                    most_tokens=call.tokens,
-                    most_micros=call.micros,
-                )
-        return allowed
-
-    async def _number(self, connection: AsyncConnection, call: Call) -> int:
-        """Take one call out of its wallet; return its number, 0 when it is not allowed."""
-        changed = await self._takes[call.priced].on(
-            connection,
-            sandbox=call.sandbox_id,
-            most_tokens=call.tokens,
-            most_micros=call.micros,
-        )
-        if not changed.matched:
-            return 0
-        if changed.told:
-            return changed.told
-        return int((await connection.execute(_CALLS, {"wanted": call.task_id})).scalar_one())
+    async def _allowed(
+        self,
+        connection: AsyncConnection,
+        calls: Sequence[Call],
+        taken: Container[str],
+        *,
+        of_day: bool,
+    ) -> Sequence[Call]:
+        """Return those calls of a day that are in their wallets and in it, and undo all else."""
+        some = [call for call in calls if call.id in taken]
+        others = [call for call in calls if call.id not in taken]
+        if of_day and others:
+            await self._days.give_back(connection, others)
+        if not some or of_day or await self._days.reserve(connection, some):
+            return some
+        await change(connection, [(self._give_back, _asked(call)) for call in some])
+        return []
 
     async def _granted(
         self, connection: AsyncConnection, calls: Sequence[Call]
@@ -173,9 +165,10 @@ def _taking(*, priced: bool, numbered: bool) -> Update:
 
 def _giving_back() -> Update:
     wallet = WALLETS.c
+    task_id = select(SANDBOXES.c.task_id).where(SANDBOXES.c.id == bindparam("sandbox"))
     return (
         updating(WALLETS)
-        .where(wallet.task_id == bindparam("wanted"))
+        .where(wallet.task_id == task_id.scalar_subquery())
         .values(
             calls=wallet.calls - 1,
             reserved_tokens=wallet.reserved_tokens - bindparam("most_tokens"),
@@ -197,6 +190,31 @@ def _task_of(sandbox_id: Any) -> Select[tuple[str]]:
             and_(*(TASKS.c.status != status for status in _TERMINAL)),
         )
     )
+
+
+def _asked(call: Call) -> dict[str, Any]:
+    return {
+        "sandbox": call.sandbox_id,
+        "most_tokens": call.tokens,
+        "most_micros": call.micros,
+    }
+
+
+async def _numbers(
+    connection: AsyncConnection, calls: Sequence[Call], told: dict[str, int]
+) -> dict[str, int]:
+    """Return the numbers of calls that were taken just now in this order, also where no statement told."""
+    if all(told.values()):
+        return told
+    numbers, last = {}, dict[str, int]()
+    for call in reversed(calls):
+        if call.task_id not in last:
+            last[call.task_id] = (
+                await connection.execute(_CALLS, {"wanted": call.task_id})
+            ).scalar_one()
+        numbers[call.id] = last[call.task_id]
+        last[call.task_id] -= 1
+    return numbers
 
 
 def _row(call: Call, number: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.days import Days
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.quick import QuickChange, QuickRead, QuickUpdate
+from codexsys_adapters.sql.quick import QuickChange, QuickRead, QuickUpdate, change
 from codexsys_adapters.sql.tables import RESERVATIONS, WALLETS
 from codexsys_adapters.sql.times import now_sql
 from codexsys_adapters.sql.worst_case import Rates
@@ -103,11 +103,12 @@ class Settling:
                 tokens = used["input_tokens"] + used["output_tokens"]
                 of_day = days.setdefault((row.tenant_id, row.day), Counter())
                 of_day.update(used | {"tokens": tokens})
-        for task_id, sums in sorted(wallets.items()):
-            more = {f"more_{name}": sums[name] for name in _CHANGED}
-            await self._pay.on(connection, wanted=task_id, **more)
-        for (tenant_id, day), sums in sorted(days.items()):
-            await self._days.pay(connection, tenant_id, day, sums)
+        pays = [
+            (self._pay, {"wanted": task_id, **{f"more_{name}": sums[name] for name in _CHANGED}})
+            for task_id, sums in sorted(wallets.items())
+        ]
+        paid = [self._days.paid(*of, sums) for of, sums in sorted(days.items())]
+        await change(connection, [*pays, *paid])
 
 
 class _Reserved(NamedTuple):
