@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pydantic import BaseModel
+from sqlalchemy import text
 from tests.bench.place import Place
 from tests.bench.processes import Server, free_port, our_gateway
 from tests.bench.rounds import percentile
 from tests.support.doors import agents_sandbox
 from tests.support.models_file import models_file
 
+from codexsys_adapters.sql.engine import Database
 from codexsys_core.limits import Limits
 from codexsys_wiring.platform import open_platform
 from codexsys_wiring.settings import Settings
@@ -34,6 +36,8 @@ class GatewayFigures(BaseModel):
     through_ms: list[float]
     first_ms: list[float]
     """Until the first chunk, through the gateway."""
+    commit_ms: list[float]
+    """Of a transaction that changes one row, asked for by this process: each call waits for one."""
     calls: int
     seconds: float
     cpu_seconds: float
@@ -62,7 +66,7 @@ class GatewayFigures(BaseModel):
     def text(self) -> str:
         """Return the figures as Markdown."""
         direct, through = sorted(self.direct_ms), sorted(self.through_ms)
-        first = sorted(self.first_ms)
+        first, commit = sorted(self.first_ms), sorted(self.commit_ms)
         return f"""
 ## Model calls through a gateway
 
@@ -73,6 +77,7 @@ Streams of {CHUNKS} chunks after {PROMPT_BYTES:,} bytes of prompt, from an endpo
 | without a gateway | {percentile(direct, 0.5):.1f} | {percentile(direct, 0.99):.1f} |
 | through one | {percentile(through, 0.5):.1f} | {percentile(through, 0.99):.1f} |
 | through one, until the first chunk | {percentile(first, 0.5):.1f} | {percentile(first, 0.99):.1f} |
+| one row, changed and committed, without anything else | {percentile(commit, 0.5):.1f} | {percentile(commit, 0.99):.1f} |
 
 It adds {self.added_ms:.1f} ms (at most {MOST_ADDED_MS:g}). {CONNECTIONS} at once: {self.calls / self.seconds:.0f} calls/s, {self.per_core:.0f} for each second of CPU (at least {LEAST_PER_CORE:g}).
 """
@@ -86,7 +91,9 @@ async def measure_gateway(place: Place) -> GatewayFigures:
         file = models_file(place.folder / "models", [upstream])
         async with our_gateway(place, CODEXSYS_MODELS_FILE=str(file)) as gateway:
             tokens = await _tokens(place)
-            figures = await _in_turn(Server(pid=0, port=port), gateway, tokens)
+            async with Database(place.mysql_url, pool_size=1) as database:
+                direct = Server(pid=0, port=port)
+                figures = await _in_turn(direct, gateway, tokens, database)
             cpu, began = gateway.cpu_seconds(), time.perf_counter()
             calls = await _at_once(gateway, tokens)
             return GatewayFigures(
@@ -97,8 +104,11 @@ async def measure_gateway(place: Place) -> GatewayFigures:
             )
 
 
-async def _in_turn(direct: Server, gateway: Server, tokens: list[str]) -> dict[str, list[float]]:
-    figures: dict[str, list[float]] = {"direct_ms": [], "through_ms": [], "first_ms": []}
+async def _in_turn(
+    direct: Server, gateway: Server, tokens: list[str], database: Database
+) -> dict[str, list[float]]:
+    names = ("direct_ms", "through_ms", "first_ms", "commit_ms")
+    figures: dict[str, list[float]] = {name: [] for name in names}
     for server in (direct, gateway):
         for _ in range(20):
             await _call(server, tokens[0])
@@ -109,7 +119,16 @@ async def _in_turn(direct: Server, gateway: Server, tokens: list[str]) -> dict[s
                 figures[name].append(whole)
                 if server is gateway:
                     figures["first_ms"].append(first)
+        figures["commit_ms"] += [await _commit(database) for _ in range(CALLS)]
     return figures
+
+
+async def _commit(database: Database) -> float:
+    """Change one row and commit; return the milliseconds."""
+    began = time.perf_counter()
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE tenants SET weight = weight + 0.001"))
+    return (time.perf_counter() - began) * 1000
 
 
 async def _at_once(gateway: Server, tokens: list[str]) -> int:

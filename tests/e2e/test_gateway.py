@@ -178,9 +178,28 @@ async def test_only_an_agents_token_opens_the_door(door: Door, role: SandboxRole
             ),
         ),
         *(
+            (
+                "POST",
+                "/v1/chat/completions",
+                b'{"messages": [{"role": "user", "content": [%s]}]}' % part,
+            )
+            for part in (
+                b'{"type": "file", "file": {"file_id": "file_1"}}',
+                b'{"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}',
+                b'{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}',
+                b'{"type": "image_url", "image_url": {"url": "data:image/svg+xml;base64,AAAA"}}',
+                b'{"type": "video_url", "video_url": {"url": "https://example.org/a.mp4"}}',
+                b'{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}',
+            )
+        ),
+        *(
             ("POST", "/v1/chat/completions", b'{"messages": [{"role": "user"}], %s}' % more)
             for more in (
                 b'"store": true',
+                b'"background": true',
+                b'"previous_response_id": "resp_1"',
+                b'"tools": [{"type": "code_interpreter"}]',
+                b'"tools": [{"type": "mcp", "server_url": "https://example.org"}]',
                 b'"tools": 7',
                 b'"tools": [{"type": "web_search"}]',
                 (
@@ -222,4 +241,5 @@ async def test_what_no_agent_of_ours_asks_is_refused(
     answer = await door.client.request(method, path, content=content)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "not_allowed")
     assert answer.json()["error"]["message"]
+    assert (await door.usage()).calls == 0
     assert await door.platform.checkpoints.last(door.task_id) is None

@@ -27,21 +27,26 @@ NEXT = {"401": 0, "404": 0, "429": 0, "500": 0, "mute": 1, "hang": 1}
 BODIES = {"streamed": STREAM, "whole": SHORT}
 ALONE = {
     "401": (401, "model_auth", 1, 0),
+    "402": (401, "model_auth", 1, 0),
+    "403": (401, "model_auth", 1, 0),
     "404": (400, "model_refused", 1, 0),
     "context": (400, "context_length_exceeded", 1, 0),
     "429": (429, "model_busy", 4, 0),
+    "429long": (429, "model_busy", 1, 0),
     "500": (502, "model_unavailable", 4, 0),
     "hang": (502, "model_unavailable", 2, 2),
     "mute": (502, "model_unavailable", 2, 2),
     "nonsense": (502, "model_unavailable", 2, 2),
 }
 """By fault: status and code that the agent hears, tries, and how many of them are paid for."""
+PASSES = {"429once": 2, "500twice": 3}
+"""What passes, and at which try."""
 BROKEN = ("cut", "short", "stall")
 SILENT = ("hang", "stall")
 Serving = dict[str, dict[str, Any]]
 MODELS: dict[str, Serving] = {
     **{f"{f}, then fine, {b}": {f: PRICED, "fine": PRICED} for f in NEXT for b in BODIES},
-    **{f"{f} alone": {f: PRICED} for f in (*ALONE, "uncounted", "slow")},
+    **{f"{f} alone": {f: PRICED} for f in (*ALONE, *PASSES, "away", "uncounted", "slow")},
     **{f"{f}, then fine": {f: PRICED, "fine": PRICED} for f in (*BROKEN, "away")},
     "hang, left": {"hang": PRICED},
     "stall, left": {"stall": PRICED},
@@ -147,12 +152,42 @@ async def test_an_upstream_alone_is_tried_as_often_as_the_table_says(
     answer = await agent.ask()
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert server.met[fault, model] == tries
-    assert answer.headers.get("retry-after") == ("5" if status == 429 else None)
+    assert answer.headers.get("retry-after") == {"429": "5", "429long": "60"}.get(fault)
     usage = await agent.usage()
     assert usage.calls == max(1, paid)
     assert bool(usage.cost_usd) == bool(paid)
     assert usage.output_tokens == 50 * paid
     assert await agent.text("prompt"), "what the model was given is kept, whatever became of it"
+
+
+@pytest.mark.parametrize("fault", PASSES)
+async def test_what_passes_is_waited_for_and_paid_once(
+    place: Door, server: ModelServer, fault: str
+) -> None:
+    agent = await agent_of(place, model := f"{fault} alone")
+    answer = await agent.ask()
+    assert answer.text.endswith("data: [DONE]\n\n"), answer.text
+    assert server.met[fault, model] == PASSES[fault]
+    usage = await agent.usage()
+    assert (usage.calls, usage.cost_usd) == (1, ANSWER_USD)
+
+
+async def test_an_upstream_alone_that_nobody_listens_at_costs_nothing(place: Door) -> None:
+    agent = await agent_of(place, "away alone")
+    answer = await agent.ask()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "model_unavailable")
+    usage = await agent.usage()
+    assert (usage.calls, usage.cost_usd) == (1, 0)
+
+
+async def test_a_token_pays_for_its_own_task_alone(place: Door, server: ModelServer) -> None:
+    agent, other = [await agent_of(place, "renamed") for _ in range(2)]
+    assert (await Agent(place, other.token, agent.task_id).ask()).status_code == 200
+    assert ((await agent.usage()).calls, (await other.usage()).calls) == (0, 1)
+    asked = len(server.asked)
+    for token in ("-", other.token[:-1], other.token.upper()):
+        assert (await Agent(place, token, "").ask()).status_code == 401
+    assert len(server.asked) == asked
 
 
 @pytest.mark.parametrize("fault", BROKEN)

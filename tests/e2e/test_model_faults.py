@@ -21,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 FILES = {"README.md": "one\n"}
 EDIT = bash("echo two >> README.md")
 MORE = bash("date +%N | tee -a README.md")
+AGENT_TRIES = 5
 CALL_TRIES = 4 * 5
 """Each of the agent's five tries is tried four times by the gateway."""
 PAID_TRIES = 2 * 5
@@ -55,6 +56,43 @@ class Case:
 
 CASES = {
     "refuses the key": Case(EDIT, 401, end=EndReason.MODEL_AUTH, calls=2),
+    "wants to be paid": Case(EDIT, 402, end=EndReason.MODEL_AUTH, calls=2),
+    "is for others": Case(EDIT, 403, end=EndReason.MODEL_AUTH, calls=2),
+    "is busy for ever": Case(
+        EDIT,
+        429,
+        end=EndReason.MODEL_UNAVAILABLE,
+        calls=1 + CALL_TRIES,
+        limits={"attempts": 1},
+    ),
+    "breaks off": Case(
+        EDIT,
+        {"fault": "cut"},
+        end=EndReason.MODEL_UNAVAILABLE,
+        calls=1 + AGENT_TRIES,
+        limits={"attempts": 1, "cost_usd": 1000},
+    ),
+    "falls silent": Case(
+        EDIT,
+        {"fault": "stall"},
+        end=EndReason.MODEL_UNAVAILABLE,
+        calls=1 + AGENT_TRIES,
+        limits={"attempts": 1, "cost_usd": 1000},
+    ),
+    "never answers": Case(
+        EDIT,
+        {"fault": "hang"},
+        end=EndReason.MODEL_UNAVAILABLE,
+        calls=1 + PAID_TRIES,
+        limits={"attempts": 1, "cost_usd": 1000},
+    ),
+    "does not count": Case(
+        {**EDIT, "uncounted": True},
+        FINISH,
+        end=EndReason.FINISHED,
+        calls=3,
+        limits={"cost_usd": 1000},
+    ),
     "is unknown": Case(EDIT, 404, end=EndReason.MODEL_REFUSED, calls=2),
     "hangs up": Case(
         EDIT,
@@ -102,6 +140,8 @@ CASES = {
     ),
     "is well": Case(EDIT, FINISH, end=EndReason.FINISHED, calls=3),
 }
+SILENT = ("falls silent", "never answers")
+"""Served by an upstream with little patience."""
 each_case = pytest.mark.parametrize("name", CASES)
 Ended = dict[str, Task]
 
@@ -119,16 +159,24 @@ async def place(
 ) -> AsyncIterator[Place]:
     folder = tmp_path_factory.mktemp("models")
     price = {"input_usd": 0, "output_usd": 1000}
-    upstream = {
-        "name": "scripts",
-        "url": server.url("script"),
-        "models": dict.fromkeys(CASES, price),
-    }
+    upstreams = [
+        {
+            "name": name,
+            "url": server.url("script"),
+            "first_byte_seconds": seconds,
+            "idle_seconds": seconds,
+            "models": dict.fromkeys(models, price),
+        }
+        for name, seconds, models in (
+            ("scripts", 120, [name for name in CASES if name not in SILENT]),
+            ("silent", 1.5, SILENT),
+        )
+    ]
     async with open_place(
         folder / "data",
         sandbox="local",
         worker_slots=4,
-        models_file=models_file(folder, [upstream]),
+        models_file=models_file(folder, upstreams),
     ) as running:
         yield running
 

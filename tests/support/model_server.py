@@ -1,7 +1,8 @@
 """A small OpenAI-compatible model server on loopback; the path's first part chooses its fault.
 
 At `script` the model's name chooses a script: its steps in turn, the last one again and again. A
-step is a tool call (`{"tool", "arguments"}`), a text, or the status of a fault (0: no answer).
+step is a tool call (`{"tool", "arguments"}`, with `"uncounted"` without usage), a text, the status of
+a fault (0: no answer), or `{"fault": "cut" | "stall" | "hang"}`.
 """
 
 import json
@@ -17,11 +18,14 @@ from typing_extensions import override
 USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
 _ERRORS = {
     "401": (401, {"message": "Incorrect API key", "code": "invalid_api_key"}),
+    "402": (402, {"message": "Insufficient credit", "code": "insufficient_quota"}),
+    "403": (403, {"message": "Not for you", "code": "forbidden"}),
     "404": (404, {"message": "no such model", "code": "model_not_found"}),
     "context": (400, {"message": "too long", "code": "context_length_exceeded"}),
     "429once": (429, {"message": "slow down", "code": "rate_limit_exceeded"}),
     "500twice": (500, {"message": "oh", "code": "server_error"}),
     "429": (429, {"message": "slow down", "code": "rate_limit_exceeded"}),
+    "429long": (429, {"message": "tomorrow", "code": "rate_limit_exceeded"}),
     "500": (500, {"message": "oh", "code": "server_error"}),
 }
 _TIMES = {"429once": 1, "500twice": 2}
@@ -29,7 +33,12 @@ _INSTEAD = {
     "nonsense": b"data: {\n\n",
     "error": b'data: {"error": {"message": "oh", "code": 500}}\n\n',
 }
-_FAULTS = {401: "401", 404: "404", 400: "context", 500: "500twice"}
+_FAULTS = {
+    **{status: str(status) for status in (401, 402, 403, 404, 429)},
+    400: "context",
+    500: "500twice",
+}
+_RETRY_AFTER = {"429": None, "429long": "3600"}
 OUTPUT_TOKENS = 20
 """What each scripted reply takes, unless the call allows less."""
 _MESSAGES: list[dict[str, Any]] = [
@@ -160,6 +169,12 @@ class _Handler(BaseHTTPRequestHandler):
             status, error = _ERRORS[_FAULTS[step]]
             self._json(status, {"error": error})
             return
+        if isinstance(step, dict) and "fault" in step:
+            if step["fault"] == "hang":
+                self.models.release.wait(30)
+            else:
+                self._stream(step["fault"])
+            return
         written = min(OUTPUT_TOKENS, body.get("max_tokens", OUTPUT_TOKENS))
         read = len(json.dumps(body)) // 4
         usage = {
@@ -172,7 +187,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._chunk({"choices": [{"index": 0, "delta": {"content": word}}]})
             time.sleep(0.2)
         self._chunk({"choices": [{"index": 0, **_said(step, whole=written == OUTPUT_TOKENS)}]})
-        self._chunk({"choices": [], "usage": usage})
+        if not (isinstance(step, dict) and step.get("uncounted")):
+            self._chunk({"choices": [], "usage": usage})
         self.wfile.write(b"data: [DONE]\n\n")
 
     def _json(self, status: int, body: dict[str, Any]) -> None:
@@ -180,8 +196,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
-        if status == 429 and not self.path.startswith("/429/"):
-            self.send_header("Retry-After", "1")
+        after = _RETRY_AFTER.get(self.path.split("/")[1], "1")
+        if status == 429 and after:
+            self.send_header("Retry-After", after)
         self.end_headers()
         self.wfile.write(data)
 

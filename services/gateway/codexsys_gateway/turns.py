@@ -8,6 +8,9 @@ from weakref import WeakValueDictionary
 MOST_AT_ONCE = 8
 """Calls of one sandbox that a gateway makes at the same time, settling included; others wait."""
 
+AHEAD_SECONDS = 0.001
+"""What an answer's last piece has before its call is settled: the agent waits for the one alone."""
+
 Work = Coroutine[Any, Any, None]
 
 
@@ -54,13 +57,18 @@ class Turn:
 
     def end(self, settle: Work) -> None:
         """End a turn whose call is settled while its agent goes on."""
-        task = self._afterwards.start(settle)
+        task = self._afterwards.start(_afterwards(settle))
         self._settling.add(task)
         task.add_done_callback(self._settled)
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._settling.discard(task)
         self._places.release()
+
+
+async def _afterwards(work: Work) -> None:
+    await asyncio.sleep(AHEAD_SECONDS)
+    await work
 
 
 class Turns:
