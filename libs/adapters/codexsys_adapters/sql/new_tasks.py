@@ -14,7 +14,7 @@ from codexsys_adapters.sql.idempotency import new_key, once, taken_keys
 from codexsys_adapters.sql.needs import note_needs
 from codexsys_adapters.sql.places import COUNTED_SECONDS, LONG, Places
 from codexsys_adapters.sql.quick import QuickInsert, QuickRead, Rows, add_and_read
-from codexsys_adapters.sql.quotas import own_cap_in_turn, queued
+from codexsys_adapters.sql.quotas import own_cap_in_turn, queued, queued_of
 from codexsys_adapters.sql.tables import (
     ATTEMPTS,
     EVENTS,
@@ -83,6 +83,15 @@ class NewTask(NamedTuple):
     upload_id: str | None = None
 
 
+class Queued(NamedTuple):
+    """How much of a tenant's may wait (0: as much as comes), and does."""
+
+    most: int
+    waiting: int
+    own: bool
+    """Whether the cap is the tenant's own."""
+
+
 class Inserts:
     """All that a new task consists of, table by table. Built once: that costs more than running it does."""
 
@@ -96,9 +105,8 @@ class Inserts:
         self._wallets = QuickInsert(database, insert(WALLETS), _WALLET)
         self._events = QuickInsert(database, insert(EVENTS).values(at=now_sql()), _EVENT)
         self._labels = QuickInsert(database, insert(LABELS), _LABEL)
-        self._own_caps = QuickRead(
-            database, select(TENANTS.c.id, TENANTS.c.max_queued), TENANTS.c.id
-        )
+        queues = select(TENANTS.c.id, TENANTS.c.max_queued, queued_of(TENANTS.c.id))
+        self._queues = QuickRead(database, queues, TENANTS.c.id)
 
     async def task(self, connection: AsyncConnection, new: NewTask) -> None:
         """Insert a task itself; `IntegrityError` when it was stored before."""
@@ -137,19 +145,21 @@ class Inserts:
             (self._labels, [row for each in news for row in _labels(each.task)]),
         ]
 
-    async def may_queue(
-        self, connection: AsyncConnection, tenant_id: str, default: int
-    ) -> tuple[int, bool]:
-        """Return a tenant's cap (0: none), and whether it is its own: submits then come one by one.
+    async def may_queue(self, connection: AsyncConnection, tenant_id: str, default: int) -> Queued:
+        """Return a tenant's queue. Where the cap is its own, submits come one by one from here on.
 
         Submits at the same moment do not see each other otherwise: the default cap may be passed by
         as many as there are.
         """
-        rows = await self._own_caps.on(connection, [tenant_id])
-        own = rows[0][1] if rows else None
+        rows = await self._queues.on(connection, [tenant_id])
+        _, own, count = rows[0] if rows else (tenant_id, None, None)
         if own:
             own = await own_cap_in_turn(connection, tenant_id)
-        return (default, False) if own is None else (own, True)
+            count = None  # others were waited for
+        most = default if own is None else own
+        if count is None and most:
+            count = await queued(connection, tenant_id)
+        return Queued(most, int(count or 0), own is not None)
 
 
 class Desk:
@@ -192,8 +202,8 @@ class Desk:
         if new.upload_id is not None:
             await use(connection, new.upload_id, new.task)
         await self._inserts.task(connection, new)
-        most, _ = await self._inserts.may_queue(connection, self._tenant_id, self._most)
-        if most and await queued(connection, self._tenant_id) >= most:
+        most, count, _ = await self._inserts.may_queue(connection, self._tenant_id, self._most)
+        if most and count >= most:
             raise _full(most)
         turns = await self._inserts.parts(connection, new, self._places.turns)
         return (await self._placed(connection, turns))[new.task.id]
@@ -244,11 +254,11 @@ class Desk:
         """Return the tenant's cap and how many more it may have queued, None for as many as come."""
         if LONG <= self._counted <= self._default // 2 and monotonic() < self._counted_until:
             return self._default, self._default - self._counted
-        most, own = await self._inserts.may_queue(connection, self._tenant_id, self._most)
+        most, count, own = await self._inserts.may_queue(connection, self._tenant_id, self._most)
         if not most:
             return most, None
         self._default = 0 if own else most
-        self._counted = await queued(connection, self._tenant_id)
+        self._counted = count
         self._counted_until = monotonic() + COUNTED_SECONDS
         return most, max(0, most - self._counted)
 

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, RowMapping, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    RowMapping,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
@@ -27,10 +36,17 @@ def _count(tenant_id: Any, state: str) -> Any:
     # A table of its own: MySQL does not count in a table that the same statement writes to.
     rows = ATTEMPTS.alias(f"{state}_rows")
     counted = select(func.count()).select_from(rows)
-    return counted.where(rows.c.tenant_id == tenant_id, rows.c.state == state).scalar_subquery()
+    # The state stands in the text: what the driver runs itself has no place for further values.
+    in_it = rows.c.state == literal_column(f"'{state}'")
+    return counted.where(rows.c.tenant_id == tenant_id, in_it).scalar_subquery()
 
 
-_QUEUED_OF = select(_count(bindparam("tenant"), _QUEUED))
+def queued_of(tenant_id: Any) -> Any:
+    """Return the count of a tenant's attempts that wait, as part of a statement."""
+    return _count(tenant_id, _QUEUED)
+
+
+_QUEUED_OF = select(queued_of(bindparam("tenant")))
 
 
 async def queued(connection: AsyncConnection, tenant_id: str) -> int:
