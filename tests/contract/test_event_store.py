@@ -4,6 +4,7 @@ import asyncio
 from itertools import pairwise
 
 import pytest
+from tests.contract.conftest import MakeTask
 
 from codexsys_adapters.sql.adoption import SqlOrphans
 from codexsys_adapters.sql.attempts import SqlAttempts
@@ -108,6 +109,26 @@ async def test_senders_at_once_leave_no_gap(store: SqlEvents, hold: Hold) -> Non
     ]
     numbers = await asyncio.gather(*calls)
     assert sorted(numbers) == list(range(min(numbers), min(numbers) + 40))
+
+
+async def test_events_of_many_tasks_at_once_do_not_hold_each_other_up(
+    store: SqlEvents, database: Database, hold: Hold, make_task: MakeTask
+) -> None:
+    tasks = SqlTasks(database=database)
+    others = [(await tasks.add(*make_task())).id for _ in range(3)]
+    await tasks.cancel(others[2], tenant_id="ten_a")
+    ids = [hold.task_id, others[0], hold.task_id, others[1], "task_nowhere", others[2]] * 3
+    before = {each: len(await store.after(each, 0)) for each in ids}
+    calls = (
+        store.append(each, EventType.MODEL_CALL, {"n": n}, attempt=1) for n, each in enumerate(ids)
+    )
+    numbers = await asyncio.gather(*calls, return_exceptions=True)
+    for each, count in ((hold.task_id, 6), (others[0], 3), (others[1], 3), (others[2], 0)):
+        events = await store.after(each, 0)
+        assert [event.id for event in events] == list(range(1, before[each] + count + 1))
+        mine = [n for n, task_id in zip(numbers, ids, strict=True) if task_id == each]
+        assert mine == ([event.id for event in events[before[each] :]] or [0] * 3)
+    assert [isinstance(number, NotFound) for number in numbers].count(True) == 3
 
 
 async def test_an_unknown_task_is_not_found(store: SqlEvents) -> None:

@@ -164,6 +164,33 @@ async def test_senders_at_once_leave_neither_gap_nor_repeat(store: SqlLogs) -> N
         assert mine == [f"{sandbox}:{number}\n".encode() for number in range(1, 11)]
 
 
+async def test_lines_of_many_tasks_at_once_do_not_hold_each_other_up(
+    store: SqlLogs, hold: Hold
+) -> None:
+    await store.append(hold.task_id, "sbx_a", "llm_response", 1, b"one\n")
+    assert await store.seal(hold, "llm_response") == 4
+    await store.append("task_b", "sbx_b", "llm_response", 1, b"known\n")
+
+    async def send(task_id: str, number: int, text: bytes) -> int | None:
+        try:
+            return await store.append(task_id, "sbx_b", "llm_response", number, text)
+        except Conflict:
+            return None
+
+    ends = await asyncio.gather(
+        send("task_b", 2, b"two\n"),
+        send(hold.task_id, 2, b"too late\n"),
+        send("task_b", 3, b"x" * CHUNK_BYTES + b"\n"),
+        send("task_c", 1, b"hunter2-hunter2\n"),
+        send("task_b", 1, b"known\n"),
+        send("task_b", 4, b""),
+    )
+    assert (ends[1], ends[3], ends[4]) == (None, len(MARK) + 1, 6)
+    kept = await store.read("task_b", "llm_response", 0)
+    assert sorted(len(chunk.text) for chunk in kept) == [4, 6, CHUNK_BYTES + 1]
+    assert kept[-1].end == await store.size("task_b", "llm_response") == CHUNK_BYTES + 11
+
+
 async def test_sealing_at_once_with_senders_keeps_what_was_acknowledged(
     store: SqlLogs, hold: Hold
 ) -> None:
