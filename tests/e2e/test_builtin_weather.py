@@ -34,6 +34,9 @@ SAID = '```tool\n{"tool": "finish", "arguments": {"status": "done", "summary": "
 SERVICE = """python3 -c 'import socket; socket.create_connection(("127.0.0.1", 5432), 2)'"""  # none is here
 
 
+KILLED = "kills its own agent"
+
+
 @dataclass
 class Case:
     """A script on a repository, and what must come of it."""
@@ -83,6 +86,7 @@ CASES = {
     "stages": Case([EDIT, bash("git add -A && git stash list"), FINISH]),
     "deletes the repository": Case([EDIT, bash("rm -rf .git"), FINISH]),
     "hides a repository": Case([EDIT, bash("git init -q in && git -C in -c user.name=a -c user.email=a@b commit -qm x --allow-empty"), FINISH]),
+    KILLED: Case([EDIT, bash("kill -9 $PPID"), FINISH], EndReason.AGENT_CRASHED, 2),
     "leaves daemons": Case([EDIT, bash("setsid nohup sleep 1000 >/dev/null 2>&1 & setsid nohup sh -c 'trap \"\" TERM; sleep 1000' >/dev/null 2>&1 &"), FINISH]),
 }  # fmt: skip
 ASKED = "is asked"
@@ -164,6 +168,14 @@ async def test_each_ends_as_it_should_and_keeps_the_work(
     assert len(kept["prompt.txt"]) < 60_000
 
 
+async def test_the_last_step_is_kept_whoever_dies(ended: Ended, place: Place) -> None:
+    last = await place.platform.checkpoints.last(ended[KILLED].id)
+    assert last is not None
+    state = json.loads(await place.platform.objects.get(f"{last.object}/state"))
+    assert state["steps"] == 1
+    assert state["messages"][-1]["role"] == "tool"
+
+
 async def suspended(place: Place, task_id: str) -> None:
     async with asyncio.timeout(90):
         while True:
@@ -194,7 +206,7 @@ async def test_a_question_suspends_and_its_answer_goes_on(
     kept = await place.handed_out(task_id)
     assert b"+two\n+three\n" in kept["diff.patch"]
     last = json.dumps([body for body in server.asked if body["model"] == ASKED][-1])
-    assert "The answer is: three" in last
+    assert "the answer is: three" in last
     answered = [{"criterion": "three lines", "answer": "met"}]
     assert json.loads(kept["report.json"])["criteria"] == answered
     assert b"AC-1: three lines" in kept["report.md"]

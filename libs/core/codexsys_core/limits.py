@@ -17,6 +17,7 @@ class Limits(BaseModel):
     checks_seconds: int = Field(default=900, ge=1, le=7200)
     calls: int = Field(default=300, ge=1, le=10_000)
     steps: int = Field(default=60, ge=1, le=1000)
+    """Of one run of the agent; half as many again, once, where the last ten changed something."""
     tokens: int = Field(default=2_000_000, ge=1, le=1_000_000_000)
     cost_usd: float | None = Field(default=5.0, ge=0, le=10_000)
     """None: no limit, which a model without a known price needs."""

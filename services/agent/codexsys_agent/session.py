@@ -1,12 +1,14 @@
 """The conversation so far and what it cost: all that a resume needs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from codexsys_agent.chat import Call, Reply, Usage
+
+_INTERRUPTED = "error: not run, the task was interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Session:
         return Usage(prompt=sent // 4, completion=max(1, got // 4))
 
 
-def resumed(state: dict[str, Any], answers: Mapping[str, str]) -> Session:
+def resumed(state: dict[str, Any], answers: Sequence[tuple[str, str]]) -> Session:
     """The session of a checkpoint; calls without a result get one, questions what a person answered."""
     messages = list(state.get("messages") or [])
     notes = list(state.get("notes") or [])
@@ -111,9 +113,29 @@ def resumed(state: dict[str, Any], answers: Mapping[str, str]) -> Session:
         completion_tokens=int(state.get("completion_tokens") or 0),
         cached_tokens=int(state.get("cached_tokens") or 0),
     )
+    waiting = _untold(messages, answers)
     for call in _unanswered(messages):
-        session.observed(call, _answer(call, answers))
+        session.observed(call, _result(call, waiting, answers))
+    for answer in waiting:  # what was asked after the state was kept
+        session.say("user", f"[platform] {answer}")
     return session
+
+
+def _result(call: Call, waiting: list[str], answers: Sequence[tuple[str, str]]) -> str:
+    if call.name != "ask_user" or not answers:
+        return _INTERRUPTED
+    # None waits where the same question had the same answer before.
+    return waiting.pop(0) if waiting else _told(*answers[-1])
+
+
+def _untold(messages: list[dict[str, Any]], answers: Sequence[tuple[str, str]]) -> list[str]:
+    """Answers that the conversation does not hold yet; a question may come in other words than it was put."""
+    lines = [_told(question, answer) for question, answer in answers]
+    return [line for line in lines if not any(line in str(m.get("content")) for m in messages)]
+
+
+def _told(question: str, answer: str) -> str:
+    return f"To {question!r} the answer is: {answer}"
 
 
 def _unanswered(messages: list[dict[str, Any]]) -> list[Call]:
@@ -124,14 +146,6 @@ def _unanswered(messages: list[dict[str, Any]]) -> list[Call]:
         for call in last.get("tool_calls") or []
         if call["id"] not in answered
     ]
-
-
-def _answer(call: Call, answers: Mapping[str, str]) -> str:
-    if call.name == "ask_user":
-        question = str(json.loads(call.arguments).get("question")).strip()
-        if question in answers:
-            return f"The answer is: {answers[question]}"
-    return "error: not run, the task was interrupted"
 
 
 def _as_message(call: Call) -> dict[str, Any]:

@@ -97,7 +97,12 @@ def test_a_question_ends_the_run_and_its_answer_is_the_calls_result(
     answers = [{"question": "Tabs?", "answer": "yes"}]
     with scripted_door(FINISH) as door:
         assert run_agent(door.url, may_ask=True, resume=state, answers=answers) == 0
-    assert outputs(door)[1] == "The answer is: yes"
+    assert outputs(door)[1] == "To 'Tabs?' the answer is: yes"
+    assert said(door, "the answer is: yes") == 1
+    earlier = {**state, "messages": state["messages"][:2]}
+    with scripted_door(FINISH) as door:
+        assert run_agent(door.url, may_ask=True, resume=earlier, answers=answers) == 0
+    assert said(door, "[platform] To 'Tabs?' the answer is: yes") == 1
     with scripted_door(FINISH) as door:
         assert run_agent(door.url, answers=answers) == 0
     assert "- Tabs?\n  yes" in door.asked[0]["messages"][1]["content"]

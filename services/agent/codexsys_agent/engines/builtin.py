@@ -107,7 +107,7 @@ def _ended(loop: Loop, run: Run) -> Ending:
 def _session(run: Run, nested: Nested) -> Session:
     brief = run.brief
     if brief.resume and brief.resume.get("messages"):
-        session = resumed(brief.resume, dict(brief.answers))
+        session = resumed(brief.resume, brief.answers)
         session.say("user", "[platform] " + _resume_text(brief))
         return session
     session = Session()
