@@ -127,7 +127,7 @@ class TestBuilt:
             assert (code, result.get("isolated"), result.get("sandbox")) == (0, True, "local"), said
             models.calls.clear()
             bare = ("--sandbox", "none", "--checks", "grep -q two README.md")
-            code, said, result = run_in(services, ("--user", "0:0"), bare, variables)
+            code, said, result = run_in(services, as_in_the_job(), bare, variables)
             assert (code, result.get("isolated"), result.get("sandbox")) == (0, False, "none"), said
             assert (result["verdict"], result["diff"]["insertions"]) == ("unverified", 1)
             heard = json.dumps(models.asked)
@@ -148,6 +148,26 @@ class TestBuilt:
             said
         )
         assert "codexsys" not in docker("run", "--rm", agent, "ls", "-R", "/opt", "/usr/local")
+
+
+def as_in_the_job() -> list[str]:
+    """Return what makes a container as bare as the pod of deploy/kubernetes/run."""
+    job = yaml.safe_load((REPOSITORY / "deploy/kubernetes/run/job/job.yaml").read_text())
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    held = container["securityContext"]
+    flags = [
+        "--user",
+        f"{held['runAsUser']}:{held['runAsGroup']}",
+        "--read-only",
+        "--cap-drop",
+        "ALL",
+    ]
+    flags += ["--security-opt", "no-new-privileges"]
+    for name in held["capabilities"]["add"]:
+        flags += ["--cap-add", name]
+    for mount in container["volumeMounts"]:
+        flags += ["--tmpfs", mount["mountPath"]]
+    return flags
 
 
 def run_in(

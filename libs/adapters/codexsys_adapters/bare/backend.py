@@ -9,7 +9,6 @@ from pathlib import Path
 
 from codexsys_adapters.bare.phase import Phase, Plan
 from codexsys_adapters.bare.seat import Seat
-from codexsys_adapters.disks import copies
 from codexsys_adapters.walls.owner import owner
 from codexsys_adapters.walls.place import here
 from codexsys_core.errors import SandboxError
@@ -87,7 +86,7 @@ class BareBackend:
         user, _ = owner(sandbox_id)
         (self._root / sandbox_id).mkdir(mode=0o700, parents=True, exist_ok=True)
         folders = self._seat.make(sandbox_id, user)
-        copies.tree(base, folders / "base.git", user)
+        _copy(base, folders / "base.git", user)
 
     async def keep(self, sandbox_id: str, layer: str) -> None:  # noqa: ARG002
         """Keep nothing: there is no layer to stand on."""
@@ -160,6 +159,14 @@ class BareBackend:
         if found is None:
             raise SandboxError(f"phase {phase} was not started", code="sandbox_lost")
         return found
+
+
+def _copy(source: Path, target: Path, user: int) -> None:
+    """Copy folders and files that are our own, perhaps to another file system, and make them the user's."""
+    shutil.copytree(source, target)
+    for place, folders, files in os.walk(target):
+        for name in (".", *folders, *files):
+            os.chown(Path(place) / name, user, user)
 
 
 def problem() -> str:

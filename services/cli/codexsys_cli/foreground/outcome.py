@@ -11,6 +11,7 @@ from codexsys_cli.output import Exit
 from codexsys_client import Client, Task
 
 DIFF, COMMIT = "diff.patch", "commit.patch"
+_LONGEST_PATCH = 256 << 10
 _BY_CATEGORY = {
     "network": Exit.FAILURE,
     "system": Exit.FAILURE,
@@ -41,6 +42,15 @@ def hand_out(client: Client, task: Task, order: Order) -> list[dict[str, Any]]:
         (order.out / COMMIT).write_bytes(change)
         names.append(COMMIT)
     return [_told(order.out, name) for name in names]
+
+
+def patch_text(out: Path) -> str | None:
+    """Return the change for whoever has no more than the log; None when it is large, or no text."""
+    try:
+        patch = (out / DIFF).read_bytes()
+        return patch.decode() if len(patch) <= _LONGEST_PATCH else None
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
 
 
 def _told(out: Path, name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from codexsys_cli.foreground.handover import shown
 from codexsys_cli.foreground.hook import Hook, Nobody, Teller
 from codexsys_cli.foreground.order import Order
 from codexsys_cli.foreground.out import opened, write_result
-from codexsys_cli.foreground.outcome import exit_of
+from codexsys_cli.foreground.outcome import exit_of, patch_text
 from codexsys_cli.foreground.states import State, state_of
 from codexsys_cli.foreground.task import ForegroundTask
 from codexsys_cli.output import Exit, emit, err, say
@@ -75,6 +75,7 @@ async def _run(order: Order, settings: Settings, folder: Path, *, require_verifi
             code = _SIGNALLED + done.signal
         done.result["exit_code"] = code
         hook.tell(_last(done.task["status"], done.result))
+    done.result["patch"] = patch_text(order.out)
     done.result["webhook"] = {"sent": hook.sent, "lost": hook.lost}
     write_result(order.out, done.result)
     show(err(), done.task)
