@@ -72,16 +72,16 @@ class Days:
     async def left(self, connection: AsyncConnection, call: Call) -> Left:
         """Say what is left of a call's day; it stays so until the transaction ends."""
         tenant = _here([call])
-        day: Any = (await connection.execute(_THERE.with_for_update(), tenant)).one_or_none()
+        held = _THERE.with_for_update()
+        day: Any = (await connection.execute(held, tenant)).one_or_none()
+        if day is None:  # what is not there cannot be held
+            await connection.execute(_NEW, _empty(call.tenant_id, call.day))
+            day = (await connection.execute(held, tenant)).one()
         limits = (await connection.execute(_LIMITS, tenant | self._defaults)).one()
-        tokens, micros = int(limits.tokens), int(limits.micros)
-        limited = micros < NO_LIMIT_MICROS
-        if day is None:
-            return Left(tokens, micros, limited)
         return Left(
-            tokens - day.tokens - day.reserved_tokens,
-            micros - day.micros - day.reserved_micros,
-            limited,
+            tokens=int(limits.tokens) - day.tokens - day.reserved_tokens,
+            micros=int(limits.micros) - day.micros - day.reserved_micros,
+            money_limited=limits.micros < NO_LIMIT_MICROS,
         )
 
     def paid(self, tenant_id: str, day: date, more: Mapping[str, int]) -> Change:
