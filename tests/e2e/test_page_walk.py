@@ -95,6 +95,9 @@ async def every_tab(person: Profile, path: str, name: str) -> None:
         await expect(current).to_contain_text(tab)
         assert person.path == f"{path}?tab={tab.lower()}"
         await person.picture(f"{name}-{tab.lower()}")
+    await person.open(f"{path}?tab=log&stream=verify")
+    await expect(person.page.get_by_label("Jump to")).to_contain_text("checks before the change")
+    await person.picture(f"{name}-log-verify")
 
 
 async def test_git_from_sign_in_to_a_revoked_link(

@@ -75,6 +75,7 @@ class Profile:
         PICTURES.mkdir(parents=True, exist_ok=True)
         for size, (width, height) in _SIZES.items():
             await self.page.set_viewport_size({"width": width, "height": height})
+            await self.page.wait_for_load_state()  # a page that follows a task may be loading anew
             wide = await self.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{name} is {wide} px wide in a window of {width} px"
             for scheme in _SCHEMES:
