@@ -13,7 +13,7 @@ STACK := tests/stack/stack
 # What to hand on to pytest: make test ARGS="-k claim -x"
 ARGS ?=
 
-.PHONY: help setup demo test test-all check lint unit e2e evals bench chaos frozen fresh stack-up stack-down lock schema docs images clean
+.PHONY: help setup demo test test-all check lint unit e2e evals kubernetes bench chaos frozen fresh stack-up stack-down lock schema docs images clean
 
 help:  ## this list
 	awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ evals:  ## let a model solve our own small repositories: scripted, or make evals
 	$(if $(filter command line,$(origin CODEXSYS_MODEL_KEY) $(origin KEY)),$(error A key on a command line is seen by others: export CODEXSYS_MODEL_KEY))
 	deploy/setup evals
 	$(PYTHON) -m tests.evals $(if $(URL),--url '$(URL)') $(if $(MODEL),--model '$(MODEL)') $(ARGS)
+
+kubernetes:  ## the tests that need a cluster, on a real one started here; the first time it is built, for minutes (root)
+	deploy/setup tests
+	CODEXSYS_REQUIRE=all $(STACK) with --also kubernetes $(PYTHON) -m pytest -m kubernetes tests/contract $(ARGS)
 
 bench: setup  ## measure, on real servers started here, against what one would use instead; prints a report
 	$(STACK) with $(PYTHON) -m tests.bench $(ARGS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.contract.servers import DOCKER, IMAGE, must_have
+from tests.support import cluster
 
 from codexsys_adapters.docker.backend import DockerBackend
 from codexsys_adapters.dummy import DummyBackend
@@ -85,13 +87,21 @@ def docker(folder: Path) -> SandboxBackend:
     )
 
 
+def kubernetes(folder: Path) -> SandboxBackend:
+    return cluster.backend(hashlib.sha256(str(folder).encode()).hexdigest()[:16])
+
+
 KINDS: dict[str, Callable[[Path], SandboxBackend]] = {
     "dummy": dummy,
     "local": local,
     "docker": docker,
+    "kubernetes": kubernetes,
 }
-ALL = ["dummy", "local", pytest.param("docker", marks=pytest.mark.docker)]
-ISOLATING = ALL[1:]
+KUBERNETES = pytest.param("kubernetes", marks=pytest.mark.kubernetes)
+KEEPING = ["local", pytest.param("docker", marks=pytest.mark.docker)]
+"""Those that keep layers, and hold everything that a sandbox may use."""
+ISOLATING = [*KEEPING, KUBERNETES]
+ALL = ["dummy", *ISOLATING]
 
 
 def kind_of(name: str, folder: Path) -> Kind:

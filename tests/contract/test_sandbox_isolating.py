@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.contract.sandboxes import (
     ISOLATING,
+    KEEPING,
     LIMITS,
     Kind,
     bash,
@@ -72,21 +73,6 @@ class TestIsolating:
         end = await run(backend, sandbox, bash("agent", f"python3 -c {shlex.quote(many)}"))
         assert end.reason == "too_many_processes"
 
-    async def test_who_takes_more_than_its_share_weighs_less_meanwhile(
-        self, kind: Kind, backend: SandboxBackend, base: Path, tmp_path: Path
-    ) -> None:
-        if "cpus" in backend.unenforced:  # then nothing here has a weight
-            return
-        spec = spec_of(limits=LIMITS.model_copy(update={"share": 0.05}))
-        await backend.create(spec, base)
-        await backend.start(spec.id, bash("agent", MOODY, seconds=100))
-        await heard(backend, spec.id, "agent", b"calm\n")
-        weighed = container_weight if kind.name == "docker" else group_weight
-        weight = partial(weighed, tmp_path / "sandboxes" / spec.id, "phase-agent")
-        for expected in (1, 1 / YIELDING, 1):
-            await until_weighs(weight, expected)
-            await backend.signal(spec.id)
-
     async def test_files_of_a_phase(self, backend: SandboxBackend, sandbox: str) -> None:
         script = "cat /app/input/a /app/input/deep/b; echo no > /app/input/a"
         phase = bash("setup", script, files={"a": b"1\n", "deep/b": b"2\n"})
@@ -123,26 +109,6 @@ class TestIsolating:
         script = f"setsid -f bash -c 'exec -a {mark} sleep 300'; setsid -f bash -c 'trap \"\" TERM HUP; exec -a {mark} sleep 300'"
         assert (await run(backend, sandbox, bash("setup", script))).exit_code == 0
         assert not host_processes(mark)
-
-    @pytest.mark.parametrize(
-        "fill",
-        [
-            "for i in 1 2 3 4 5; do head -c 30M /dev/zero > /app/home/$i || exit 1; done",
-            "for i in $(seq 9000); do : > /app/code/$i || exit 1; done",
-            "mkdir d; cd d; head -c 100M /dev/zero > x || exit 1; chmod 0 .",
-        ],
-        ids=["bytes", "inodes", "hidden"],
-    )
-    async def test_a_full_disk(self, backend: SandboxBackend, base: Path, fill: str) -> None:
-        spec = spec_of(limits=LIMITS.model_copy(update={"inodes": 3000}))
-        await backend.create(spec, base)
-        assert (
-            await run(backend, spec.id, bash("agent", f"{fill}; sleep 60"))
-        ).reason == "disk_full"
-        mend = (
-            "chmod -R u+rwx /app/code && rm -rf /app/code/* /app/home/* && echo there > /app/code/x"
-        )
-        assert (await run(backend, spec.id, bash("after", mend))).exit_code == 0
 
     async def test_what_ignores_every_signal(
         self, backend: SandboxBackend, sandbox: str, tmp_path: Path
@@ -218,6 +184,49 @@ class TestIsolating:
         assert end.exit_code == 0, await said(backend, sandbox, "agent")
 
 
+class TestHolding:
+    """What only a sandbox with a weight and a disk of its own can show."""
+
+    @pytest.fixture(params=KEEPING)
+    def kind(self, request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
+        return kind_of(request.param, tmp_path)
+
+    async def test_who_takes_more_than_its_share_weighs_less_meanwhile(
+        self, kind: Kind, backend: SandboxBackend, base: Path, tmp_path: Path
+    ) -> None:
+        if "cpus" in backend.unenforced:  # then nothing here has a weight
+            return
+        spec = spec_of(limits=LIMITS.model_copy(update={"share": 0.05}))
+        await backend.create(spec, base)
+        await backend.start(spec.id, bash("agent", MOODY, seconds=100))
+        await heard(backend, spec.id, "agent", b"calm\n")
+        weighed = container_weight if kind.name == "docker" else group_weight
+        weight = partial(weighed, tmp_path / "sandboxes" / spec.id, "phase-agent")
+        for expected in (1, 1 / YIELDING, 1):
+            await until_weighs(weight, expected)
+            await backend.signal(spec.id)
+
+    @pytest.mark.parametrize(
+        "fill",
+        [
+            "for i in 1 2 3 4 5; do head -c 30M /dev/zero > /app/home/$i || exit 1; done",
+            "for i in $(seq 9000); do : > /app/code/$i || exit 1; done",
+            "mkdir d; cd d; head -c 100M /dev/zero > x || exit 1; chmod 0 .",
+        ],
+        ids=["bytes", "inodes", "hidden"],
+    )
+    async def test_a_full_disk(self, backend: SandboxBackend, base: Path, fill: str) -> None:
+        spec = spec_of(limits=LIMITS.model_copy(update={"inodes": 3000}))
+        await backend.create(spec, base)
+        assert (
+            await run(backend, spec.id, bash("agent", f"{fill}; sleep 60"))
+        ).reason == "disk_full"
+        mend = (
+            "chmod -R u+rwx /app/code && rm -rf /app/code/* /app/home/* && echo there > /app/code/x"
+        )
+        assert (await run(backend, spec.id, bash("after", mend))).exit_code == 0
+
+
 FILES = """
 umask 022; cd /app/code
 echo code > c; echo output > /app/output/o; mkdir -p /app/home/.local/bin; echo home > /app/home/.local/h
@@ -233,7 +242,7 @@ cd /app; cat code/c output/o home/.local/h; readlink code/passwd code/head; stat
 class TestLayers:
     """What a sandbox leaves behind for later ones, and that nothing comes back."""
 
-    @pytest.fixture(params=ISOLATING)
+    @pytest.fixture(params=KEEPING)
     def kind(self, request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
         return kind_of(request.param, tmp_path)
 

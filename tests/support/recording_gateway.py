@@ -13,9 +13,10 @@ from typing_extensions import override
 class RecordingGateway:
     """`asked` holds path and headers of each request; names of headers are in lower case."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
         self.asked: list[tuple[str, list[tuple[str, str]]]] = []
-        self._port = ThreadingHTTPServer(("127.0.0.1", 0), self._answer)
+        self._port = ThreadingHTTPServer((address, 0), self._answer)
+        self._address = address
         self._socket = _UnixServer(str(folder / "gateway.sock"), self._answer)
         (folder / "gateway.sock").chmod(0o666)
 
@@ -25,12 +26,12 @@ class RecordingGateway:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._address}:{self.port}"
 
     @property
     def hosts(self) -> set[str]:
         """What a door may name as the host."""
-        return {f"127.0.0.1:{self.port}", "gateway"}
+        return {f"{self._address}:{self.port}", "gateway"}
 
     def __enter__(self) -> Self:
         for server in (self._port, self._socket):

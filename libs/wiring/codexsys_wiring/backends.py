@@ -55,16 +55,56 @@ def _backend(settings: Settings) -> SandboxBackend:
             sockets=sockets,
             agent_code=agent_code(),
             bundles=settings.data_dir / "bundles",
-            platform=hashlib.sha256(settings.database.encode()).hexdigest()[:16],
+            platform=_platform(settings),
             image=settings.sandbox_image,
             allowed=settings.sandbox_images or [settings.sandbox_image],
             wheels=wheels(settings),
             deny_addresses=_server_hosts(settings),
             setup_allow=settings.setup_networks,
         )
-    raise ConfigurationError(
-        [f"CODEXSYS_SANDBOX: {settings.sandbox} is not available yet; use local"]
+    return _in_cluster(settings)
+
+
+def _in_cluster(settings: Settings) -> SandboxBackend:
+    from codexsys_adapters.kubernetes.backend import KubernetesBackend
+    from codexsys_adapters.kubernetes.cluster import Cluster
+    from codexsys_adapters.kubernetes.site import Site
+
+    site = Site(
+        platform=_platform(settings),
+        namespace=settings.kubernetes_namespace,
+        tools=settings.kubernetes_tools,
+        gateways=tuple(_by_address(url) for url in settings.gateway_urls),
+        allow=tuple(settings.setup_networks),
+        deny=tuple(_server_hosts(settings)),
+        node_selector=settings.kubernetes_node_selector,
+        tolerations=tuple(settings.kubernetes_tolerations),
+        runtime_class=settings.kubernetes_runtime_class,
+        pull_secrets=tuple(settings.kubernetes_pull_secrets),
+        priority_class=settings.kubernetes_priority_class,
+        start_seconds=settings.kubernetes_start_seconds,
     )
+    return KubernetesBackend(
+        Cluster(settings.kubernetes_config, settings.kubernetes_context),
+        site,
+        image=settings.sandbox_image,
+        allowed=settings.sandbox_images or [settings.sandbox_image],
+    )
+
+
+def _platform(settings: Settings) -> str:
+    """Return what tells several platforms apart where sandboxes are: the one that has this database."""
+    return hashlib.sha256(settings.database.encode()).hexdigest()[:16]
+
+
+def _by_address(url: str) -> str:
+    """Return a gateway's URL with an IPv4 address as its host: a sandbox's pod asks no name server."""
+    parts = urlsplit(url)
+    found = sorted(each for each in _addresses(parts.hostname or "") if ":" not in each)
+    if not found:
+        raise ConfigurationError([f"CODEXSYS_GATEWAY_URL: {url} has no IPv4 address"])
+    port = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"{found[0]}{port}").geturl()
 
 
 def agent_code() -> Path:

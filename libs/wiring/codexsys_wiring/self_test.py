@@ -79,8 +79,8 @@ class _Tester:
         with _listener() as (heard, port):
             async with self._sandbox():
                 await self._closed(port)
+                await self._online(port)  # some close the network for good once a door is wanted
                 await self._door(port)
-                await self._online(port)
                 await self._memory()
             if heard():
                 self.note("network", "broken", "A sandbox reached a port of this host.")

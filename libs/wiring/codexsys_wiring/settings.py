@@ -65,8 +65,28 @@ class Settings(BaseSettings):
     """What isolates the agent. Not set: `local`, or `docker` where local cannot be had and an engine answers. `dummy` isolates nothing and is for tests. `none` is said to `codexsys run` alone: `--sandbox none`."""
     docker_host: str = "unix:///var/run/docker.sock"
     """Where the Docker engine of this host answers, for the sandbox `docker`."""
+    kubernetes_config: Path | None = None
+    """Kubeconfig for the sandbox `kubernetes`. None: the service account of the pod that the worker is in."""
+    kubernetes_context: str | None = None
+    """Context of that kubeconfig. None: its current one."""
+    kubernetes_namespace: str = "codexsys-sandboxes"
+    """Namespace of sandboxes; it must admit pods with `NET_ADMIN`."""
+    kubernetes_tools: str = "codexsys/tools:local"
+    """Image of the platform's own containers in a sandbox's pod."""
+    kubernetes_node_selector: dict[str, str] = Field(default_factory=dict)
+    """Labels of the nodes that sandboxes run on, as JSON."""
+    kubernetes_tolerations: list[dict[str, Any]] = Field(default_factory=list)
+    """Tolerations of sandboxes' pods, as JSON."""
+    kubernetes_runtime_class: str | None = None
+    """Runtime class of sandboxes' pods, such as one for gVisor. None: the cluster's default."""
+    kubernetes_priority_class: str | None = None
+    """Priority class of sandboxes' pods. None: the cluster's default."""
+    kubernetes_pull_secrets: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Secrets in that namespace with which images are pulled, comma-separated."""
+    kubernetes_start_seconds: int = Field(default=600, gt=0)
+    """How long a sandbox's pod may wait for room and for its images."""
     sandbox_image: str = "codexsys/agent:local"
-    """Image of sandboxes whose task names none, for the sandbox `docker`."""
+    """Image of sandboxes whose task names none, for the sandboxes `docker` and `kubernetes`."""
     sandbox_images: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Images that tasks may name, with `*` and `?`, comma-separated. Empty: only the one in sandbox_image."""
     sandbox_wheels: Path | None = None
@@ -173,7 +193,12 @@ class Settings(BaseSettings):
     """auto: text on a terminal, JSON elsewhere."""
 
     @field_validator(
-        "allowed_hosts", "allow_networks", "setup_networks", "sandbox_images", mode="before"
+        "allowed_hosts",
+        "allow_networks",
+        "setup_networks",
+        "sandbox_images",
+        "kubernetes_pull_secrets",
+        mode="before",
     )
     @classmethod
     def _comma_separated(cls, value: object) -> object:

@@ -17,6 +17,8 @@ MAY_WRITE = {"workspace": "write", "setup": "write", "agent": "write", "reader":
 """What the phases of a stage may write; whoever is not named here may write nothing."""
 LAST = ("agent", "reader", "collector")
 """The stages of the pod's main containers, which are beside each other."""
+SAID = "/tmp/.said"  # noqa: S108 - inside
+"""A file that the cluster wants in each container: where everything may be written to anyway."""
 _MI = 1 << 20
 _OWN_MEMORY_MI = 32
 _TOOLS_MI = 256
@@ -172,8 +174,8 @@ def keeper(site: Site, wanted: Wanted) -> Container:
     """Return who hands phases on, and keeps what they said."""
     spec = wanted.spec
     told = {"seconds": spec.seconds, "token": spec.token is not None}
-    told |= {name: getattr(spec.limits, name) for name in ("output_bytes", "pids", "share")}
-    told |= {name: getattr(spec.limits, name) for name in ("disk_mb", "inodes")}
+    limits = ("output_bytes", "pids", "share", "disk_mb")
+    told |= {name: getattr(spec.limits, name) for name in limits}
     mounts = [_mount("kept", KEPT), _mount("base", "/app/base.git"), _mount("input", "/app/input")]
     made = _ours(site, "keeper", [json.dumps(told)], mounts, user=KEEPER_USER)
     return made | {"restartPolicy": "Always"}
@@ -212,6 +214,7 @@ def stage(wanted: Wanted, name: str) -> Container:
         "image": wanted.image,
         "command": run_ours("kubernetes.inside.stage", name),
         "workingDir": "/",
+        "terminationMessagePath": SAID,
         "env": [{"name": each, "value": ""} for each in FOR_LOADERS],
         "volumeMounts": [
             _mount("bundle", AT, writable=False, part="codexsys"),

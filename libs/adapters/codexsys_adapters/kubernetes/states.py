@@ -32,15 +32,22 @@ def end_of(pod: Object | None) -> dict[str, Any] | None:
     if reason == "Evicted":
         full = "ephemeral" in words or "emptyDir" in words or "EmptyDir" in words
         return {"reason": "disk_full" if full else "sandbox_lost", "detail": f"{reason}: {words}"}
-    for name, ended in _terminated(pod):
-        if ended.get("reason") == "OOMKilled":
-            detail = f"{name} was killed for memory"
-            return {"reason": "out_of_memory", "oom_killed": True, "detail": detail}
+    if memory := memory_of(pod):
+        return memory
     said = [
         f"{name}: {ended.get('reason')} {ended.get('exitCode')}" for name, ended in _failed(pod)
     ]
     detail = " ".join([reason, words, *said]).strip() or "the pod ended"
     return {"reason": "sandbox_lost", "detail": detail}
+
+
+def memory_of(pod: Object | None) -> dict[str, Any] | None:
+    """Return the end of a phase whose container was killed for memory whole, None when none was."""
+    for name, ended in _terminated(pod):
+        if ended.get("reason") == "OOMKilled":
+            detail = f"{name} was killed for memory"
+            return {"reason": "out_of_memory", "oom_killed": True, "detail": detail}
+    return None
 
 
 def refusal_of(pod: Object | None) -> SandboxError | None:
@@ -99,7 +106,7 @@ def _waiting(pod: Object) -> Iterator[tuple[str, Object]]:
             yield str(status.get("image", "")), waiting
 
 
-def _terminated(pod: Object) -> Iterator[tuple[str, Object]]:
+def _terminated(pod: Object | None) -> Iterator[tuple[str, Object]]:
     for status in _statuses(pod):
         if ended := status.get("state", {}).get("terminated"):
             yield str(status["name"]), ended

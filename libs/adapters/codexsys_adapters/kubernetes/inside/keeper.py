@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from codexsys_adapters.kubernetes.inside.places import ASK, KEEPER, KEPT
-from codexsys_adapters.kubernetes.inside.spool import Spool
+from codexsys_adapters.kubernetes.inside.spool import QUIET, QUIET_SECONDS, Spool
 from codexsys_adapters.kubernetes.inside.stages import Refused, Stages
 
 _LINE = 256 << 20
@@ -80,8 +80,18 @@ class Keeper:
             data = await reader.readexactly(size)
             await asyncio.to_thread(_unpack, data)
             self._based.set()
-        await self._stages.there("workspace")
+        while not await self._has_begun():  # its image may take long
+            writer.write(QUIET)
+            await writer.drain()
         writer.write(b"done\n")
+
+    async def _has_begun(self) -> bool:
+        """Wait for the first stage; False when it has not come for a while."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(QUIET_SECONDS):
+                await self._stages.there("workspace")
+                return True
+        return False
 
     def _begin(self, request: dict[str, Any]) -> None:
         """Start a phase unless it was started; what it is told a second time means nothing."""
@@ -133,6 +143,7 @@ class Keeper:
             "ends_at": self._ends_at,
             "share": self._told["share"],
             "pids": self._told["pids"],
+            "disk_mb": self._told["disk_mb"],
             "output": phase["output"],
             "cap": phase["output_bytes"] or self._told["output_bytes"],
             "door": True,

@@ -52,8 +52,7 @@ class Closed:
                 f"meta skuid {self.user} ip daddr {ipaddress.IPv4Address(host)} tcp dport {int(port)} accept"
                 for host, _, port in ways
             ),
-            "meta l4proto tcp reject with tcp reset",
-            "reject",
+            "reject with icmpx type no-route",  # as if there were no network
         ]
 
     def found_in(self, listed: dict[str, Any]) -> bool:

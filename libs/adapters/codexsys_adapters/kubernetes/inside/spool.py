@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 _PIECE = 12_000
-_QUIET_SECONDS = 10.0
+QUIET_SECONDS = 10.0
 QUIET = b".\n"
 """Says that we are still here: a connection over which nothing comes may be dead."""
 
@@ -74,7 +74,7 @@ class Spool:
             return self._size > size or self.over or self._started != started
 
         try:
-            async with asyncio.timeout(_QUIET_SECONDS), self._news:
+            async with asyncio.timeout(QUIET_SECONDS), self._news:
                 await self._news.wait_for(is_news)
         except TimeoutError:
             return False

@@ -37,6 +37,9 @@ _OTHERS = 8
 """Processes of this user that are not the phase's: each stage's first one."""
 _SCRATCH = (Path("/tmp"), Path("/dev/shm"))  # noqa: S108 - inside
 _OF_THE_CLUSTER = "KUBERNETES_"
+_SHARED, _QUEUES = Path("/proc/sysvipc"), Path("/dev/mqueue")
+"""All containers of a pod see the same of these."""
+_REMOVE = 0  # IPC_RMID
 STOP, KILL = b"t", b"k"
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -77,6 +80,8 @@ class Phase(Init):
     def _close_in(self) -> None:
         most = self._plan["pids"] + _OTHERS
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        largest = self._plan["disk_mb"] << 20  # of what no volume bounds: the cluster's own file
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
         steps = seccomp.program()
         kept = ctypes.create_string_buffer(steps, len(steps))
         told = struct.pack("HxxxxxxP", len(steps) // 8, ctypes.addressof(kept))
@@ -140,8 +145,29 @@ def _sweep() -> None:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                with contextlib.suppress(OSError):
-                    path.unlink()
+                _drop(path)
+    for path in _QUEUES.glob("*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    for number in _listed("shm"):
+        _libc.shmctl(number, _REMOVE, None)
+    for number in _listed("sem"):
+        _libc.semctl(number, 0, _REMOVE)
+    for number in _listed("msg"):
+        _libc.msgctl(number, _REMOVE, None)
+
+
+def _drop(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError:  # the cluster's own file: of it the content goes
+        with contextlib.suppress(OSError):
+            os.truncate(path, 0)
+
+
+def _listed(kind: str) -> list[int]:
+    lines = (_SHARED / kind).read_text().splitlines()[1:]
+    return [int(line.split()[1]) for line in lines]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""Sandboxes on the real cluster of tests: its namespace, the image of our own containers, backends."""
+
+import json
+import secrets
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.contract.servers import IMAGE, KUBECONFIG, KUBECTL, must_have
+
+from codexsys_adapters.kubernetes.backend import KubernetesBackend
+from codexsys_adapters.kubernetes.cluster import Cluster
+from codexsys_adapters.kubernetes.site import Site
+from codexsys_adapters.kubernetes.tools import write
+
+REPOSITORY = Path(__file__).parents[2]
+NAMESPACE = "codexsys-sandboxes"
+_NAMESPACE = {
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {
+        "name": NAMESPACE,
+        "labels": {"pod-security.kubernetes.io/enforce": "privileged"},
+    },
+}
+
+
+def kubectl(*words: str, feed: str = "") -> str:
+    """Run kubectl against the cluster of tests."""
+    command = [must_have(KUBECTL), "--kubeconfig", must_have(KUBECONFIG), *words]
+    ran = subprocess.run(command, input=feed, check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def backend(platform: str, *, through: type[Cluster] = Cluster, **more: Any) -> KubernetesBackend:
+    """Return a backend of one platform in the cluster."""
+    site = {"platform": platform, "namespace": namespace(), "tools": tools()} | more
+    return KubernetesBackend(
+        through(Path(must_have(KUBECONFIG))), Site(**site), image=must_have(IMAGE)
+    )
+
+
+@cache
+def namespace() -> str:
+    """Make the namespace of sandboxes, once."""
+    kubectl("apply", "-f", "-", feed=json.dumps(_NAMESPACE))
+    return NAMESPACE
+
+
+@cache
+def tools() -> str:
+    """Make the image of our own containers and load it into the cluster, once."""
+    name = f"codexsys/tools:{secrets.token_hex(8)}"
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder, "tools.tar")
+        write(name, archive)
+        stack = str(REPOSITORY / "tests/stack/stack")
+        subprocess.run([stack, "load", str(archive)], check=True, capture_output=True)
+    return name
