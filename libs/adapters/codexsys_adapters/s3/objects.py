@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from email.message import Message
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -35,6 +36,8 @@ SLOWEST = 4 << 20
 """Bytes a second of a store that is slow and not away."""
 FOLLOWED = THREADS // 4
 """Files that are sent while they grow, at the same time: each has a thread, and waits for its sender."""
+SILENT_SECONDS = 3.0
+"""Of a server that fell silent while a file was followed: so long it is taken for silent still."""
 LARGEST_FORM = 5 << 30
 """What S3 takes in one piece."""
 _SILENT = "The object store does not answer."
@@ -139,15 +142,17 @@ class S3Objects:
         """Send a file while it grows; say whether that came to something, else it is sent once it is whole."""
         if self._free.locked() or growing.size > LARGEST_FORM:
             return False
-        async with self._free:
-            try:
+        try:
+            async with self._free:
                 await self._do(lambda client: self._follow(client, place, growing, content_type))
-            except GivenUp:
-                return False
-            except Unavailable as error:
-                if growing.released and isinstance(error.__cause__, SilentError):
-                    raise  # whoever waits for it by now has waited long enough
-                return False
+        except GivenUp:
+            return False
+        except Unavailable as error:
+            failed = monotonic()
+            await growing.whole()
+            if isinstance(error.__cause__, SilentError) and monotonic() - failed < SILENT_SECONDS:
+                raise  # a server that was waited for just now is not waited for again
+            return False
         return True
 
     async def get(self, name: str) -> bytes:
