@@ -16,6 +16,9 @@ from tests.evals.run import Evals, Result, run_all
 from tests.evals.table import keep, table
 from tests.support.users import User
 
+from codexsys_wiring.settings import Settings
+from codexsys_wiring.telemetry import configure_telemetry
+
 ROOT = Path(__file__).resolve().parents[2]
 _KEY = "CODEXSYS_MODEL_KEY"
 
@@ -81,6 +84,7 @@ async def _results(options: argparse.Namespace, cases: list[Case]) -> list[Resul
 def main() -> int:
     """Exit with 1 when a script did not pass, or the platform failed a real model."""
     options = _options()
+    configure_telemetry(Settings(log_level="error"), service="evals")
     results = asyncio.run(_results(options, _chosen(options.only)))
     print(table(results))
     at = datetime.now(UTC)
