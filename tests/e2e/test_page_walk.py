@@ -88,6 +88,9 @@ async def downloaded(person: Profile, link: str, target: Path) -> bytes:
 
 
 async def every_tab(person: Profile, path: str, name: str) -> None:
+    await person.open(f"{path}?tab=log&stream=verify")
+    await expect(person.page.get_by_label("Jump to")).to_contain_text("checks before the change")
+    await person.picture(f"{name}-log-verify")
     for tab in ("Log", "Conversation", "Checks", "Files", "Details", "Diff"):
         tabs = person.page.get_by_role("navigation", name="Parts of the task")
         await tabs.get_by_role("link", name=re.compile(f"^{tab}")).click()
@@ -95,9 +98,6 @@ async def every_tab(person: Profile, path: str, name: str) -> None:
         await expect(current).to_contain_text(tab)
         assert person.path == f"{path}?tab={tab.lower()}"
         await person.picture(f"{name}-{tab.lower()}")
-    await person.open(f"{path}?tab=log&stream=verify")
-    await expect(person.page.get_by_label("Jump to")).to_contain_text("checks before the change")
-    await person.picture(f"{name}-log-verify")
 
 
 async def test_git_from_sign_in_to_a_revoked_link(
