@@ -21,6 +21,7 @@ from codexsys_adapters.kubernetes.site import Object, Site
 from codexsys_core.errors import SandboxError
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxRole
+from codexsys_wiring.self_test import self_test
 
 pytestmark = pytest.mark.kubernetes
 
@@ -143,6 +144,14 @@ async def test_a_pod_that_is_deleted_from_outside(backend: KubernetesBackend, ba
     with pytest.raises(SandboxError) as error:
         await backend.start(spec.id, bash("next", "true"))
     assert error.value.code == "sandbox_lost"
+
+
+async def test_the_self_test_finds_no_wall_that_does_not_hold(
+    backend: KubernetesBackend,
+) -> None:
+    found = await self_test(backend)
+    assert [trial for trial in found if trial.state == "broken"] == []
+    assert {trial.name for trial in found if trial.state == "lacks"} == {"limits"}
 
 
 async def test_nowhere_to_run(make: Callable[..., KubernetesBackend], base: Path) -> None:

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codexsys_adapters.kubernetes.inside.places import meet_keeper
+from codexsys_adapters.kubernetes.inside.places import LAST, meet_keeper
 from codexsys_adapters.walls import seccomp
 from codexsys_adapters.walls.init import Init
 from codexsys_adapters.walls.program import command, environment
@@ -33,8 +33,6 @@ else:
 
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _FILTER = 4, 22, 2
 _PIDS = (Path("/sys/fs/cgroup/pids/pids.current"), Path("/sys/fs/cgroup/pids.current"))
-_OTHERS = 8
-"""Processes of this user that are not the phase's: each stage's first one."""
 _SCRATCH = (Path("/tmp"), Path("/dev/shm"))  # noqa: S108 - inside
 _OF_THE_CLUSTER = "KUBERNETES_"
 _SHARED, _QUEUES = Path("/proc/sysvipc"), Path("/dev/mqueue")
@@ -49,9 +47,11 @@ class Phase(Init):
 
     easier_to_kill = "1000"
 
-    def __init__(self, plan: dict[str, Any], keeper: socket.socket) -> None:
+    def __init__(self, plan: dict[str, Any], keeper: socket.socket, *, beside: int) -> None:
+        """Beside it are so many processes of the same user that are not its own: stages' first ones."""
         super().__init__(plan)
         self._keeper = keeper
+        self._beside = beside
         self._crowded = False
 
     @override
@@ -78,7 +78,7 @@ class Phase(Init):
 
     @override
     def _close_in(self) -> None:
-        most = self._plan["pids"] + _OTHERS
+        most = self._plan["pids"] + self._beside
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
         largest = self._plan["disk_mb"] << 20  # of what no volume bounds: the cluster's own file
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
@@ -110,6 +110,7 @@ def main(name: str) -> None:
     """Run what there is to run; the keeper says when there is no more."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     keeper = meet_keeper(name)
+    beside = len(LAST) if name in LAST else 1
     os.dup2(keeper.fileno(), 1)
     image = {key: value for key, value in os.environ.items() if not key.startswith(_OF_THE_CLUSTER)}  # noqa: TID251 - the image's
     while plan := _next(keeper):
@@ -117,7 +118,7 @@ def main(name: str) -> None:
         plan["env"] = environment(plan["argv"][0], image, own, wheels=False)
         plan["argv"] = command(plan["argv"])
         _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or the program could not become one
-        phase = Phase(plan, keeper)
+        phase = Phase(plan, keeper, beside=beside)
         phase.run()
         if phase.lost:
             return
