@@ -38,6 +38,16 @@ KEEP_WHAT_IS_SAID = """() => {
   new MutationObserver(keep).observe(box, { childList: true, characterData: true, subtree: true });
 }"""
 EVIL = "<img src=x onerror=alert(1)>"
+GROWING = """
+seq 1 300; echo '== half way'; seq 301 400
+while :; do date +tick-%N; sleep 0.2; done
+"""
+AT_END = """() => {
+  const box = document.querySelector("[data-log] .log");
+  return box.scrollTop + box.clientHeight >= box.scrollHeight - 40;
+}"""
+LONGER = "(count) => document.querySelector('[data-log]').log.lines.length > count"
+PLACE = "[document.querySelector('[data-log] .log').scrollTop, document.querySelector('[data-log]').log.lines.length]"
 SCRIPT = f"""
 printf '\\033[1;31mFAILED\\033[0m \\033]0;title\\007{EVIL} \\342\\200\\256rtl\\n'
 cat > src/fetch.py <<'END'
@@ -171,6 +181,33 @@ async def test_a_long_log_is_searched_and_its_lines_have_addresses(seen: Seen) -
     assert file.read_bytes().rstrip().endswith(b"the end of the log\ncodexsys agent: done")
 
 
+async def test_a_growing_log_is_followed_until_one_looks_back(up: Up, seen: Seen) -> None:
+    page = seen.person.page
+    async with owner_of(up) as owner:
+        body = {"prompt": "Count.", "engine": "command", "command": GROWING}
+        task_id = await owner.submit(body, archive=zipped(FILES))
+        await seen.person.open(f"/tasks/{task_id}?tab=log&stream=agent")
+        last, follow = page.locator(".log li").last, page.get_by_label("Follow")
+        await expect(last).to_contain_text("tick-", timeout=60_000)
+        await expect(follow).to_be_checked()
+        said = await last.inner_text()
+        await expect(last).not_to_have_text(said)
+        await page.wait_for_function(AT_END)
+        await page.get_by_label("Jump to").select_option("half way")
+        await expect(page.locator(".log li", has_text="== half way")).to_be_in_viewport()
+        await expect(follow).not_to_be_checked()
+        place, count = await page.evaluate(PLACE)
+        await page.wait_for_function(LONGER, arg=count)
+        assert (await page.evaluate(PLACE))[0] == place
+        await page.get_by_role("group", name="Lines of the log").focus()
+        await page.keyboard.press("f")
+        await expect(follow).to_be_checked()
+        await page.wait_for_function(AT_END)
+        await owner.client.post(f"/api/v1/tasks/{task_id}/cancel")
+        await expect(page.locator("#status h2")).to_have_text("Cancelled", timeout=60_000)
+    await page.wait_for_load_state()
+
+
 async def test_a_question_is_answered_where_it_is_asked(rehearsal: Up) -> None:
     ask = [{"text": f"Red or {EVIL}?", "options": ["red", "blue"], "default": "blue"}]
     variables = {"DUMMY_AGENT_ASK": json.dumps(ask), "DUMMY_PATCH": PATCH}
@@ -289,6 +326,61 @@ async def test_keys_and_environments_are_made_and_taken_back(rehearsal: Up) -> N
         await person.open("/health")
         await expect(page.get_by_role("heading", name="Good")).to_be_visible()
         await person.picture("health")
+
+
+async def test_the_form_remembers_the_last_source(rehearsal: Up) -> None:
+    async with fresh_profile(rehearsal.url) as person:
+        page = person.page
+        await sign_in(person, rehearsal)
+        await person.open("/submit")
+        await page.get_by_label("Git URL", exact=True).fill("https://example.org/a.git")
+        await page.get_by_label("Ref").fill("next")
+        await page.get_by_label("What should be done?").fill("Mend it.")
+        await page.locator("summary", has_text="Limits").click()
+        await page.get_by_label("Cost limit").fill("much")
+        await page.get_by_role("button", name="Start task").click()
+        await expect(page.locator("#cost_usd-e")).to_be_visible()
+        await person.open("/tasks")
+        await person.open("/submit")
+        await expect(page.get_by_label("Git URL", exact=True)).to_have_value(
+            "https://example.org/a.git"
+        )
+        await expect(page.get_by_label("Ref")).to_have_value("next")
+        await expect(page.get_by_label("What should be done?")).to_have_value("")
+
+
+async def test_without_a_script_a_task_is_asked_for_watched_and_its_change_saved(
+    rehearsal: Up, tmp_path: Path
+) -> None:
+    file = tmp_path / "code.zip"
+    file.write_bytes(zipped({"README.md": "one\n"}))
+    async with owner_of(rehearsal) as owner, fresh_profile(rehearsal.url, script=False) as reader:
+        ask = [{"text": "Red or blue?", "options": ["red", "blue"], "default": "blue"}]
+        variables = {"DUMMY_AGENT_ASK": json.dumps(ask), "DUMMY_PATCH": PATCH}
+        body = {"name": "plain", "variables": variables}
+        made = await owner.client.post("/api/v1/environments", json=body)
+        page = reader.page
+        await sign_in(reader, rehearsal)
+        await reader.open("/submit")
+        await page.locator("#src-zip").check()
+        await page.locator("#zip").set_input_files(file)
+        await page.get_by_label("What should be done?").fill("Add a line.")
+        await page.locator("summary", has_text="Environment").click()
+        await page.locator("#environment").select_option("plain")
+        assert await reader.press("Start task") == 200
+        await expect(page.get_by_role("region", name="Question")).to_be_visible(timeout=60_000)
+        assert "This page stands still" in await page.content()
+        await page.get_by_label("red").check()
+        assert await reader.press("Send answer") == 200
+        finished = page.locator("#status .st small")
+        await expect(finished).to_have_text("finished", timeout=60_000)
+        await page.get_by_role("link", name=re.compile("^Files")).click()
+        async with page.expect_download() as download:
+            await page.get_by_role("link", name="diff.patch", exact=True).click()
+        saved = await (await download.value).path()
+        assert "+two" in saved.read_text()
+        environment = made.json()["id"]
+        await owner.client.delete(f"/api/v1/environments/{environment}")
 
 
 async def test_without_a_script_every_line_has_an_address(up: Up, task_id: str) -> None:

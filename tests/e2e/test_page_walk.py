@@ -147,7 +147,8 @@ async def what_was_used(person: Profile) -> None:
     """See the task's tokens drawn and as a table; a label that is none stays beside what is wrong."""
     page = person.page
     await page.get_by_role("link", name="Usage", exact=True).click()
-    await expect(page.get_by_role("img", name="Tokens by day")).to_be_visible()
+    for drawn in ("Cost by day", "Tokens by day"):
+        await expect(page.get_by_role("img", name=drawn)).to_be_visible()
     today = page.get_by_role("region", name="Usage by day").locator("tbody tr").first
     assert int((await today.locator("td").nth(3).inner_text()).replace(",", "")) > 0
     await page.get_by_label("Label").fill("team")
