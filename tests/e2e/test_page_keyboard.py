@@ -173,6 +173,7 @@ async def read_it(page: Page) -> None:
     await tab_to(page, page.get_by_role("group", name="Lines of the log"))
     await keys.press("3")
     await expect(page.locator(".step", has_text="Answer")).to_contain_text("blue")
+    await page.wait_for_load_state()
 
 
 async def share_it(person: Profile) -> str:

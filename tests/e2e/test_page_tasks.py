@@ -161,6 +161,7 @@ async def test_a_running_task_says_where_it_is_and_what_it_costs(
     await expect(page.get_by_text("retry of")).to_be_visible()
     await page.get_by_role("button", name="Cancel").click()
     await expect(page.locator("#status h2")).to_have_text("Cancelled")
+    await person.over()
 
 
 async def sides(page: Page) -> tuple[FloatRect, FloatRect]:

@@ -132,6 +132,7 @@ async def test_the_change_in_two_columns_and_in_one_by_keys(seen: Seen) -> None:
     await expect(page.locator(".diff.split del")).to_have_text(["4"])
     await expect(page.locator(".diff.split ins")).to_have_text(["5"])
     await expect(page.locator(".diff.split .k", has_text="return").first).to_be_visible()
+    await page.wait_for_load_state()
     await seen.person.picture("diff-split")
     await page.keyboard.press("u")
     await expect(page.locator(".diff:not(.split) del")).to_have_text(["4"])
@@ -205,7 +206,7 @@ async def test_a_growing_log_is_followed_until_one_looks_back(up: Up, seen: Seen
         await page.wait_for_function(AT_END)
         await owner.client.post(f"/api/v1/tasks/{task_id}/cancel")
         await expect(page.locator("#status h2")).to_have_text("Cancelled", timeout=60_000)
-    await page.wait_for_load_state()
+        await seen.person.over()
 
 
 async def test_a_question_is_answered_where_it_is_asked(rehearsal: Up) -> None:
@@ -235,6 +236,7 @@ async def test_a_question_is_answered_where_it_is_asked(rehearsal: Up) -> None:
         await box.get_by_label("red").check()
         assert await person.press("Send answer") == 200
         await expect(page.locator("#status .st small")).to_have_text("finished", timeout=60_000)
+        await person.over()
         await page.get_by_role("link", name="Conversation").click()
         await expect(page.locator(".step", has_text="Question")).to_contain_text(EVIL)
         await expect(page.locator(".step", has_text="Answer")).to_contain_text("red")

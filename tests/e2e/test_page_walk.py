@@ -68,6 +68,7 @@ async def watch_until_verified(person: Profile, name: str) -> str:
     await person.open(path)
     verdict = page.locator("#status[data-is=verified]")
     await expect(verdict).to_be_visible(timeout=TASK_SECONDS * 1000)
+    await person.over()
     assert page.url.endswith(path)
     return path
 

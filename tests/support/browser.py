@@ -61,6 +61,11 @@ class Profile:
         assert answer is not None, name
         return answer.status
 
+    async def over(self) -> None:
+        """Wait for the page of a task that is over: it takes the other's place by itself, and whatever is under way then."""
+        await expect(self.page.get_by_role("button", name="Retry")).to_be_visible()
+        await self.page.wait_for_load_state()
+
     @property
     def path(self) -> str:
         """Where the page is, below the platform's address."""
