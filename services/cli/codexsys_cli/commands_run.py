@@ -1,13 +1,16 @@
 """`codexsys run`: one task in the foreground, without a server."""
 
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
 _JSON = "{"
+_SIGNALLED = 128
 
 
 class Sandbox(StrEnum):
@@ -78,6 +81,7 @@ def run(
     ] = False,
 ) -> None:
     """Do one task here and now: states on standard error, the result as JSON on standard output."""
+    signal.signal(signal.SIGTERM, _ended)
     from codexsys_cli.alone import with_ways
     from codexsys_cli.foreground import handover, order
     from codexsys_cli.foreground.run import run as run_order
@@ -116,3 +120,8 @@ def run(
         settings = settings.model_copy(update={"sandbox": sandbox.value})
     configure_telemetry(settings, service="run")
     raise typer.Exit(run_order(asked, settings, state=state, require_verified=require_verified))
+
+
+def _ended(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    """End with this signal's code, so that what was begun is put away on the way out."""
+    raise SystemExit(_SIGNALLED + number)

@@ -22,6 +22,12 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(caught.value.problems) == 3
 
 
+def test_no_variable_says_that_there_is_to_be_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODEXSYS_SANDBOX", "none")
+    with pytest.raises(ConfigurationError, match="codexsys run --sandbox none"):
+        load_settings()
+
+
 def test_a_secret_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("sk-1\n")
     monkeypatch.setenv("CODEXSYS_MODEL_KEY_FILE", str(tmp_path / "key"))

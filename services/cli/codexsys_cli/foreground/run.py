@@ -1,13 +1,11 @@
 """`codexsys run` from its order to its exit code."""
 
 import asyncio
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -52,7 +50,6 @@ class NoSandbox(Unfit):
 
 def run(order: Order, settings: Settings, *, state: Path | None, require_verified: bool) -> int:
     """Do the one task; return the exit code."""
-    signal.signal(signal.SIGTERM, _ended)
     with _folder(state) as folder:
         return run_service(_run(order, settings, folder, require_verified=require_verified))
 
@@ -156,8 +153,3 @@ def _folder(state: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="codexsys-run-") as made:
         yield Path(made)
-
-
-def _ended(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
-    """End with this signal's code, so that what was begun is put away on the way out."""
-    raise SystemExit(_SIGNALLED + number)
