@@ -126,7 +126,6 @@ async def test_git_from_sign_in_to_a_revoked_link(
     await shown_diff(page)
     await person.picture("task-done")
     await every_tab(person, path, "task")
-    await person.open(path)
     patch = await downloaded(person, "diff.patch", tmp_path / "diff.patch")
     assert b"inventory/stock.py" in patch
     git(demo.root / "inventory.git", "apply", "--check", str(tmp_path / "diff.patch"))
