@@ -247,7 +247,7 @@ NAMES: dict[str, str] = {
     **dict.fromkeys(("/etc/passwd", "//host/share/a", "//./C:/a", "//?/C:/a", "/"), "absolute"),
     **dict.fromkeys(("C:/a", "c:a", "z:", "./C:/a"), "absolute"),
     **dict.fromkeys(("\\\\host\\share\\a", "..\\a", "d\\a", "\\\\.\\a", "d/..\\a"), "backslash"),
-    **dict.fromkeys(("CON", "nul", "d/aux.c", "Lpt1.txt", "COM\u00b9", "prn .x", "NUL/a"), "device"),
+    **dict.fromkeys(("CON", "nul", "d/aux", "Lpt1", "COM\u00b9", "prn ", "NUL/a"), "device"),
     **dict.fromkeys(("com1:", "CONOUT$", "d/conin$/a", "n\u200dul"), "device"),
     **dict.fromkeys(("a\0.py", "a\nb", "a\rb", "\x1b[31mred", "a\x7f", "a\tb", "a\x9b31m"), "control"),
     **dict.fromkeys(("a\u2028b", "a\u2029b"), "control"),

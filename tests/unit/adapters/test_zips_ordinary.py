@@ -43,7 +43,17 @@ TURNED = unicodedata.normalize("NFD", "größe.py")
 LONG = "é" * 127
 DEEP = "/".join("d" * 60)
 ODD = ("-rf", "a b.py", "it's.py", 'say "x".py', "$HOME;id.py", "a&b|c.py", "50%.py", "#a#", "*.py")
-NEARLY = ("console.py", "nullable.go", "com.py", "com10.txt", "auxiliary/a.c", "d.git", "a.git/b")
+NEARLY = (
+    "console.py",
+    "i2c/aux.c",
+    "nul.txt",
+    "nullable.go",
+    "com.py",
+    "com10.txt",
+    "auxiliary/a.c",
+    "d.git",
+    "a.git/b",
+)
 GITS = (
     ".gitignore",
     ".gitattributes",
