@@ -113,6 +113,18 @@ def counted(log: str, most: int = LINES) -> Sequence[str]:
     return lines
 
 
+def running(*argv: str) -> int:
+    """Return the process id of the one program with these arguments."""
+    wanted = "\0".join([*argv, ""]).encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cmdline").read_bytes() == wanted:
+                found.append(int(process.name))
+    (pid,) = found
+    return pid
+
+
 def settings_of(sandbox: str, folder: Path) -> dict[str, str]:
     settings = SETTINGS | {
         "CODEXSYS_LEASE_SECONDS": str(LEASE),
@@ -289,6 +301,21 @@ async def test_an_orphan_is_cancelled_by_its_heir(hosts: Hosts) -> None:
     await hosts.worker(2)
     task = await hosts.ada.finished(task_id, seconds=60)
     assert task["status"] == "cancelled"
+    await hosts.cleared(task_id)
+
+
+async def test_what_its_owner_stopped_to_cancel_it_has_not_failed(hosts: Hosts) -> None:
+    first = await hosts.worker(1)
+    waits = ("sleep", f"{os.getpid()}.5")
+    environment = {"setup": f"echo begun; exec {' '.join(waits)}", "network": {"setup": "none"}}
+    task_id = await hosts.submit(command="true", environment=environment)
+    await hosts.said(task_id, "setup", "begun\n")
+    first.kill()
+    assert (await hosts.ada.client.post(f"/api/v1/tasks/{task_id}/cancel")).is_success
+    os.kill(running(*waits), signal.SIGTERM)  # as its owner did before it died
+    await hosts.worker(2)
+    task = await hosts.ada.finished(task_id, seconds=60)
+    assert (task["status"], task["end_reason"]) == ("cancelled", "cancelled")
     await hosts.cleared(task_id)
 
 

@@ -38,6 +38,7 @@ LIFE = 2
 when steps come in another order, or phases, parts of a log, numbers of checkpoints or files of a
 sandbox have other names or contents. A worker adopts no life but its own; those of others go on in
 a new sandbox, from their last checkpoint."""
+_CANCELLED = Outcome(reason=EndReason.CANCELLED)
 _SANDBOX_ENDS = {
     reason.value: reason
     for reason in (
@@ -101,7 +102,10 @@ class Life:
 
     async def _to_its_end(self, work: Work, rooms: AsyncExitStack) -> None:
         try:
-            await self._conclude(work, await self._outcome(work, rooms))
+            result = await self._outcome(work, rooms)
+            if work.cancelled and not result.outcome.good:
+                result = replace(result, outcome=_CANCELLED)
+            await self._conclude(work, result)
         except Waits as waits:
             await self._asking.suspend(work, waits.asked)
         except Forsaken as error:
@@ -112,7 +116,7 @@ class Life:
         try:
             return await self._work(work, rooms)
         except Ended:
-            return await self._salvaged(work, work.end or Outcome(reason=EndReason.CANCELLED))
+            return await self._salvaged(work, work.end or _CANCELLED)
         except SourceFailure as failure:
             outcome = Outcome(reason=EndReason(failure.reason), detail=failure.detail)
             return await self._salvaged(work, outcome)

@@ -43,6 +43,8 @@ class Work:
     lost: bool = False
     end: Outcome | None = None
     """How the task must end, when it must: cancelled, or overdue."""
+    cancelled: bool = False
+    """Whether it was to be cancelled before it came here: a former owner may have stopped what ran."""
     over: bool = False
     """Set when its end is written: what is left is to clear away."""
     living: Living | None = None
@@ -61,6 +63,7 @@ class Work:
         """Start from a claim."""
         work = cls(task=claim.task, hold=claim.hold, folder=folder, living=claim.living)
         work._shown = claim.task.phase if claim.living else None
+        work.cancelled = claim.attempt.cancel_at is not None
         return work
 
     @property
