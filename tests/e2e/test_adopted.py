@@ -315,7 +315,7 @@ async def test_what_its_owner_stopped_to_cancel_it_has_not_failed(hosts: Hosts) 
     os.kill(running(*waits), signal.SIGTERM)  # as its owner did before it died
     await hosts.worker(2)
     task = await hosts.ada.finished(task_id, seconds=60)
-    assert (task["status"], task["end_reason"]) == ("cancelled", "cancelled")
+    assert (task["status"], task["end_reason"]["code"]) == ("cancelled", "cancelled")
     await hosts.cleared(task_id)
 
 
