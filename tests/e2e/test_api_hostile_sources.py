@@ -141,7 +141,7 @@ HOSTILE_ZIPS = {
     "two names": written(Part("a", "x", local={"raw": b"b"})),
     "upwards": written(Part("a", "x"), Part("d/../../b", "x")),
     "of a drive": written(Part("a", "x"), Part("c:\\b", "x", system=DOS)),
-    "a device": written(Part("a", "x"), Part("d/aux.c", "x")),
+    "a device": written(Part("a", "x"), Part("d/aux", "x")),
     "turned": written(Part("a", "x"), Part("b\u202egpj.py", "x", flags=UTF8)),
     "twice": written(Part("a", "x"), Part("A.", "x")),
     "a link out": written(Part("a", "x"), Part("l", "../a", method=STORED, mode=LINK)),
