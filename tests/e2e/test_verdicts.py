@@ -59,9 +59,10 @@ async def test_a_change_is_judged_by_what_it_does(name: str, ended: Ended, place
     task, change = ended[name], ALL[name]
     assert task.end is not None
     seen = (task.end, task.evidence, await place.text(task.id, "verify"))
-    assert task.verdict is change.verdict, seen
+    assert task.verdict is not None, seen
+    assert task.verdict in {change.verdict, change.by_chance}, seen
     assert task.evidence is not None
-    assert task.end.reason is change.verdict.end_reason
+    assert task.end.reason is task.verdict.end_reason
     assert change.says in " ".join(task.evidence.sentences), seen
     assert {flag.kind for flag in task.evidence.flags}.issuperset(change.flags), seen
 
