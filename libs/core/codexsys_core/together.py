@@ -14,9 +14,6 @@ Answer = TypeVar("Answer")
 class Together(Generic[Wish, Answer]):
     """Grants wishes in batches. Whoever comes first goes at once, and alone.
 
-    Between a batch and the next one there may be a `pause`, where granting many costs hardly more than
-    granting few: those who were just answered, and come again, then go with those who waited.
-
     A wish is granted by a call that began after it was made, so nobody hears of a past that was over
     when they asked. `grant` answers each wish in order, with an answer or with what to raise. What it
     raises itself all of its batch hear; those who wait behind it hear it, too, when a part is away:
@@ -28,11 +25,9 @@ class Together(Generic[Wish, Answer]):
         grant: Callable[[Sequence[Wish]], Awaitable[Sequence[Answer | Exception]]],
         *,
         most: int = 100,
-        pause: float = 0,
     ) -> None:
         self._grant = grant
         self._most = most
-        self._pause = pause
         self._waiting: list[tuple[Wish, asyncio.Future[Answer]]] = []
         self._granting: asyncio.Task[None] | None = None
 
@@ -58,8 +53,6 @@ class Together(Generic[Wish, Answer]):
                 answers = [error] * len(batch)
             for (_, hoped), answer in zip(batch, answers, strict=True):
                 _tell(hoped, answer)
-            if self._pause and 0 < len(self._waiting) < self._most:
-                await asyncio.sleep(self._pause)
 
 
 def _tell(hoped: "asyncio.Future[Answer]", answer: Answer | Exception) -> None:

@@ -44,16 +44,6 @@ async def test_the_first_goes_at_once_and_the_others_together() -> None:
     assert calls.seen == [[1], [2, 3, 4], [5]]
 
 
-async def test_who_was_answered_goes_with_those_who_waited_where_there_is_a_pause() -> None:
-    calls = Calls()
-    together: Together[int, int] = Together(calls.grant, pause=0.05)
-    first, waiting = await asking(together, 1) + await asking(together, 2)
-    calls.let.set()
-    assert await first == 1
-    assert list(await asyncio.gather(waiting, together.ask(3))) == [4, 9]
-    assert calls.seen == [[1], [2, 3]]
-
-
 async def test_each_hears_its_own_failure() -> None:
     calls = Calls()
     together: Together[int, int] = Together(calls.grant)

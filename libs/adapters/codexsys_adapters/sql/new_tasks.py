@@ -37,8 +37,6 @@ from codexsys_core.together import Together
 from codexsys_core.wallet import NO_LIMIT_MICROS
 
 QUEUE_FULL_SECONDS = 15
-PAUSE_SECONDS = 0.002
-"""Between two transactions while submits wait: a commit costs as much for sixteen as for eight."""
 _STATEMENT_CHARACTERS = 1 << 20
 """A server takes no statement over 16 MB, and a task may have one of a megabyte."""
 
@@ -179,7 +177,7 @@ class Desk:
         self._most = most
         # A long queue that is far from its cap is not counted for each batch.
         self._default, self._counted, self._counted_until = 0, 0, 0.0
-        self._asked: Together[NewTask, int | None] = Together(self._some, pause=PAUSE_SECONDS)
+        self._asked: Together[NewTask, int | None] = Together(self._some)
 
     async def add(self, new: NewTask) -> int | None:
         """Store a task and return its place; None when there is one of its key, or it was there."""
