@@ -9,8 +9,8 @@ from urllib3.exceptions import TimeoutError as SilentError
 
 from codexsys_adapters.s3.clients import S3Address
 
-ANSWER_SHARE = 0.55
-"""Of the longest silence: a pause of a third and two such waits are the longest until it is noticed, 1.4 of it."""
+ANSWER_SHARE = 2 / 3
+"""Of the longest silence; before it there is a pause of the other third."""
 
 
 class Pulse:
