@@ -76,11 +76,20 @@ def _descendants(inside: int) -> list[int]:
 
 
 def _children(process: int) -> list[int]:
+    """Return the children of all its threads: one that has just ended hides no other's."""
     children: list[int] = []
-    for thread in Path(f"/proc/{process}/task").glob("*/children"):
-        with contextlib.suppress(OSError):  # it has just ended
-            children += map(int, thread.read_text().split())
+    tasks = Path(f"/proc/{process}/task")
+    for thread in _listed(tasks):
+        with contextlib.suppress(OSError):
+            children += map(int, (tasks / thread / "children").read_text().split())
     return children
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names are what is wanted
+    except OSError:  # its process has just ended
+        return []
 
 
 def _private_bytes(process: int) -> int:
