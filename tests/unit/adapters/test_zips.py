@@ -1,9 +1,10 @@
 import asyncio
 import io
+import os
+import select
+import signal
 import stat
 import struct
-import subprocess
-import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from tests.support.git_http import git
 
-from codexsys_adapters.zips.adapter import CHILDREN, Zips
+from codexsys_adapters.zips.adapter import Zips
+from codexsys_adapters.zips.children import CHILDREN
 from codexsys_adapters.zips.rules import ZipLimits
 from codexsys_core.errors import Invalid
 from codexsys_core.source import SourceFailure
@@ -282,27 +284,68 @@ async def test_a_size_that_lies_is_found_while_inflating(tmp_path: Path) -> None
     assert "larger than it says" in await refusal(tmp_path, data)
 
 
+def shown(folder: Path, script: str) -> str:
+    """A git that says or does what a test wants to see."""
+    program = folder / "git"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o700)
+    return str(program)
+
+
+def plain(folder: Path) -> Path:
+    file = folder / "code.zip"
+    file.write_bytes(zipped(("a.py", "content")))
+    return file
+
+
 async def test_a_burst_of_zips_is_read_by_a_few_children_at_a_time(tmp_path: Path) -> None:
     running, most = tmp_path / "running", tmp_path / "most"
     running.mkdir()
-    child = tmp_path / "child"
-    child.write_text(
-        f"#!/bin/sh\ntouch {running}/$$\nls {running} | wc -l >> {most}\n"
-        f"sleep 0.1\nrm {running}/$$\necho '{{}}'\n"
+    git = shown(
+        tmp_path,
+        f"case $* in *rev-parse*) echo a b; exit;; esac\ntouch {running}/$$\n"
+        f"ls {running} | wc -l >> {most}\ncat > /dev/null; sleep 0.1\nrm {running}/$$\n",
     )
-    child.chmod(0o700)
-    zips = Zips(python=str(child))
-    await asyncio.gather(*(zips.vet(tmp_path / "any.zip") for _ in range(3 * CHILDREN)))
+    zips = Zips(git=git)
+    unpacking = (zips.unpack(plain(tmp_path), tmp_path / str(n)) for n in range(3 * CHILDREN))
+    await asyncio.gather(*unpacking)
     counts = [int(line) for line in most.read_text().splitlines()]
     assert len(counts) == 3 * CHILDREN
     assert max(counts) <= CHILDREN
 
 
-def test_the_child_starts_light() -> None:
-    """Two start for each task from a zip: what they import is paid for thousands of times."""
-    heavy = "[name for name in ('asyncio', 'pydantic') if name in sys.modules]"
-    told = f"import sys, codexsys_adapters.zips.child; print({heavy})"
-    said = subprocess.run(
-        [sys.executable, "-I", "-c", told], env={}, capture_output=True, text=True, check=True
+async def test_who_no_longer_waits_leaves_nothing_running(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    git = shown(tmp_path, f"echo $$ > {begun}; exec sleep 300")
+    waiting = asyncio.create_task(Zips(git=git).unpack(plain(tmp_path), tmp_path / "base"))
+    process = os.pidfd_open(int(await asyncio.to_thread(begun.read_text)))
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not (tmp_path / "base").exists()
+    assert select.select([process], [], [], 10)[0]
+
+
+async def test_a_nursery_that_is_killed_is_followed_by_another(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    parents = "$(cut -d' ' -f4 /proc/$(cut -d' ' -f4 /proc/$PPID/stat)/stat)"
+    zips = Zips(git=shown(tmp_path, f'echo {parents} >> {told}; exec git "$@"'))
+    await zips.unpack(plain(tmp_path), tmp_path / "one")
+    first = told.read_text().split()[0]
+    os.kill(int(first), signal.SIGKILL)
+    await zips.unpack(plain(tmp_path), tmp_path / "two")
+    assert told.read_text().split()[-1] != first
+
+
+async def test_the_child_that_reads_has_no_network_and_no_secret(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    look = f"cat /proc/$PPID/net/dev /proc/$PPID/environ > {told}"
+    await Zips(git=shown(tmp_path, f'{look}; exec git "$@"')).unpack(
+        plain(tmp_path), tmp_path / "base"
     )
-    assert said.stdout == "[]\n"
+    interfaces = [
+        line.split(":")[0].strip() for line in told.read_text().splitlines() if ":" in line
+    ]
+    assert interfaces == ["lo"]
+    assert "PATH" not in told.read_text()

@@ -13,7 +13,7 @@ from codexsys_adapters.disks.image import problem as disk_problem
 from codexsys_adapters.local import etc, limits
 from codexsys_adapters.local import folder as folders
 from codexsys_adapters.local.folder import Folder
-from codexsys_adapters.local.nursery import Nursery
+from codexsys_adapters.local.supervisors import Supervisors
 from codexsys_adapters.walls.owner import owner
 from codexsys_adapters.walls.place import here
 from codexsys_core.clock import Clock, SystemClock
@@ -45,7 +45,7 @@ class LocalBackend:
         clock: Clock | None = None,
     ) -> None:
         self._root = root
-        self._nursery = Nursery()
+        self._supervisors = Supervisors()
         self._clock = clock or SystemClock()
         self._place = here("local", str(root.resolve()))
         self._shared = root.parent.resolve()
@@ -98,7 +98,7 @@ class LocalBackend:
             if base is None:
                 raise SandboxError(f"nothing keeps sandbox {spec.id} here", code="sandbox_lost")
             token = spec.token.get_secret_value() if spec.token else ""
-            where.make(self._setup_of(spec), base, token, self._nursery)
+            where.make(self._setup_of(spec), base, token, self._supervisors)
         return Created(layer=where.stands_on())
 
     @cached_property

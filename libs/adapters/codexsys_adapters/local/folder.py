@@ -17,8 +17,8 @@ from codexsys_adapters.disks import copies, trees
 from codexsys_adapters.disks.alone import alone
 from codexsys_adapters.disks.image import Disk
 from codexsys_adapters.local import ground, limits
-from codexsys_adapters.local.nursery import Nursery
 from codexsys_adapters.local.supervisor import GROUP, LOCK, SOCKET
+from codexsys_adapters.local.supervisors import Supervisors
 from codexsys_core.errors import SandboxError
 
 _END_SECONDS = 15.0
@@ -53,7 +53,7 @@ class Folder:
             return True
         return False
 
-    def make(self, setup: dict[str, Any], base: Path, token: str, nursery: Nursery) -> None:
+    def make(self, setup: dict[str, Any], base: Path, token: str, supervisors: Supervisors) -> None:
         """Make what is missing and start the supervisor; one that has gone is not followed."""
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with alone(self._path):
@@ -63,7 +63,7 @@ class Folder:
                 raise SandboxError("the sandbox's supervisor has gone", code="sandbox_lost")
             try:
                 self._fill(setup, base, token)
-                nursery.supervise(self._path.resolve())
+                supervisors.supervise(self._path.resolve())
             except (OSError, subprocess.SubprocessError) as error:
                 raise SandboxError(f"the sandbox could not be made: {error}") from error
 

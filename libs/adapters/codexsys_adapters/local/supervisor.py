@@ -22,8 +22,8 @@ from typing import Any
 from codexsys_adapters.local import limits
 from codexsys_adapters.local.ground import Ground
 from codexsys_adapters.local.network import connect
-from codexsys_adapters.local.nursery import READY
 from codexsys_adapters.local.phase import Phase
+from codexsys_adapters.local.supervisors import READY
 
 SOCKET = "s"
 LOCK = "lock"
@@ -158,12 +158,21 @@ class Supervisor:
         return phase.end
 
 
-def main(folder: str, answer: int) -> None:
+def load() -> None:
+    """Load everything that a supervisor may need: it is what takes time."""
+    from codexsys_adapters.local import split, unified, watched  # noqa: F401, PLC0415
+    from codexsys_adapters.walls import control, door, seccomp  # noqa: F401, PLC0415
+
+    seccomp.program()
+
+
+def main(question: bytes, answer: int) -> None:
     """Take the folder's lock, listen, answer that we are ready, and serve; never returns."""
     try:
+        folder = Path(os.fsdecode(question))
         os.chdir(folder)  # so that the socket's path is short however deep the folder lies
         _let_go()
-        serve = _prepared(Path(folder), answer)
+        serve = _prepared(folder, answer)
         if serve:
             serve()
     except BaseException:

@@ -1,23 +1,18 @@
 """Runs the zip child and says what it found in the platform's words."""
 
 import asyncio
-import contextlib
 import json
-import os
 import shutil
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import asdict
 from pathlib import Path
 
+from codexsys_adapters.zips.children import Children
 from codexsys_adapters.zips.rules import ZipLimits
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Invalid, PlatformError
 from codexsys_core.source import Base, SourceFailure
 
-CHILDREN = 8
-"""At the same time; more would only keep each other, and everybody else in this process, from working."""
 _TOO_MUCH = {-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGXFSZ}
 
 
@@ -31,14 +26,12 @@ class Zips:
     def __init__(
         self,
         *,
-        python: str = sys.executable,
         git: str | None = None,
         limits: ZipLimits | None = None,
     ) -> None:
-        self._python = python
         self._git = git or shutil.which("git") or "git"
         self._limits = limits or ZipLimits()
-        self._free = asyncio.Semaphore(CHILDREN)
+        self._children = Children()
 
     async def vet(self, file: Path) -> None:
         """Refuse (`Invalid`, code zip_refused) what cannot be unpacked safely."""
@@ -58,41 +51,19 @@ class Zips:
             raise
         return Base(commit=answer["commit"], tree=answer["tree"])
 
-    async def _ask(self, *arguments: str) -> dict[str, str]:
-        async with self._free:
-            return await self._answered(*arguments)
-
-    async def _answered(self, *arguments: str) -> dict[str, str]:
-        child = await asyncio.create_subprocess_exec(
-            self._python,
-            "-I",
-            "-m",
-            "codexsys_adapters.zips.child",
-            json.dumps(asdict(self._limits)),
-            *arguments,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-            env={"LC_ALL": "C.UTF-8"},
-            start_new_session=True,
-        )
+    async def _ask(self, verb: str, *arguments: str) -> dict[str, str]:
+        asked = {"limits": asdict(self._limits), "verb": verb, "arguments": arguments}
         try:
-            async with asyncio.timeout(self._limits.seconds):
-                out, _ = await child.communicate()
+            said = await self._children.ask(json.dumps(asked).encode(), self._limits.seconds)
         except TimeoutError as error:
             raise _Refused("The zip takes too long to unpack.") from error
-        finally:
-            if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                await child.communicate()  # its pipes must end, too, before it counts as over
-        return _read(child.returncode, out)
+        return _read(*said)
 
 
 def _read(code: int | None, out: bytes) -> dict[str, str]:
     if code in _TOO_MUCH:
         raise _Refused("The zip takes too much time or space to unpack.")
-    if code:
+    if code != 0:
         raise PlatformError(f"The zip reader ended with status {code}.")
     answer: dict[str, str] = json.loads(out)
     if "refused" in answer:

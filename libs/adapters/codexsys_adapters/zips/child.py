@@ -1,14 +1,16 @@
-"""The child that reads a zip: limits first, no network, then `vet FILE` or `unpack FILE INTO`."""
+"""The child that reads a zip: no network, limits, then `vet FILE` or `unpack FILE INTO GIT`."""
 
 import contextlib
 import ctypes
 import json
 import os
 import resource
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from codexsys_adapters.zips.reader import ZipFile, ZipTree
 from codexsys_adapters.zips.rules import ZipLimits, ZipRefused
@@ -19,20 +21,53 @@ _WHO = "codexsys <codexsys@localhost> 946684800 +0000"
 _GIT = ("-c", "fastimport.unpackLimit=1", "-c", "core.compression=1", "-c", "safe.directory=*")
 
 
-def main(arguments: list[str]) -> int:
-    """Do what was asked and say the answer as one JSON object."""
+def load() -> None:
+    """Go behind those who ask, and away from the network; every child inherits both."""
     os.nice(10)  # a zip is read beside the requests of whoever asked, not before them
-    limits = ZipLimits(**json.loads(arguments[0]))
-    _limit(limits)
     _leave_network()
+
+
+def main(question: bytes, answer: int) -> None:
+    """Let a worker do what is asked, and say how it ended; whoever hangs up ends us all."""
     try:
-        answer = _answer(arguments[1], arguments[2:], limits)
+        worker = os.fork()
+        if worker == 0:
+            _work(json.loads(question), answer)
+        ended = os.pidfd_open(worker)
+        if ended in _first(ended, answer):
+            _, status = os.waitpid(worker, 0)
+            os.write(answer, f"\n{os.waitstatus_to_exitcode(status)}".encode())
+    finally:
+        os.killpg(0, signal.SIGKILL)
+
+
+def _first(ended: int, hung_up: int) -> list[int]:
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.register(hung_up, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll()]
+
+
+def _work(asked: dict[str, Any], answer: int) -> None:
+    """Do what was asked and say the answer as one JSON object; never returns."""
+    status = 1
+    try:
+        limits = ZipLimits(**asked["limits"])
+        _limit(limits)
+        with open(answer, "wb", closefd=False) as out:
+            out.write(json.dumps(_answered(asked, limits)).encode())
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _answered(asked: dict[str, Any], limits: ZipLimits) -> dict[str, str]:
+    try:
+        return _answer(asked["verb"], asked["arguments"], limits)
     except ZipRefused as problem:
-        answer = {"refused": str(problem)}
+        return {"refused": str(problem)}
     except MemoryError:
-        answer = {"refused": "The zip needs more memory to unpack than it may."}
-    sys.stdout.write(json.dumps(answer))
-    return 0
+        return {"refused": "The zip needs more memory to unpack than it may."}
 
 
 def _answer(verb: str, arguments: list[str], limits: ZipLimits) -> dict[str, str]:
@@ -124,7 +159,3 @@ def _feed_file(out: IO[bytes], tree: ZipTree, file: ZipFile) -> None:
     for chunk in tree.read(file.entry):
         out.write(chunk)
     out.write(b"\n")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
