@@ -23,12 +23,7 @@ class _Refused(Exception):
 class Zips:
     """Satisfies `codexsys_core.source.ZipReader`."""
 
-    def __init__(
-        self,
-        *,
-        git: str | None = None,
-        limits: ZipLimits | None = None,
-    ) -> None:
+    def __init__(self, *, git: str | None = None, limits: ZipLimits | None = None) -> None:
         self._git = git or shutil.which("git") or "git"
         self._limits = limits or ZipLimits()
         self._children = Children()
@@ -36,14 +31,16 @@ class Zips:
     async def vet(self, file: Path) -> None:
         """Refuse (`Invalid`, code zip_refused) what cannot be unpacked safely."""
         try:
-            await self._ask("vet", str(file))
+            await self._ask("vet", str(file.absolute()))
         except _Refused as problem:
             raise Invalid(str(problem), code="zip_refused") from problem
 
     async def unpack(self, file: Path, into: Path) -> Base:
         """Make `into` a base with one commit; a failure leaves nothing behind."""
         try:
-            answer = await self._ask("unpack", str(file), str(into), self._git)
+            answer = await self._ask(
+                "unpack", str(file.absolute()), str(into.absolute()), self._git
+            )
         except BaseException as problem:
             await asyncio.to_thread(shutil.rmtree, into, ignore_errors=True)
             if isinstance(problem, _Refused):
@@ -52,6 +49,7 @@ class Zips:
         return Base(commit=answer["commit"], tree=answer["tree"])
 
     async def _ask(self, verb: str, *arguments: str) -> dict[str, str]:
+        """Paths among the arguments are absolute: a child has a folder of its own."""
         asked = {"limits": asdict(self._limits), "verb": verb, "arguments": arguments}
         try:
             said = await self._children.ask(json.dumps(asked).encode(), self._limits.seconds)

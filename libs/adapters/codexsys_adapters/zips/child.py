@@ -17,6 +17,7 @@ from codexsys_adapters.zips.rules import ZipLimits, ZipRefused
 from codexsys_core.base_directory import BASE_REF, lay_out
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
+_PARENT_DEATH_SIGNAL, _CHILD_SUBREAPER = 1, 36
 _WHO = "codexsys <codexsys@localhost> 946684800 +0000"
 _GIT = ("-c", "fastimport.unpackLimit=1", "-c", "core.compression=1", "-c", "safe.directory=*")
 
@@ -28,24 +29,38 @@ def load() -> None:
 
 
 def main(question: bytes, answer: int) -> None:
-    """Let a worker do what is asked, and say how it ended; whoever hangs up ends us all."""
+    """Let a worker do what is asked, and say how it ended; whoever hangs up ends it."""
     try:
+        _control(_CHILD_SUBREAPER, 1)  # its own children are ours to end, too
         worker = os.fork()
+        with contextlib.suppress(ProcessLookupError):
+            os.setpgid(worker, worker)  # both do it, so that it is done for both
         if worker == 0:
+            _control(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
             _work(json.loads(question), answer)
-        ended = os.pidfd_open(worker)
-        if ended in _first(ended, answer):
+        if _ends_before_hang_up(worker, answer):
             _, status = os.waitpid(worker, 0)
             os.write(answer, f"\n{os.waitstatus_to_exitcode(status)}".encode())
+        _end(worker)
     finally:
-        os.killpg(0, signal.SIGKILL)
+        os._exit(0)
 
 
-def _first(ended: int, hung_up: int) -> list[int]:
+def _ends_before_hang_up(worker: int, answer: int) -> bool:
+    ended = os.pidfd_open(worker)
     poll = select.poll()
     poll.register(ended, select.POLLIN)
-    poll.register(hung_up, select.POLLIN)
-    return [descriptor for descriptor, _ in poll.poll()]
+    poll.register(answer, select.POLLIN)
+    return ended in {descriptor for descriptor, _ in poll.poll()}
+
+
+def _end(worker: int) -> None:
+    """End what is left of its group, and let none of it stay as a zombie."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
 
 
 def _work(asked: dict[str, Any], answer: int) -> None:
@@ -91,12 +106,16 @@ def _limit(limits: ZipLimits) -> None:
         resource.setrlimit(what, (new, new))
 
 
+def _control(option: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
 def _leave_network() -> None:
     """Enter a network namespace without interfaces, where the host lets us; nothing here dials."""
     if sys.platform != "linux":
         return
     user, group = os.getuid(), os.getgid()
-    unshare = ctypes.CDLL(None, use_errno=True).unshare
+    unshare = ctypes.CDLL(None).unshare
     if unshare(_NEW_NETWORK) == 0 or unshare(_NEW_USER | _NEW_NETWORK) != 0:
         return
     # Without a mapping git would take the directory for somebody else's.
