@@ -31,16 +31,14 @@ class Zips:
     async def vet(self, file: Path) -> None:
         """Refuse (`Invalid`, code zip_refused) what cannot be unpacked safely."""
         try:
-            await self._ask("vet", str(file.absolute()))
+            await self._ask("vet", file)
         except _Refused as problem:
             raise Invalid(str(problem), code="zip_refused") from problem
 
     async def unpack(self, file: Path, into: Path) -> Base:
         """Make `into` a base with one commit; a failure leaves nothing behind."""
         try:
-            answer = await self._ask(
-                "unpack", str(file.absolute()), str(into.absolute()), self._git
-            )
+            answer = await self._ask("unpack", file, into)
         except BaseException as problem:
             await asyncio.to_thread(shutil.rmtree, into, ignore_errors=True)
             if isinstance(problem, _Refused):
@@ -48,14 +46,19 @@ class Zips:
             raise
         return Base(commit=answer["commit"], tree=answer["tree"])
 
-    async def _ask(self, verb: str, *arguments: str) -> dict[str, str]:
-        """Paths among the arguments are absolute: a child has a folder of its own."""
-        asked = {"limits": asdict(self._limits), "verb": verb, "arguments": arguments}
+    async def _ask(self, verb: str, *paths: Path) -> dict[str, str]:
+        question = self._question(verb, *paths)
         try:
-            said = await self._children.ask(json.dumps(asked).encode(), self._limits.seconds)
+            said = await self._children.ask(question, self._limits.seconds)
         except TimeoutError as error:
             raise _Refused("The zip takes too long to unpack.") from error
         return _read(*said)
+
+    def _question(self, verb: str, *paths: Path) -> bytes:
+        """Name everything from the root: a child has a folder of its own."""
+        limits, files = asdict(self._limits), [str(path.absolute()) for path in paths]
+        asked = {"verb": verb, "paths": files, "git": self._git, "limits": limits}
+        return json.dumps(asked).encode()
 
 
 def _read(code: int | None, out: bytes) -> dict[str, str]:

@@ -78,20 +78,21 @@ def _work(asked: dict[str, Any], answer: int) -> None:
 
 def _answered(asked: dict[str, Any], limits: ZipLimits) -> dict[str, str]:
     try:
-        return _answer(asked["verb"], asked["arguments"], limits)
+        return _answer(asked, limits)
     except ZipRefused as problem:
         return {"refused": str(problem)}
     except MemoryError:
         return {"refused": "The zip needs more memory to unpack than it may."}
 
 
-def _answer(verb: str, arguments: list[str], limits: ZipLimits) -> dict[str, str]:
-    with Path(arguments[0]).open("rb") as file:
-        tree = ZipTree(file, limits)
-        if verb == "vet":
-            tree.check()
-            return {}
-        return _unpack(tree, Path(arguments[1]), arguments[2])
+def _answer(asked: dict[str, Any], limits: ZipLimits) -> dict[str, str]:
+    file, *into = map(Path, asked["paths"])
+    with file.open("rb") as opened:
+        tree = ZipTree(opened, limits)
+        if asked["verb"] == "unpack":
+            return _unpack(tree, into[0], asked["git"])
+        tree.check()
+        return {}
 
 
 def _limit(limits: ZipLimits) -> None:
