@@ -1,10 +1,11 @@
 """Open the platform: the one place that chooses adapters, each port by one URL."""
 
 import asyncio
+import fcntl
 import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -284,13 +285,24 @@ def secret_key(settings: Settings) -> bytes:
     if given:
         return given.encode()
     path = settings.data_dir / "secret_key"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_suffix(f".{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(32))
-        draft.rename(path)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _alone(path.parent):  # services that start together have one
+        if not path.exists():
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_urlsafe(32))
+            draft.rename(path)
     return path.read_bytes()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    opened = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 @asynccontextmanager
