@@ -122,9 +122,9 @@ class QuickUpdate:
 
 
 class QuickChange:
-    """Runs a statement that changes rows, as some values say; those that it holds itself stay."""
+    """Runs a statement that changes rows, or adds some, as some values say; those that it holds itself stay."""
 
-    def __init__(self, database: Database, statement: Update) -> None:
+    def __init__(self, database: Database, statement: Update | Insert) -> None:
         self._database = database
         self._statement = statement
         compiled = _compiled(statement)

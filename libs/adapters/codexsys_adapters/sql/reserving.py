@@ -1,11 +1,9 @@
 """Reserving: each call by one conditional update, and those that come at the same moment in one transaction."""
 
 from collections.abc import Container, Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, Float, Select, Update, and_, bindparam, func, insert, select
+from sqlalchemy import Float, Update, bindparam, insert, select
 from sqlalchemy import update as updating
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,29 +11,13 @@ from codexsys_adapters.sql.days import Days
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.quick import QuickChange, QuickInsert, QuickRead, change
 from codexsys_adapters.sql.tables import ATTEMPTS, RESERVATIONS, SANDBOXES, TASKS, WALLETS
+from codexsys_adapters.sql.taking import ROW, TERMINAL, NotAll, Taking, ordered, row, wish
 from codexsys_adapters.sql.times import after_sql
 from codexsys_adapters.sql.worst_case import Call
 from codexsys_core.moves import TaskStatus
 from codexsys_core.sandbox import SandboxState
 from codexsys_core.together import Together
 from codexsys_core.wallet import NO_LIMIT_MICROS, Grant, Refusal
-
-_TERMINAL = [status.value for status in TaskStatus if status.terminal]
-_DAY = attrgetter("tenant_id", "day")
-_ROW = (
-    "id",
-    "task_id",
-    "sandbox_id",
-    "tenant_id",
-    "day",
-    "number",
-    "input_tokens",
-    "output_tokens",
-    "micros",
-    "price_input",
-    "price_output",
-    "price_cached",
-)
 
 
 class Reserving:
@@ -48,14 +30,10 @@ class Reserving:
     def __init__(self, database: Database, days: Days) -> None:
         self._database = database
         self._days = days
-        numbered = database.dialect == "mysql"
-        self._takes = {
-            priced: QuickChange(database, _taking(priced=priced, numbered=numbered))
-            for priced in (True, False)
-        }
+        self._taking = Taking(database, days)
         self._give_back = QuickChange(database, _giving_back())
         until = after_sql(bindparam("seconds", type_=Float))
-        self._rows = QuickInsert(database, insert(RESERVATIONS).values(until=until), _ROW)
+        self._rows = QuickInsert(database, insert(RESERVATIONS).values(until=until), ROW)
         self._stored = QuickRead(
             database, select(RESERVATIONS.c.id, RESERVATIONS.c.number), RESERVATIONS.c.id
         )
@@ -66,6 +44,31 @@ class Reserving:
         return await self._asked.ask(call) or await self._alone(call)
 
     async def _some(self, calls: Sequence[Call]) -> list[Grant | None]:
+        if self._taking.at_once:
+            try:
+                granted = await self._all(calls)
+            except NotAll:
+                pass
+            else:
+                return [granted[call.id] for call in calls]
+        return await self._each(calls)
+
+    async def _all(self, calls: Sequence[Call]) -> dict[str, Grant]:
+        """Reserve all calls, by one message and a commit; raises `NotAll`, and nothing is."""
+        again = False
+
+        async def statements(connection: AsyncConnection) -> dict[str, Grant]:
+            nonlocal again
+            if again and (granted := await self._granted(connection, calls)):
+                return granted  # all of them: they share a commit
+            again = True
+            numbers = await self._taking.all(connection, calls)
+            return {call.id: _grant(call, numbers[call.id]) for call in calls}
+
+        return await self._database.transact(statements)
+
+    async def _each(self, calls: Sequence[Call]) -> list[Grant | None]:
+        """Reserve those calls that are allowed."""
         again = False
 
         async def statements(connection: AsyncConnection) -> dict[str, Grant]:
@@ -98,9 +101,8 @@ class Reserving:
 
     async def _take(self, connection: AsyncConnection, calls: Sequence[Call]) -> dict[str, Grant]:
         """Reserve those that are allowed, and return their grants by id."""
-        in_order = sorted(calls, key=attrgetter("task_id"))  # of locks
-        days = [list(some) for _, some in groupby(sorted(in_order, key=_DAY), _DAY)]
-        asked = [(self._takes[call.priced], _asked(call)) for call in in_order]
+        in_order, days = ordered(calls)
+        asked = [(self._taking.takes[call.priced], wish(call)) for call in in_order]
         done = await change(connection, [*asked, *map(self._days.asked, days)])
         told = {
             call.id: each.told for call, each in zip(in_order, done, strict=False) if each.matched
@@ -109,7 +111,7 @@ class Reserving:
         allowed: list[Call] = []
         for some, day in zip(days, done[len(in_order) :], strict=True):
             allowed += await self._allowed(connection, some, taken, of_day=bool(day.matched))
-        await self._rows.add(connection, [_row(call, taken[call.id]) for call in allowed])
+        await self._rows.add(connection, [row(call, taken[call.id]) for call in allowed])
         return {call.id: _grant(call, taken[call.id]) for call in allowed}
 
     async def _allowed(
@@ -127,7 +129,7 @@ class Reserving:
             await self._days.give_back(connection, others)
         if not some or of_day or await self._days.reserve(connection, some):
             return some
-        await change(connection, [(self._give_back, _asked(call)) for call in some])
+        await change(connection, [(self._give_back, wish(call)) for call in some])
         return []
 
     async def _granted(
@@ -137,30 +139,6 @@ class Reserving:
         rows = await self._stored.on(connection, [call.id for call in calls])
         numbers = {row[0]: row[1] for row in rows}
         return {call.id: _grant(call, numbers[call.id]) for call in calls if call.id in numbers}
-
-
-def _taking(*, priced: bool, numbered: bool) -> Update:
-    """Return the one statement that is the token check, too."""
-    wallet = WALLETS.c
-    tokens: BindParameter[int] = bindparam("most_tokens")
-    micros: BindParameter[int] = bindparam("most_micros")
-    spent = wallet.micros + wallet.reserved_micros + micros
-    number = wallet.calls + 1
-    return (
-        updating(WALLETS)
-        .where(
-            wallet.task_id == _task_of(bindparam("sandbox")).scalar_subquery(),
-            wallet.calls + 1 <= wallet.limit_calls,
-            wallet.input_tokens + wallet.output_tokens + wallet.reserved_tokens + tokens
-            <= wallet.limit_tokens,
-            spent <= wallet.limit_micros if priced else wallet.limit_micros >= NO_LIMIT_MICROS,
-        )
-        .values(
-            calls=func.last_insert_id(number) if numbered else number,
-            reserved_tokens=wallet.reserved_tokens + tokens,
-            reserved_micros=wallet.reserved_micros + micros,
-        )
-    )
 
 
 def _giving_back() -> Update:
@@ -175,29 +153,6 @@ def _giving_back() -> Update:
             reserved_micros=wallet.reserved_micros - bindparam("most_micros"),
         )
     )
-
-
-def _task_of(sandbox_id: Any) -> Select[tuple[str]]:
-    """Select the task of a sandbox that may still make calls."""
-    return (
-        select(SANDBOXES.c.task_id)
-        .join(ATTEMPTS, ATTEMPTS.c.id == SANDBOXES.c.attempt_id)
-        .join(TASKS, TASKS.c.id == SANDBOXES.c.task_id)
-        .where(
-            SANDBOXES.c.id == sandbox_id,
-            SANDBOXES.c.state != SandboxState.ENDED.value,
-            ATTEMPTS.c.cancel_at.is_(None),
-            and_(*(TASKS.c.status != status for status in _TERMINAL)),
-        )
-    )
-
-
-def _asked(call: Call) -> dict[str, Any]:
-    return {
-        "sandbox": call.sandbox_id,
-        "most_tokens": call.tokens,
-        "most_micros": call.micros,
-    }
 
 
 async def _numbers(
@@ -215,24 +170,6 @@ async def _numbers(
         numbers[call.id] = last[call.task_id]
         last[call.task_id] -= 1
     return numbers
-
-
-def _row(call: Call, number: int) -> dict[str, Any]:
-    return {
-        "id": call.id,
-        "task_id": call.task_id,
-        "sandbox_id": call.sandbox_id,
-        "tenant_id": call.tenant_id,
-        "day": call.day,
-        "number": number,
-        "input_tokens": call.input_tokens,
-        "output_tokens": call.output_tokens,
-        "micros": call.micros,
-        "price_input": call.rates.input,
-        "price_output": call.rates.output,
-        "price_cached": call.rates.cached,
-        "seconds": call.seconds,
-    }
 
 
 def _grant(call: Call, number: int) -> Grant:
@@ -283,7 +220,7 @@ async def _stopped(connection: AsyncConnection, sandbox_id: str) -> Refusal | No
     row = (await connection.execute(statement)).one_or_none()
     if row is not None and (row.cancel_at is not None or row.status == TaskStatus.CANCELLED.value):
         return Refusal(code="task_cancelled")
-    if row is None or row.state == SandboxState.ENDED.value or row.status in _TERMINAL:
+    if row is None or row.state == SandboxState.ENDED.value or row.status in TERMINAL:
         return Refusal(code="token_revoked")
     return None
 
