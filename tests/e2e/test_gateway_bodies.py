@@ -27,7 +27,14 @@ NESTED = {
     "a schema": b'{"messages":[%s],"tools":[{"type":"function","function":{"name":"f","parameters":%s}}]}'
     % (MESSAGE, b'{"a":' * 950 + b"1" + b"}" * 950),
 }
-NUMBERS = {"digits": b'{"messages":[%s],"seed":%s}' % (MESSAGE, b"9" * MIB)}
+NUMBERS = {
+    "digits": b'{"messages":[%s],"seed":%s}' % (MESSAGE, b"9" * MIB),
+    **{
+        f"{number} in a schema": b'{"messages":[%s],"tools":[{"type":"function","name":"f","function":{"name":"f","parameters":{"a":%s}}}]}'
+        % (MESSAGE, number.encode())
+        for number in ("NaN", "-Infinity", "1e999")
+    },
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -45,6 +45,7 @@ class Upstream(BaseModel):
     """Calls that one gateway makes to it at the same time."""
     first_byte_seconds: float = 300.0
     idle_seconds: float = 120.0
+    answer_seconds: float = 1800.0
     offers: tuple[Offer, ...]
 
 

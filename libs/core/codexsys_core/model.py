@@ -36,7 +36,10 @@ class Models(Protocol):
     """
 
     def stream(self, request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """Yield chunks, the last ones with finish_reason and usage; raises `ModelError`."""
+        """Write a request, and yield chunks, the last ones with finish_reason and usage.
+
+        Nothing is sent, and nothing to be paid, before the first chunk is asked for. Raises `ModelError`.
+        """
 
 
 def whole(chunks: list[dict[str, Any]]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class _UpstreamGiven(_Strict):
     parallel: int = Field(default=64, ge=1, le=100)  # as many connections there are
     first_byte_seconds: float = Field(default=300.0, gt=0)
     idle_seconds: float = Field(default=120.0, gt=0)
+    answer_seconds: float = Field(default=1800.0, gt=0, le=1800)
     models: list[_ModelGiven] = Field(min_length=1)
 
 
@@ -151,7 +152,7 @@ def _models(settings: Settings, upstream: Upstream, key: str, length_field: str)
     host = urlsplit(upstream.url).hostname or ""
     way = Outbound(allow_networks=settings.allow_networks, allow_http=True, trusted_hosts=[host])
     client = way.async_client()
-    silence = (upstream.first_byte_seconds, upstream.idle_seconds)
+    silence = (upstream.first_byte_seconds, upstream.idle_seconds, upstream.answer_seconds)
     if upstream.speaks == "messages":
         headers = {"x-api-key": key, "anthropic-version": VERSION}
         return MessagesModels(Endpoint(upstream.url, headers, client, *silence))

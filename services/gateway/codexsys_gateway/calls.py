@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,18 @@ _REFUSALS = {
 log = structlog.get_logger(__name__)
 
 
+Chunks = AsyncIterator[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a lane will be asked, written while the reservation is under way. Nothing of it is sent."""
+
+    lane: Lane
+    length: int
+    chunks: Chunks
+
+
 @dataclass
 class Call:
     """A call under way, with the reservation that it has now."""
@@ -60,16 +72,20 @@ class Call:
     patience: Patience
     grant: Grant
     ends_at: float
+    draft: Draft | None = None
     lane: Lane | None = None
     transcript: Transcript = field(default_factory=lambda: Transcript(""))
     spent: bool = False
     """Whether an upstream may have been paid for what is reserved."""
 
-    def begins(self, lane: Lane) -> dict[str, Any]:
-        """Return what the lane is asked: from here on it may have to be paid."""
-        self.lane, self.transcript, self.spent = lane, Transcript(lane.offer.model), True
+    def begins(self, lane: Lane) -> Chunks:
+        """Return what the lane answers: from here on it may have to be paid."""
         length = min(self.grant.output_tokens, lane.offer.most_output)
-        return {**self.wanted.request, "model": lane.offer.served_as, "max_tokens": length}
+        draft, self.draft = self.draft, None
+        fits = draft is not None and draft.lane is lane and draft.length == length
+        chunks = draft.chunks if draft and fits else _asked(lane, self.wanted, length)
+        self.lane, self.transcript, self.spent = lane, Transcript(lane.offer.model), True
+        return chunks
 
 
 class Calls:
@@ -147,8 +163,7 @@ class Calls:
 
     async def _answer(self, call: Call, lane: Lane) -> AsyncGenerator[dict[str, Any], None]:
         loop = asyncio.get_running_loop()
-        chunks = lane.models.stream(call.begins(lane))
-        async with aclosing(chunks):  # type: ignore[type-var]
+        async with aclosing(call.begins(lane)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
                 call.transcript.add(chunk)
                 yield chunk
@@ -159,12 +174,27 @@ class Calls:
         """Find who serves the task's model, and reserve the worst case; raises `Refused`."""
         model, priced = await self._terms(sandbox)
         patience = self._serving(model, priced=priced)
-        answer = await self._reserve(sandbox, wanted, patience)
+        writing = asyncio.create_task(self._drafted(wanted, patience))
+        try:
+            answer = await self._reserve(sandbox, wanted, patience)
+        finally:
+            writing.cancel()
         if answer == PRICE_UNKNOWN and not priced:  # it is the tenant whose money is limited
             patience = self._serving(model, priced=True)
             answer = await self._reserve(sandbox, wanted, patience)
         ends_at = asyncio.get_running_loop().time() + CALL_SECONDS
-        return Call(sandbox, wanted, patience, _granted(answer), ends_at)
+        draft = writing.result() if writing.done() else None
+        return Call(sandbox, wanted, patience, _granted(answer), ends_at, draft)
+
+    async def _drafted(self, wanted: Wanted, patience: Patience) -> Draft | None:
+        """Write to whoever will most likely be asked, while the ledger is waited for."""
+        await asyncio.sleep(0)  # it is asked first
+        if (lane := self._upstreams.likely(patience)) is None:
+            return None
+        length = min(_most_output(wanted, patience), lane.offer.most_output)
+        with suppress(Exception):  # what cannot be written says so when it is its turn
+            return Draft(lane, length, _asked(lane, wanted, length))
+        return None
 
     def _serving(self, model: str, *, priced: bool) -> Patience:
         """Return who serves a model; raises `Refused` when nobody may."""
@@ -191,12 +221,11 @@ class Calls:
     ) -> Grant | Refusal:
         """Reserve the most that any of the upstreams may take for it."""
         offers = [lane.offer for lane in patience.lanes]
-        most = max(offer.most_output for offer in offers)
         known = [offer.prices for offer in offers if offer.prices is not None]
         return await self._wallet.reserve(
             sandbox,
             input_tokens=len(json.dumps(wanted.request)) // BYTES_PER_TOKEN + _ESTIMATE_SLACK,
-            output_tokens=min(wanted.output_tokens or OUTPUT_TOKENS, most),
+            output_tokens=_most_output(wanted, patience),
             prices=dearest(known) if len(known) == len(offers) else None,
             seconds=CALL_SECONDS + _SLACK_SECONDS,
         )
@@ -220,6 +249,17 @@ class Calls:
             await self._records.keep(sandbox, number, request, transcript)
         except PlatformError as error:
             log.warning("call_not_kept", task_id=sandbox.task_id, problem=error.message)
+
+
+def _most_output(wanted: Wanted, patience: Patience) -> int:
+    """Return how long the longest answer may be, whoever gives it."""
+    most = max(lane.offer.most_output for lane in patience.lanes)
+    return min(wanted.output_tokens or OUTPUT_TOKENS, most)
+
+
+def _asked(lane: Lane, wanted: Wanted, length: int) -> Chunks:
+    request = {**wanted.request, "model": lane.offer.served_as, "max_tokens": length}
+    return lane.models.stream(request)
 
 
 def _granted(answer: Grant | Refusal) -> Grant:

@@ -1,7 +1,8 @@
 """Bodies as JSON: bounded in bytes and in values before they are parsed, since a parser holds up everybody."""
 
 import json
-from typing import Any
+import math
+from typing import Any, Never
 
 from starlette.requests import Request
 
@@ -30,12 +31,22 @@ async def json_of(request: Request, most: int) -> dict[str, Any]:
     if len(data) > SMALL_BYTES and crowded(data):
         raise Refused(413, "too_large", f"The body has more than {MOST_VALUES} values.")
     try:
-        body = json.loads(data)
+        body = json.loads(data, parse_constant=_no_json, parse_float=_finite)
     except ValueError:
         raise not_allowed("The body is not JSON.") from None
     if not isinstance(body, dict):
         raise not_allowed("The body is not a JSON object.")
     return body
+
+
+def _no_json(constant: str) -> Never:
+    """Refuse what Python reads and nobody else: NaN and the infinities."""
+    raise ValueError(constant)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if math.isfinite(value) else _no_json(number)
 
 
 def crowded(data: bytes) -> bool:

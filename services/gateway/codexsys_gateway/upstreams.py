@@ -89,6 +89,13 @@ class Upstreams:
         known = [lane for lane in serving if lane.offer.prices is not None]
         return Patience(known if priced else serving)
 
+    @staticmethod
+    def likely(patience: Patience) -> Lane | None:
+        """Return the lane that would be given now."""
+        now = asyncio.get_running_loop().time()
+        free = (lane for lane in patience.lanes if lane.rests_until <= now and lane.places.left > 0)
+        return next(free, None)
+
     @asynccontextmanager
     async def lane(self, patience: Patience) -> AsyncIterator[Lane]:
         """Give the first lane that neither rests nor is full, once there is one."""
@@ -105,11 +112,9 @@ class Upstreams:
         loop = asyncio.get_running_loop()
         until = loop.time() + QUEUE_SECONDS
         while True:
+            if (lane := self.likely(patience)) is not None:
+                return lane
             now = loop.time()
-            awake = [lane for lane in patience.lanes if lane.rests_until <= now]
-            for lane in awake:
-                if lane.places.left > 0:
-                    return lane
             ends = [lane.rests_until for lane in patience.lanes if lane.rests_until > now]
             if now >= until:
                 raise ModelError("The model's endpoint is busy.", code="model_busy", retry_after=5)

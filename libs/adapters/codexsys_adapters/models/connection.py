@@ -15,9 +15,12 @@ PATIENCE = httpx2.Timeout(None, connect=5.0, write=60.0, pool=5.0)
 """How long an answer may take is told to the endpoint's object."""
 MOST_EVENT_BYTES = 8 * 1024 * 1024
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
+ANSWER_SECONDS = 1800.0
+"""How long an answer may take in all, also one that says again and again that it goes on."""
 REST_SECONDS = 0.2
 """How long an answer may go on after its last event; then its connection is given up."""
 _MOST_ERROR_BYTES = 65_536
+_LONGEST_NAME = 200
 _NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -25,6 +28,7 @@ _NOT_SENT = (
     httpx2.UnsupportedProtocol,
 )
 """What happens before an upstream has anything to be paid for."""
+_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _AUTH = (401, 402, 403)
 _TOO_MANY = 429
 _NOT_FOUND = 404
@@ -41,13 +45,30 @@ class Endpoint:
     client: httpx2.AsyncClient
     first_byte_seconds: float
     idle_seconds: float
+    answer_seconds: float = ANSWER_SECONDS
 
-    async def events(self, path: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """Post and yield the JSON of each event, or of the whole answer where it is not a stream."""
+    def events(self, path: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """Write a request, and send it when the first event is asked for.
+
+        Each event's JSON is yielded, or that of the whole answer where it is not a stream.
+        """
+        try:
+            return self._events(self.written(path, _json(body)))
+        except httpx2.InvalidURL as error:
+            raise ModelError("The model's endpoint does not answer.") from error
+
+    def written(self, path: str, content: bytes) -> httpx2.Request:
+        """Return the request as it will go out."""
+        headers = {**self.headers, "content-type": "application/json"}
+        return self.client.build_request(
+            "POST", self.url.rstrip("/") + path, content=content, headers=headers, timeout=PATIENCE
+        )
+
+    async def _events(self, request: httpx2.Request) -> AsyncIterator[dict[str, Any]]:
         response: httpx2.Response | None = None
         try:
             async with asyncio.timeout(self.first_byte_seconds):
-                response = await self.sent(path, body)
+                response = await self.client.send(request, stream=True)
             if response.status_code != httpx2.codes.OK:
                 raise await self._refusal(response)
             streamed = "event-stream" in response.headers.get("content-type", "")
@@ -56,30 +77,27 @@ class Endpoint:
                 yield event
         except TimeoutError as error:
             raise ModelError("The model's endpoint is silent.", spent=True) from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
             spent = not isinstance(error, _NOT_SENT)
             raise ModelError("The model's endpoint does not answer.", spent=spent) from error
         finally:
             if response is not None:
                 await response.aclose()
 
-    async def sent(self, path: str, body: dict[str, Any]) -> httpx2.Response:
-        """Post, and return the answer once its headers are here."""
-        request = self.client.build_request(
-            "POST", self.url.rstrip("/") + path, json=body, headers=self.headers, timeout=PATIENCE
-        )
-        return await self.client.send(request, stream=True)
-
     async def _pieces(self, response: httpx2.Response) -> AsyncIterator[bytes]:
         """Yield what comes, for as long as something comes."""
-        seen, raw = 0, aiter(response.aiter_bytes())
+        seen, raw, loop = 0, aiter(response.aiter_bytes()), asyncio.get_running_loop()
+        ends_at = loop.time() + self.answer_seconds
         while True:
+            # Its headers may come long before its first word.
+            patience = self.idle_seconds if seen else self.first_byte_seconds
             try:
-                # Its headers may come long before its first word.
-                async with asyncio.timeout(self.idle_seconds if seen else self.first_byte_seconds):
+                async with asyncio.timeout_at(min(loop.time() + patience, ends_at)):
                     piece = await anext(raw)
             except StopAsyncIteration:
                 return
+            if loop.time() > ends_at:
+                raise ModelError("The model's answer takes too long.", spent=True)
             seen += len(piece)
             if seen > MOST_ANSWER_BYTES:
                 raise ModelError("The model's answer is too long.", spent=True)
@@ -113,6 +131,17 @@ def refusal(status: int, said: bytes, retry_after: str = "") -> ModelError:
     return ModelError(f"The model's endpoint refused the request ({status}).", code=code)
 
 
+def short(name: object) -> str:
+    """Return a name that an endpoint gave to something; each chunk says it again."""
+    return name[:_LONGEST_NAME] if isinstance(name, str) else ""
+
+
+def count(given: object) -> int | None:
+    """Return what an endpoint counted, if it is a count."""
+    plain = isinstance(given, int) and not isinstance(given, bool) and given >= 0
+    return given if plain else None  # type: ignore[return-value]
+
+
 def _seconds(text: str) -> float | None:
     text = text.strip()
     return float(text) if text.replace(".", "", 1).isdecimal() and text.isascii() else None
@@ -120,11 +149,14 @@ def _seconds(text: str) -> float | None:
 
 async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
     """Yield the data of server-sent events: each is one line of JSON; all else is for others."""
-    rest = b""
+    rest = bytearray()
     async for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
+        rest += piece
         if len(rest) > MOST_EVENT_BYTES:
             raise ModelError("The model's answer cannot be read.", spent=True)
+        if b"\n" not in piece:  # what comes byte by byte is looked through once
+            continue
+        *lines, rest = rest.split(b"\n")
         for line in lines:
             if not line.startswith(b"data:"):
                 continue
@@ -144,10 +176,20 @@ async def _rest_of(pieces: AsyncIterator[bytes]) -> None:
 
 
 async def _one(pieces: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
-    yield _object(b"".join([piece async for piece in pieces]))
+    whole = bytearray()
+    async for piece in pieces:
+        whole += piece
+        if len(whole) > MOST_EVENT_BYTES:
+            raise ModelError("The model's answer cannot be read.", spent=True)
+    yield _object(whole)
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def _json(body: dict[str, Any]) -> bytes:
+    """Return a body as JSON; what an agent said may have half characters in it, and they are no UTF-8."""
+    return _written(body).encode(errors="replace")
+
+
+def _object(data: bytes | bytearray) -> dict[str, Any]:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:

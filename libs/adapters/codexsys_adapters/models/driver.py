@@ -1,11 +1,12 @@
-"""An endpoint of OpenAI's kind, asked through OpenAI's own client."""
+"""An endpoint of OpenAI's kind, asked as OpenAI's own client asks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import httpx2
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, AsyncStream, Omit
+from openai import AsyncOpenAI, Omit
+from openai._models import FinalRequestOptions
 from typing_extensions import override
 
 from codexsys_adapters.models.connection import PATIENCE, Endpoint
@@ -13,17 +14,18 @@ from codexsys_adapters.models.connection import PATIENCE, Endpoint
 
 @dataclass(frozen=True)
 class OpenAIEndpoint(Endpoint):
-    """Sends as the driver does. The answer is read by us: within bounds, and event by event as it came.
+    """Sends what the driver writes. When it goes out is ours to say, and the answer is read by us.
 
-    The driver's own streams make an object of each event, which is most of what a call would cost
-    the gateway, and know no bound.
+    The driver writes and sends in one go, makes an object of each event of an answer, which is most
+    of what a call would cost the gateway, and reads without a bound: also what an endpoint says of
+    an error.
     """
 
     key: str = field(default="", repr=False)
 
     @cached_property
-    def _driver(self) -> AsyncOpenAI:
-        return AsyncOpenAI(
+    def _driver(self) -> "_Driver":
+        return _Driver(
             base_url=self.url,
             api_key=self.key or "none",
             default_headers=self.headers,
@@ -33,19 +35,17 @@ class OpenAIEndpoint(Endpoint):
         )
 
     @override
-    async def sent(self, path: str, body: dict[str, Any]) -> httpx2.Response:
-        """Post, and return the answer once its headers are here."""
-        try:
-            stream = await self._driver.post(
-                path,
-                body=body,
-                cast_to=object,
-                options={} if self.key else {"headers": {"Authorization": Omit()}},
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
-        except APIStatusError as error:
-            return error.response
-        except APIConnectionError as error:
-            raise error.__cause__ or error from None
-        return stream.response
+    def written(self, path: str, content: bytes) -> httpx2.Request:
+        """Return the request as it will go out."""
+        headers = {} if self.key else {"Authorization": Omit()}
+        return self._driver.written(path, content, headers)
+
+
+class _Driver(AsyncOpenAI):
+    def written(
+        self, path: str, content: bytes, headers: Mapping[str, str | Omit]
+    ) -> httpx2.Request:
+        """Return the request that the driver would send: its headers, its key, its address."""
+        return self._build_request(
+            FinalRequestOptions.construct(method="post", url=path, content=content, headers=headers)
+        )

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from codexsys_adapters.models.connection import Endpoint
+from codexsys_adapters.models.connection import Endpoint, count, short
 from codexsys_core.model import ModelError
 
 VERSION = "2023-06-01"
@@ -30,15 +30,19 @@ class MessagesModels:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
-    async def stream(self, request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    def stream(self, request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Yield chunks, the last one with usage."""
-        answer = _Answer()
-        async with aclosing(self._endpoint.events(_PATH, as_messages(request))) as events:  # type: ignore[type-var]
-            async for event in events:
-                for chunk in answer.heard(event):
-                    yield chunk
-        if not answer.ended:
-            raise ModelError("The model's answer broke off.", spent=True)
+        return _chunks(self._endpoint.events(_PATH, as_messages(request)))
+
+
+async def _chunks(heard: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    answer = _Answer()
+    async with aclosing(heard) as events:  # type: ignore[type-var]
+        async for event in events:
+            for chunk in answer.heard(event):
+                yield chunk
+    if not answer.ended:
+        raise ModelError("The model's answer broke off.", spent=True)
 
 
 def as_messages(request: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +130,7 @@ def _arguments(text: str) -> dict[str, Any]:
     """Return arguments as an object; what the model once wrote wrongly is shown to it as it was."""
     try:
         found = json.loads(text or "{}")
+        json.dumps(found, allow_nan=False)  # a number may be none that others read
     except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {"malformed": text}
@@ -175,7 +180,7 @@ class _Answer:
         elif kind == "content_block_stop" and event.get("index") in list(self._silent):
             yield self._arguments(event["index"], "{}")
         elif kind == "message_delta":
-            self._counted = "output_tokens" in _object(event, "usage")
+            self._counted = count(_object(event, "usage").get("output_tokens")) is not None
             self._count(event)
             reason = str(_object(event, "delta").get("stop_reason"))
             yield self._chunk({}, _REASONS.get(reason, "stop"))
@@ -185,22 +190,22 @@ class _Answer:
 
     def _begun(self, message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         self._head = {
-            "id": str(message.get("id", "")),
+            "id": short(message.get("id")),
             "object": "chat.completion.chunk",
             "created": 0,
-            "model": str(message.get("model", "")),
+            "model": short(message.get("model")),
         }
         self._count(message)
         yield self._chunk({"role": "assistant", "content": ""})
 
     def _opened(self, index: Any, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if block.get("type") == "text" and block.get("text"):
-            yield self._chunk({"content": block["text"]})
+            yield self._chunk({"content": str(block["text"])})
         if block.get("type") == "tool_use" and isinstance(index, int):
             self._calls[index] = len(self._calls)
             self._silent.add(index)
-            function = {"name": str(block.get("name", "")), "arguments": ""}
-            call = {"id": str(block.get("id", "")), "type": "function", "function": function}
+            function = {"name": short(block.get("name")), "arguments": ""}
+            call = {"id": short(block.get("id")), "type": "function", "function": function}
             yield self._chunk({"tool_calls": [{"index": self._calls[index], **call}]})
 
     def _grown(self, index: Any, delta: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -222,12 +227,12 @@ class _Answer:
     def _count(self, said: dict[str, Any]) -> None:
         """Keep the last word on each count."""
         for name, value in _object(said, "usage").items():
-            if isinstance(value, int):
+            if count(value) is not None:
                 self._counts[name] = value
 
     def _usage(self) -> dict[str, Any] | None:
         """Return what was counted; input that was written down to be kept costs a quarter more."""
-        if not self._counted or "input_tokens" not in self._counts:
+        if not (self._counted and {"input_tokens", "output_tokens"} <= self._counts.keys()):
             return None
         read = self._counts.get("cache_read_input_tokens", 0)
         kept = -(-self._counts.get("cache_creation_input_tokens", 0) * 5 // 4)
