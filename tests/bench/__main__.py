@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tests.bench.adoption import Adoption, measure_adoption
+from tests.bench.agent import measure_agent
 from tests.bench.beats import Beats, measure_beats
 from tests.bench.broker import Broker, measure_broker
 from tests.bench.cancel import Cancel, measure_cancel
@@ -131,6 +132,8 @@ PARTS: dict[str, Callable[[Place, argparse.Namespace], Awaitable[Judged]]] = {
 async def main(options: argparse.Namespace) -> None:
     if options.only in OF_SANDBOXES:
         say(await sandboxes(options))
+    elif options.only == "agent":
+        say(await measure_agent())
     elif options.only == "pages":
         say(await measure_pages(options.page_rounds))
     elif options.only:
@@ -144,6 +147,7 @@ async def main(options: argparse.Namespace) -> None:
 async def everything(options: argparse.Namespace) -> None:
     """Measure all, and keep the report."""
     local = await sandboxes(options)
+    agents = await measure_agent()
     async with opened() as place:
         adopted = await adoption(place, options)
     async with opened() as place:
@@ -153,6 +157,7 @@ async def everything(options: argparse.Namespace) -> None:
             throughput=await throughput(place, options),
             dispatch=await measure(place, key, rates),
             sandboxes=local,
+            agents=agents,
             fair=await fair(place, options),
             cancel=await cancelled(place, options),
             beats=await beats(place, options),
@@ -190,7 +195,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--sandbox-rounds", type=int, default=7)
     parser.add_argument(
-        "--only", choices=[*OF_SANDBOXES, "pages", *PARTS], help="measure this alone"
+        "--only", choices=[*OF_SANDBOXES, "agent", "pages", *PARTS], help="measure this alone"
     )
     parser.add_argument("--page-rounds", type=int, default=3, help="how often each page is opened")
     parser.add_argument("--fair-queued", type=int, default=1000, help="of the heavy tenant")

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pydantic import BaseModel
 from tests.bench.adoption import Adoption
+from tests.bench.agent import AgentFigures
 from tests.bench.beats import Beats
 from tests.bench.broker import Broker
 from tests.bench.cancel import Cancel
@@ -35,6 +36,7 @@ class Report(BaseModel):
     throughput: Throughput
     dispatch: list[Dispatch]
     sandboxes: SandboxFigures
+    agents: AgentFigures
     fair: Fair
     cancel: Cancel
     beats: Beats
@@ -55,6 +57,7 @@ class Report(BaseModel):
         return [
             self.throughput,
             self.sandboxes,
+            self.agents,
             self.fair,
             self.cancel,
             self.beats,
