@@ -139,7 +139,10 @@ def _glance(now: float) -> Glance:
     """Look at the one agent that there is: it is in a namespace of processes of its own."""
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (folder / "cmdline").read_bytes().rstrip(b"\0").rpartition(b"\0")[2] != _NAME:
+            argv = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+            if (
+                argv[-1] != _NAME or b"/python" not in argv[0]
+            ):  # what keeps it is called with its words
                 continue
             status = dict(
                 line.split(":\t", 1) for line in (folder / "status").read_text().splitlines()
