@@ -10,6 +10,7 @@ import typer
 
 from codexsys_cli import (
     commands_environments,
+    commands_k8s_run,
     commands_messages,
     commands_operations,
     commands_run,
@@ -55,6 +56,7 @@ def demo(
 
 
 commands_run.register(app)
+commands_k8s_run.register(app)
 commands_tasks.register(app)
 commands_environments.register(app)
 commands_messages.register(app)

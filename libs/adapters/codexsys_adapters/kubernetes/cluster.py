@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Cluster:
     @contextlib.asynccontextmanager
     async def lines(
         self, path: str, query: Sequence[tuple[str, str]]
-    ) -> AsyncIterator[AsyncIterable[bytes]]:
+    ) -> AsyncIterator[aiohttp.StreamReader]:
         """Give what comes, line by line, for as long as it comes; raises `Refusal`."""
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
         async with self._asked("GET", path, None, query, "application/json", timeout) as response:
@@ -151,6 +151,8 @@ class Exec:
         self._socket = socket
         self._rest = b""
         self._noise = b""
+        self.succeeded = False
+        """Whether it ended well, once it has ended."""
 
     async def send(self, data: bytes) -> None:
         """Write to its input."""
@@ -159,17 +161,24 @@ class Exec:
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Give whole lines of its output; TimeoutError when nothing comes for long."""
+        async for data in self.pieces():
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                yield line
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Give its output as it comes; TimeoutError when nothing comes for long."""
         while True:
             message = await asyncio.wait_for(self._socket.receive(), _QUIET_SECONDS)
             if message.type is not aiohttp.WSMsgType.BINARY:
                 return
             channel, data = message.data[0], message.data[1:]
             if channel == _OUT:
-                *lines, self._rest = (self._rest + data).split(b"\n")
-                for line in lines:
-                    yield line
+                yield data
             elif channel == _ERRORS:
                 self._noise = (self._noise + data)[-500:]
+            elif channel == _STATUS:
+                self.succeeded = b'"Success"' in data
 
     @property
     def noise(self) -> str:

@@ -1,0 +1,255 @@
+"""`codexsys k8s-run` on a real cluster, as a user meets it: its output, its exit code, and what is left."""
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from tests.contract.servers import IMAGE, KUBECONFIG, must_have
+from tests.support.cluster import kubectl
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(180)]
+
+SECONDS = 90.0
+HANG = "trap 'exit 1' TERM; sleep 600 & wait"
+
+
+class Team:
+    """One namespace, and runs in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.home = Path(must_have(KUBECONFIG))
+
+    def begin(self, *words: str) -> "subprocess.Popen[bytes]":
+        given = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "KUBECONFIG": str(self.home)}
+        argv = ["codexsys", "k8s-run", "--namespace", self.name, *words]
+        return subprocess.Popen(argv, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        """Return exit code, output, and what was said beside it."""
+        return ended(self.begin(*words))
+
+    def left(self) -> list[str]:
+        return kubectl("-n", self.name, "get", "jobs,pods", "-o", "name").split()
+
+    def apply(self, kind: str, name: str, api: str = "v1", **more: Any) -> None:
+        meta = {"name": name, "namespace": self.name}
+        kubectl(
+            "apply",
+            "-f",
+            "-",
+            feed=json.dumps({"apiVersion": api, "kind": kind, "metadata": meta, **more}),
+        )
+
+
+def ended(run: "subprocess.Popen[bytes]") -> tuple[int, str, str]:
+    try:
+        out, said = run.communicate(timeout=SECONDS)
+    finally:
+        run.kill()
+    return run.returncode, out.decode(), said.decode()
+
+
+def until(what: Callable[[], Any]) -> Any:
+    end = time.monotonic() + SECONDS
+    while not (found := what()):
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def team() -> Iterator[Team]:
+    name = f"team-{secrets.token_hex(4)}"
+    kubectl("create", "namespace", name)
+    made = Team(name)
+    until(lambda: kubectl("-n", name, "get", "serviceaccount", "-o", "name").count("default"))
+    yield made
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(team: Team) -> Iterator[None]:
+    yield
+    until(lambda: not team.left())
+
+
+@pytest.fixture
+def image() -> str:
+    return must_have(IMAGE)
+
+
+def test_output_and_exit_codes_are_the_commands(team: Team, image: str) -> None:
+    code, out, _ = team.run(image, "--", "sh", "-c", "echo one; echo '$(HOME)'; printf two")
+    assert (code, out) == (0, "one\n$(HOME)\ntwo")
+    code, out, said = team.run(image, "-e", "A=b c", "--", "sh", "-c", 'echo "$A" >&2; exit 7')
+    assert (code, out) == (7, "b c\n")
+    assert team.name in said
+
+
+def test_it_has_what_was_asked_for_and_nothing_of_the_cluster(
+    team: Team, image: str, tmp_path: Path
+) -> None:
+    (tmp_path / "env").write_text("# ours\nFILE=1\n")
+    script = "id -u; pwd; env | sort; touch x; ls /var/run/secrets; grep Cap.nd /proc/self/status"
+    words = ["--user", "1000", "--workspace-mount", "/data", "--env-file", str(tmp_path / "env")]
+    code, out, _ = team.run(image, *words, "--entrypoint", "sh", "--", "-c", script)
+    lines = out.splitlines()
+    assert (lines[:2], code) == (["1000", "/data"], 0)
+    assert "FILE=1" in lines
+    assert "serviceaccount" not in out
+    assert "CapBnd:\t0000000000000000" in lines
+
+
+def test_lines_come_while_it_runs(team: Team, image: str) -> None:
+    run = team.begin(image, "--", "sh", "-c", f"echo first; {HANG}")
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"first\n"
+    run.send_signal(signal.SIGINT)
+    code, _, _ = ended(run)
+    assert code == 130
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_whoever_ends_it_before_it_starts_leaves_nothing(
+    team: Team, number: int, code: int
+) -> None:
+    run = team.begin("nowhere.invalid/x:1")
+    until(lambda: any(each.startswith("pod/") for each in team.left()))
+    run.send_signal(number)
+    assert ended(run)[0] == code
+
+
+def test_kept_it_says_how_to_delete_it(team: Team, image: str) -> None:
+    code, out, said = team.run(
+        image, "--keep", "--name", "kept", "--", "sh", "-c", "echo x; exit 3"
+    )
+    assert (code, out) == (3, "x\n")
+    (command,) = [
+        line.split("kubectl ")[1] for line in said.splitlines() if "kubectl delete" in line
+    ]
+    assert "job.batch/kept" in team.left()
+    code, _, again = team.run(image, "--name", "kept", "--", "true")
+    assert (code, "another --name" in again) == (125, True)
+    assert "job.batch/kept" in team.left()  # somebody else's is not cleared away
+    kubectl(*command.split())
+
+
+def test_a_folder_goes_in_and_its_changes_come_back(team: Team, image: str, tmp_path: Path) -> None:
+    (tmp_path / "work/deep").mkdir(parents=True)
+    (tmp_path / "work/deep/a").write_text("one\n")
+    (tmp_path / "work/gone").write_text("x")
+    (tmp_path / "work/big").write_bytes(os.urandom(3 << 20))
+    script = (
+        "cat deep/a; echo two >> deep/a; rm gone; mkdir new; echo three > new/b; ln -s /etc/passwd out;"
+        "mkdir -p .git/hooks; echo x > .git/hooks/pre-commit; exit 7"
+    )
+    code, out, said = team.run(image, "--sync", str(tmp_path / "work"), "--", "sh", "-c", script)
+    assert (code, out) == (7, "one\n"), said
+    work = tmp_path / "work"
+    assert (work / "deep/a").read_text() == "one\ntwo\n"
+    assert (work / "new/b").read_text() == "three\n"
+    assert sorted(path.name for path in work.iterdir()) == ["big", "deep", "new"]
+    assert "2 written, 1 removed" in said
+    assert "out: is a link to '/etc/passwd'" in said
+    assert ".git" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["nowhere.invalid/x:1"], 125, "nowhere.invalid/x:1"),
+        (["Not An Image"], 125, "image"),
+        (["{image}", "--", "not-there"], 127, "not-there"),
+        (["{image}", "--", "/etc/hostname"], 126, "/etc/hostname"),
+        (["{image}", "--timeout", "2s", "--", "sh", "-c", HANG], 124, "--timeout"),
+        (["{image}", "--request-cpu", "500", "--start-timeout", "2s"], 125, "Insufficient cpu"),
+        (["{image}", "--limit-memory", "32Mi", "--", "tail", "/dev/zero"], 137, "memory"),
+        (["{image}", "--service-account", "nobody"], 125, 'serviceaccount "nobody" not found'),
+        (["{image}", "--request-cpu", "2", "--limit-cpu", "1"], 125, "less than or equal"),
+        (["{image}", "--context", "none", "--", "true"], 2, "--context"),
+        (["codexsys/pause:test", "--sync", "/usr/share/keyrings"], 125, "--sync needs sh"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else None,
+)
+def test_what_goes_wrong_is_said(
+    team: Team, image: str, words: Sequence[str], code: int, said: str
+) -> None:
+    found, out, told = team.run(*(each.replace("{image}", image) for each in words))
+    assert (found, out) == (code, ""), told
+    assert said in told
+    assert "Traceback" not in told
+
+
+def test_a_quota_that_is_full_is_said_in_the_clusters_words(team: Team, image: str) -> None:
+    team.apply("ResourceQuota", "small", spec={"hard": {"pods": "0"}})
+    try:
+        code, _, said = team.run(image, "--", "true")
+    finally:
+        kubectl("-n", team.name, "delete", "resourcequota", "small")
+    assert (code, "exceeded quota: small" in said) == (125, True), said
+
+
+def test_a_namespace_that_is_not_ones_own_is_said(team: Team, image: str, tmp_path: Path) -> None:
+    """A user who may do all that is needed in one namespace, and nothing in another."""
+    user = someone(team, tmp_path)
+    assert user.run(image, "--", "sh", "-c", "exit 7")[0] == 7
+    user.name = "kube-system"
+    code, _, said = user.run(image, "--", "true")
+    assert code == 125
+    assert "The cluster does not let you: " in said
+    assert '"kube-system"' in said
+    user.name = "not-there-at-all"
+    assert user.run(image, "--", "true")[0] == 125
+
+
+def test_a_job_deleted_by_somebody_else_is_said(team: Team, image: str) -> None:
+    run = team.begin(image, "--name", "theirs", "--", "sh", "-c", f"echo first; {HANG}")
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"first\n"
+    kubectl("-n", team.name, "delete", "job", "theirs")
+    code, _, said = ended(run)
+    assert (code, "deleted by somebody else" in said) == (125, True), said
+
+
+def test_nobody_is_here_any_more_and_the_cluster_ends_it(team: Team, image: str) -> None:
+    run = team.begin(image, "--lost-after", "5s", "--", "sh", "-c", f"echo first; {HANG}")
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"first\n"
+    time.sleep(6)  # a lease that is renewed does not end
+    assert any(each.startswith("pod/") for each in team.left())
+    run.kill()
+    ended(run)
+
+
+def someone(team: Team, folder: Path) -> Team:
+    """Return a user with the rights that docs/kubernetes.md names, and no other."""
+    team.apply("ServiceAccount", "ada")
+    rbac = "rbac.authorization.k8s.io/v1"
+    page = (Path(__file__).parents[2] / "docs/kubernetes.md").read_text()
+    (role,) = [
+        found
+        for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+        if (found := yaml.safe_load(block))["metadata"]["name"] == "codexsys-runs"
+    ]
+    team.apply("Role", "runs", rbac, rules=role["rules"])
+    who = {"kind": "ServiceAccount", "name": "ada", "namespace": team.name}
+    bound = {"kind": "Role", "name": "runs", "apiGroup": "rbac.authorization.k8s.io"}
+    team.apply("RoleBinding", "runs", rbac, subjects=[who], roleRef=bound)
+    token = kubectl("-n", team.name, "create", "token", "ada").strip()
+    config = json.loads(kubectl("config", "view", "--raw", "-o", "json"))
+    config["users"] = [{"name": "ada", "user": {"token": token}}]
+    config["contexts"][0]["context"]["user"] = "ada"
+    made = Team(team.name)
+    made.home = folder / "config"
+    made.home.write_text(json.dumps(config))
+    return made
