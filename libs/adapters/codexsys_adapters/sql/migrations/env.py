@@ -3,7 +3,8 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import codexsys_adapters.sql.tables  # noqa: F401 - fills the metadata
+import codexsys_adapters.sql.migrations.repeatable
+import codexsys_adapters.sql.tables  # noqa: F401 - both take their place as they are imported
 
 _connection = context.config.attributes["connection"]
 context.configure(
