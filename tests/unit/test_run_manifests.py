@@ -1,13 +1,11 @@
 """deploy/kubernetes/run: everything that it names is there, and the two ways are the same pod."""
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes.client as k8s
 import pytest
 import yaml  # type: ignore[import-untyped]
+from tests.support.kubernetes_fields import unknown
 from typer.testing import CliRunner
 
 from codexsys_cli.foreground.order import SECRET_VARIABLES, VARIABLES
@@ -31,20 +29,6 @@ def read(name: str) -> Any:
 def job_of(kind: str) -> Any:
     found = read(f"{kind}/{kind}.yaml")
     return found["spec"]["jobTemplate"]["spec"] if kind == "cronjob" else found["spec"]
-
-
-def unknown(value: Any, kind: str, place: str) -> Iterator[str]:
-    """Yield the fields that an API server would not know."""
-    if (inner := re.fullmatch(r"list\[(.+)\]", kind)) and isinstance(value, list):
-        for each in value:
-            yield from unknown(each, inner[1], place)
-    elif model := getattr(k8s, kind, None):
-        fields = {name: own for own, name in model.attribute_map.items()}
-        for name, each in value.items():
-            if name not in fields:
-                yield f"{place}.{name}"
-            else:
-                yield from unknown(each, model.openapi_types[fields[name]], f"{place}.{name}")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
