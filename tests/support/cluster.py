@@ -50,6 +50,24 @@ def namespace() -> str:
     return NAMESPACE
 
 
+def settings() -> dict[str, str]:
+    """Return the settings of a platform whose sandboxes are in the cluster."""
+    return {
+        "CODEXSYS_SANDBOX": "kubernetes",
+        "CODEXSYS_KUBERNETES_CONFIG": must_have(KUBECONFIG),
+        "CODEXSYS_KUBERNETES_NAMESPACE": namespace(),
+        "CODEXSYS_KUBERNETES_TOOLS": tools(),
+        "CODEXSYS_SANDBOX_IMAGE": must_have(IMAGE),
+        "CODEXSYS_GATEWAY_HOST": "0.0.0.0",
+    }
+
+
+def stack(*words: str) -> None:
+    """Let the servers of tests do something: `kill`, `up --keep`."""
+    program = str(REPOSITORY / "tests/stack/stack")
+    subprocess.run([program, *words], check=True, capture_output=True)
+
+
 @cache
 def tools() -> str:
     """Make the image of our own containers and load it into the cluster, once."""
@@ -57,6 +75,5 @@ def tools() -> str:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "tools.tar")
         write(name, archive)
-        stack = str(REPOSITORY / "tests/stack/stack")
-        subprocess.run([stack, "load", str(archive)], check=True, capture_output=True)
+        stack("load", str(archive))
     return name

@@ -173,8 +173,11 @@ class Fleet:
         redis_number: int,
         settings: dict[str, str],
         where: Mapping[str, str] | None = None,
+        gateways_at: str = "127.0.0.1",
     ) -> None:
+        """`gateways_at` is where sandboxes reach the gateways, which listen there and on loopback."""
         self.servers = Servers(redis_number, where)
+        self._gateways_at = gateways_at
         self.folder = folder
         self.running: list[Running] = []
         self._ports: dict[str, int] = {}
@@ -190,7 +193,7 @@ class Fleet:
             "CODEXSYS_SECRET_KEY": f"for-tests-{self.servers.mark}-{self.servers.mark}",
             "CODEXSYS_DATA_DIR": str(self.folder / name),
             "CODEXSYS_GATEWAY_URL": ",".join(
-                f"http://127.0.0.1:{port}" for port in self._gateway_ports
+                f"http://{self._gateways_at}:{port}" for port in self._gateway_ports
             ),
             "CODEXSYS_LOG_FORMAT": "json",
             "CODEXSYS_DRAIN_SECONDS": "0",  # nobody spreads requests, unless a test says so

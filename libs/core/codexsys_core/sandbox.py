@@ -186,6 +186,7 @@ class PhaseEnd(BaseModel):
             "signalled",
             "sandbox_failed",
             "sandbox_lost",
+            "network_open",
         ]
         | None
     ) = None

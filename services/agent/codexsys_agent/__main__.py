@@ -1,4 +1,4 @@
-"""Starts the agent, or `collector` or `checks`, without a heavy import before the first word."""
+"""Starts the agent, or `collector`, `checks` or `network`, without a heavy import before the first word."""
 
 import sys
 
@@ -16,6 +16,10 @@ def start(words: list[str]) -> int:
         from codexsys_agent import checks  # noqa: PLC0415
 
         return checks.main(words[1:])
+    if words[:1] == ["network"]:
+        from codexsys_agent import network  # noqa: PLC0415
+
+        return network.main()
     sys.stdout.write("codexsys agent: starting\n")
     sys.stdout.flush()
     from codexsys_agent.main import main  # noqa: PLC0415 - after the first word

@@ -15,7 +15,7 @@ from codexsys_agent.engines import builtin, command
 from codexsys_agent.errors import BriefError
 from codexsys_agent.leave import leave_outputs, leave_state
 from codexsys_agent.model import Pace
-from codexsys_agent.network import open_interfaces
+from codexsys_agent.network import ways_out
 from codexsys_agent.private_git import PrivateGit
 from codexsys_agent.report import Events, say
 from codexsys_agent.run import Places, Run
@@ -33,9 +33,9 @@ def main(arguments: list[str]) -> int:
     """Check that the sandbox is closed, then work on the brief."""
     given = _given(arguments)
     places = Places(**{name: getattr(given, name) for name in _PLACES})
-    reachable = [] if given.open_network else open_interfaces()
-    if reachable:
-        say(f"refused: the network is open: {', '.join(reachable)}")
+    ways = [] if given.open_network else ways_out()
+    if ways:
+        say(f"refused: the network is open: {', '.join(ways)}")
         return Exit.NETWORK_OPEN
     stop = Stop()
     stop_on_signals(stop)

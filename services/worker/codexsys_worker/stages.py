@@ -15,6 +15,7 @@ _LIMITS = {
     "sandbox_failed": EndReason.SANDBOX_FAILED,
     "sandbox_lost": EndReason.SANDBOX_LOST,
     "signalled": EndReason.SANDBOX_LOST,
+    "network_open": EndReason.SANDBOX_NETWORK_OPEN,
 }
 
 

@@ -23,7 +23,8 @@ _MI = 1 << 20
 _OWN_MEMORY_MI = 32
 _TOOLS_MI = 256
 _SMALL_MI = 320  # the door holds large requests
-_FILES = ("code", "output", "home")
+_KUBELET = 10250
+_NODE = {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}
 _RESTRICTED: dict[str, Any] = {
     "runAsNonRoot": True,
     "allowPrivilegeEscalation": False,
@@ -173,12 +174,13 @@ def prepare(site: Site, wanted: Wanted) -> Container:
 def keeper(site: Site, wanted: Wanted) -> Container:
     """Return who hands phases on, and keeps what they said."""
     spec = wanted.spec
-    told = {"seconds": spec.seconds, "token": spec.token is not None}
+    told: dict[str, Any] = {"seconds": spec.seconds, "token": spec.token is not None}
     limits = ("output_bytes", "pids", "share", "disk_mb")
     told |= {name: getattr(spec.limits, name) for name in limits}
+    told["beside"] = [["tcp", "$(NODE)", _KUBELET], *(_way(url) for url in site.gateways)]
     mounts = [_mount("kept", KEPT), _mount("base", "/app/base.git"), _mount("input", "/app/input")]
     made = _ours(site, "keeper", [json.dumps(told)], mounts, user=KEEPER_USER)
-    return made | {"restartPolicy": "Always"}
+    return made | {"restartPolicy": "Always", "env": [_NODE]}
 
 
 def door(site: Site) -> Container:
@@ -194,14 +196,16 @@ def rules(site: Site, kind: str) -> Container:
     if kind == "open":
         told |= {"allow": list(site.allow), "deny": [*site.deny, "$(NODE)"]}
     if kind == "locked":
-        told |= {"user": DOOR_USER, "gateways": [_address(url) for url in site.gateways]}
+        told |= {
+            "user": DOOR_USER,
+            "gateways": ["{}:{}".format(*_way(url)[1:]) for url in site.gateways],
+        }
     made = _ours(site, "rules", [json.dumps(told)], [], user=0)
     made["securityContext"] |= {
         "runAsNonRoot": False,
         "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
     }
-    where = {"fieldRef": {"fieldPath": "status.hostIP"}}
-    return made | {"name": f"rules-{kind}", "env": [{"name": "NODE", "valueFrom": where}]}
+    return made | {"name": f"rules-{kind}", "env": [_NODE]}
 
 
 def stage(wanted: Wanted, name: str) -> Container:
@@ -286,7 +290,7 @@ def _kept_mi(wanted: Wanted) -> int:
     return 64 + 8 * max(1, wanted.spec.limits.output_bytes // _MI)
 
 
-def _address(url: str) -> str:
-    """Return a gateway's address and port."""
+def _way(url: str) -> tuple[str, str | None, int]:
+    """Return how a gateway is reached: protocol, address and port."""
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    return "tcp", parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)

@@ -148,6 +148,7 @@ class Keeper:
             "cap": phase["output_bytes"] or self._told["output_bytes"],
             "door": True,
             "port": None,
+            "beside": None if phase["network"] == "public" else self._told["beside"],
         }
 
     async def _follow(self, writer: asyncio.StreamWriter, name: str, offset: int) -> None:

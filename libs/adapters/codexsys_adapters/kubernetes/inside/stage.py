@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _FILTER = 4, 22, 2
 _PIDS = (Path("/sys/fs/cgroup/pids/pids.current"), Path("/sys/fs/cgroup/pids.current"))
 _SCRATCH = (Path("/tmp"), Path("/dev/shm"))  # noqa: S108 - inside
 _OF_THE_CLUSTER = "KUBERNETES_"
+_LOOK = command(["codexsys-python", "-m", "codexsys_agent", "network"])
+_LOOK_SECONDS = 20.0
+_OPEN = 9
 _SHARED, _QUEUES = Path("/proc/sysvipc"), Path("/dev/mqueue")
 """All containers of a pod see the same of these."""
 _REMOVE = 0  # IPC_RMID
@@ -53,6 +57,10 @@ class Phase(Init):
         self._keeper = keeper
         self._beside = beside
         self._crowded = False
+
+    def refuse(self, reason: str, detail: str) -> None:
+        """End it before it begins."""
+        self._end({"reason": reason, "detail": detail})
 
     @override
     def _hold_lifeline(self, stack: contextlib.ExitStack) -> bool:  # noqa: ARG002 - it stays open
@@ -112,6 +120,7 @@ def main(name: str) -> None:
     keeper = meet_keeper(name)
     beside = len(LAST) if name in LAST else 1
     os.dup2(keeper.fileno(), 1)
+    sure = False
     image = {key: value for key, value in os.environ.items() if not key.startswith(_OF_THE_CLUSTER)}  # noqa: TID251 - the image's
     while plan := _next(keeper):
         own = plan["env"]
@@ -119,12 +128,36 @@ def main(name: str) -> None:
         plan["argv"] = command(plan["argv"])
         _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or the program could not become one
         phase = Phase(plan, keeper, beside=beside)
+        if not sure and (refusal := _open(plan["beside"])):
+            phase.refuse(*refusal)
+            continue
+        sure = True
         phase.run()
         if phase.lost:
             return
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         keeper.setblocking(True)
         _sweep()
+
+
+def _open(beside: list[Any] | None) -> tuple[str, str] | None:
+    """Look for a way out as the phases' own user, before any of them; None where there is none."""
+    if beside is None:  # an online phase
+        return None
+    api = [os.environ.get(f"KUBERNETES_SERVICE_{part}") for part in ("HOST", "PORT")]  # noqa: TID251
+    told = [*beside, *([["tcp", api[0], int(api[1])]] if api[0] and api[1] else [])]
+    looked = subprocess.run(
+        _LOOK,
+        env={},
+        input=json.dumps(told).encode(),
+        capture_output=True,
+        timeout=_LOOK_SECONDS,
+        check=False,
+    )
+    if looked.returncode == _OPEN:
+        return "network_open", looked.stdout.decode(errors="replace")
+    words = looked.stderr.decode(errors="replace")[-500:]
+    return ("sandbox_failed", f"network: {words}") if looked.returncode else None
 
 
 def _next(keeper: socket.socket) -> dict[str, Any] | None:
