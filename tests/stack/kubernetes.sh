@@ -17,6 +17,8 @@ KUBE_SOCKET=$KUBE_DIR/containerd/containerd.sock
 KUBE_BIN=$LIB/kube # a link to the last build
 KUBE_BUILD=$LIB/kube-$(cat "$HERE"/kube/{go.mod,main.go,pause/main.go} | sha256sum | cut -c -12)
 KUBE_CONFIG=$RUN/kubeconfig
+KUBE_NAMES='(KUBE|CNI)-.*'       # of the packet filter's chains that a cluster makes
+KUBE_CHAINS=$RUN/kubernetes.chains # those that were there before, another cluster's
 KUBERNETES_PARTS=(kubernetes.{apiserver,controllers,scheduler,proxy,kubelet,etcd,containerd})
 
 kubernetes_install() {
@@ -140,6 +142,7 @@ kube() { # PART PROGRAM ARGUMENT...
 kubectl_here() { "$KUBE_BIN/kubectl" --kubeconfig "$KUBE_CONFIG" "$@"; }
 
 kubernetes_up() {
+  [[ -e $KUBE_CHAINS ]] || chains "$KUBE_NAMES" >"$KUBE_CHAINS"
   local pki=$KUBE_DIR/pki etcd=http://127.0.0.1:$KUBE_ETCD_PORT peer=http://127.0.0.1:$KUBE_ETCD_PEER_PORT
   bridge "$KUBE_NODE_BRIDGE" "$KUBE_IP/32"
   alive kubernetes.etcd || {
@@ -222,6 +225,20 @@ kubernetes_down() {
   unmount_below "$KUBE_DIR"
   unbridge "$KUBE_NODE_BRIDGE"
   unbridge "$KUBE_POD_BRIDGE"
+  [[ ! -e $KUBE_CHAINS ]] || unchain "$KUBE_NAMES" "$KUBE_CHAINS"
+  kubernetes_left
+  rm -f "$KUBE_CHAINS"
+}
+
+kubernetes_left() { # fails when something of the cluster is still on this host
+  local left
+  left=$(
+    findmnt -rno TARGET | awk -v top="$KUBE_DIR/" 'index($0, top) == 1'
+    [[ ! -e $KUBE_CHAINS ]] || chains "$KUBE_NAMES" | grep -vxFf "$KUBE_CHAINS"
+    pgrep -af "^$KUBE_DIR/|$KUBE_SOCKET"
+    find "$KUBE_DIR/ipam/codexsys" -name '[0-9]*' 2>/dev/null
+  ) || true
+  [[ ! $left ]] || die "left of the cluster: $left"
 }
 
 kubernetes_env() {

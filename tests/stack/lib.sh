@@ -188,6 +188,25 @@ TOML
   await "$1" 20 ctr --address "$2/containerd.sock" version
 }
 
+chains() { # PATTERN: the packet filter's chains of such a name, each with its program and table
+  local program table
+  for program in iptables ip6tables; do
+    for table in filter nat mangle; do
+      { "$program" -t "$table" -S 2>/dev/null || true; } | sed -nE "s/^-N ($1)/$program $table \\1/p"
+    done
+  done
+}
+
+unchain() { # PATTERN FILE: delete chains of such a name, and what leads to them, but for those that FILE names
+  local program table chain doomed
+  doomed=$(chains "$1" | grep -vxFf "$2") || return 0
+  while read -r program table chain; do
+    "$program" -t "$table" -F "$chain"
+    "$program" -t "$table" -S | sed -n "/ -j $chain$/s/^-A/-D/p" | xargs -rL 1 "$program" -t "$table"
+  done <<<"$doomed"
+  while read -r program table chain; do "$program" -t "$table" -X "$chain"; done <<<"$doomed"
+}
+
 unrule() { # WORD: delete the packet filter rules that name WORD
   local table
   for table in filter nat; do
