@@ -59,6 +59,7 @@ evals:  ## let a model solve our own small repositories: scripted, or make evals
 kubernetes:  ## the tests that need a cluster, on a real one started here; the first time it is built, for minutes (root)
 	deploy/setup tests
 	CODEXSYS_REQUIRE=all $(STACK) with --also kubernetes $(PYTHON) -m pytest -m kubernetes tests/contract tests/e2e $(ARGS)
+	echo 'make kubernetes: every test passed, and the cluster has left nothing'
 
 bench: setup  ## measure, on real servers started here, against what one would use instead; prints a report
 	$(STACK) with $(PYTHON) -m tests.bench $(ARGS)

@@ -9,6 +9,7 @@ from tests.bench.agent import measure_agent
 from tests.bench.beats import Beats, measure_beats
 from tests.bench.broker import Broker, measure_broker
 from tests.bench.cancel import Cancel, measure_cancel
+from tests.bench.cluster import measure_cluster
 from tests.bench.dispatch import measure
 from tests.bench.fair import CAP, Fair, measure_fair
 from tests.bench.gateway import GatewayFigures, measure_gateway
@@ -136,6 +137,8 @@ async def main(options: argparse.Namespace) -> None:
         say(await measure_agent())
     elif options.only == "pages":
         say(await measure_pages(options.page_rounds))
+    elif options.only == "cluster":
+        say(await measure_cluster(options.sandbox_rounds))
     elif options.only:
         async with opened() as place:
             measured = await PARTS[options.only](place, options)
@@ -195,7 +198,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--sandbox-rounds", type=int, default=7)
     parser.add_argument(
-        "--only", choices=[*OF_SANDBOXES, "agent", "pages", *PARTS], help="measure this alone"
+        "--only",
+        choices=[*OF_SANDBOXES, "agent", "pages", "cluster", *PARTS],
+        help="measure this alone",
     )
     parser.add_argument("--page-rounds", type=int, default=3, help="how often each page is opened")
     parser.add_argument("--fair-queued", type=int, default=1000, help="of the heavy tenant")

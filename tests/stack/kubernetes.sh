@@ -67,7 +67,7 @@ certificates() {
   cd "$KUBE_DIR/pki" &&
     certificate ca /CN=codexsys-stack &&
     certificate server /CN=kube-apiserver \
-      "subjectAltName=IP:$KUBE_IP,IP:${KUBE_SERVICES%.*}.1,DNS:kubernetes.default.svc,DNS:kubernetes.default" &&
+      "subjectAltName=IP:$KUBE_IP,IP:127.0.0.1,IP:${KUBE_SERVICES%.*}.1,DNS:kubernetes.default.svc,DNS:kubernetes.default" &&
     certificate client /O=system:masters/CN=kube-apiserver &&
     certificate kubelet "/CN=system:node:$KUBE_NODE" "subjectAltName=IP:$KUBE_IP,DNS:$KUBE_NODE" &&
     openssl ecparam -name prime256v1 -genkey -noout -out accounts.key
@@ -131,6 +131,7 @@ podLogsDir: "$KUBE_DIR/logs"
 volumePluginDir: "$KUBE_DIR/kubelet/volume-plugins"
 imageGCHighThresholdPercent: 100
 volumeStatsAggPeriod: 10s
+nodeLeaseDurationSeconds: 16
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%, imagefs.available: 1%}
 YAML
 }
@@ -170,7 +171,7 @@ kubernetes_up() {
   kube controllers kube-controller-manager --kubeconfig="$pki/system:kube-controller-manager.kubeconfig" \
     --service-account-private-key-file="$pki/accounts.key" --root-ca-file="$pki/ca.crt" \
     --use-service-account-credentials=true --leader-elect=false --kube-api-qps=200 --kube-api-burst=400 \
-    --bind-address=127.0.0.1 --secure-port="$((PORTS + 257))"
+    --node-monitor-grace-period=20s --bind-address=127.0.0.1 --secure-port="$((PORTS + 257))"
   kube scheduler kube-scheduler --kubeconfig="$pki/system:kube-scheduler.kubeconfig" --leader-elect=false \
     --bind-address=127.0.0.1 --secure-port="$((PORTS + 259))"
   kube kubelet kubelet --config="$KUBE_DIR/kubelet.yaml" --kubeconfig="$pki/system:node:$KUBE_NODE.kubeconfig" \

@@ -7,11 +7,13 @@ import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.contract.servers import IMAGE, KUBECONFIG, KUBECTL, must_have
 
 from codexsys_adapters.kubernetes.backend import KubernetesBackend
 from codexsys_adapters.kubernetes.cluster import Cluster
+from codexsys_adapters.kubernetes.manifest import name_of
 from codexsys_adapters.kubernetes.site import Site
 from codexsys_adapters.kubernetes.tools import write
 
@@ -35,12 +37,43 @@ def kubectl(*words: str, feed: str = "") -> str:
     return ran.stdout
 
 
-def backend(platform: str, *, through: type[Cluster] = Cluster, **more: Any) -> KubernetesBackend:
-    """Return a backend of one platform in the cluster."""
+def backend(
+    platform: str,
+    *,
+    through: type[Cluster] = Cluster,
+    kubeconfig: Path | None = None,
+    **more: Any,
+) -> KubernetesBackend:
+    """Return a backend of one platform in the cluster; `more` are fields of its site."""
     site = {"platform": platform, "namespace": namespace(), "tools": tools()} | more
-    return KubernetesBackend(
-        through(Path(must_have(KUBECONFIG))), Site(**site), image=must_have(IMAGE)
-    )
+    reached = through(kubeconfig or Path(must_have(KUBECONFIG)))
+    return KubernetesBackend(reached, Site(**site), image=must_have(IMAGE))
+
+
+def server() -> tuple[str, int]:
+    """Return where the API server listens."""
+    found = urlsplit(_kubeconfig()["clusters"][0]["cluster"]["server"])
+    return str(found.hostname), int(found.port or 443)
+
+
+def through_port(port: int, folder: Path) -> Path:
+    """Return a kubeconfig that reaches the API server through a port of loopback."""
+    made = _kubeconfig()
+    made["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
+    (folder / "kubeconfig").write_text(json.dumps(made))
+    return folder / "kubeconfig"
+
+
+def _kubeconfig() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(kubectl("config", "view", "--raw", "-o", "json"))
+    return found
+
+
+def pods_made(sandbox_id: str, *, of: str = NAMESPACE) -> int:
+    """Return how many pods the cluster ever made for a sandbox."""
+    about = f"reason=SuccessfulCreate,involvedObject.name={name_of(sandbox_id)}"
+    told = json.loads(kubectl("-n", of, "get", "events", "--field-selector", about, "-o", "json"))
+    return sum(int(event.get("count") or 1) for event in told["items"])
 
 
 @cache

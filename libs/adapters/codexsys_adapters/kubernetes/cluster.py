@@ -18,10 +18,11 @@ from kubernetes.aio.config import (
 from codexsys_adapters.kubernetes.site import Object
 from codexsys_core.errors import SandboxError
 
-NOT_FOUND, CONFLICT, GONE = 404, 409, 410
+FORBIDDEN, NOT_FOUND, CONFLICT, GONE = 403, 404, 409, 410
 _ANSWER_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
 _QUIET_SECONDS = 40.0
+_PASSING = (408, 429, 500, 502, 503, 504)
 _CHANNELS = "v4.channel.k8s.io"
 _IN, _OUT, _ERRORS, _STATUS = range(4)
 _PIECE = 256 << 10
@@ -34,6 +35,13 @@ class Refusal(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+class Away(SandboxError):
+    """Nobody answers, or only that it cannot be now: to be asked again."""
+
+    def __init__(self, why: object) -> None:
+        super().__init__(f"The cluster does not answer: {why}")
 
 
 class Cluster:
@@ -53,17 +61,17 @@ class Cluster:
         query: Sequence[tuple[str, str]] = (),
         content: str = "application/json",
     ) -> Object:
-        """Make a request; raises `Refusal`."""
+        """Make a request; raises `Refusal`, and `Away`."""
         async with self._asked(method, path, body, query, content, _ANSWER_SECONDS) as response:
             answer: Object = json.loads(await response.read())
             return answer
 
     @contextlib.asynccontextmanager
     async def lines(
-        self, path: str, query: Sequence[tuple[str, str]]
+        self, path: str, query: Sequence[tuple[str, str]], *, silent: float | None = None
     ) -> AsyncIterator[aiohttp.StreamReader]:
-        """Give what comes, line by line, for as long as it comes; raises `Refusal`."""
-        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
+        """Give what comes, line by line, for as long as it comes; raises `Refusal`, and `Away`."""
+        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=silent)
         async with self._asked("GET", path, None, query, "application/json", timeout) as response:
             yield response.content
 
@@ -120,7 +128,8 @@ class Cluster:
                 ):
                     yield Exec(socket)
             except aiohttp.WSServerHandshakeError as error:
-                raise Refusal(error.status, error.message) from error
+                why = f"exec in {container} of {pod}: status {error.status}"
+                raise _refusal(error.status, why.encode()) from error
 
     @contextlib.asynccontextmanager
     async def _client(self) -> AsyncIterator[ApiClient]:
@@ -128,7 +137,7 @@ class Cluster:
             async with ApiClient(configuration=await self._configured()) as client:
                 yield client
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise SandboxError(f"The cluster does not answer: {error}") from error
+            raise Away(error or type(error).__name__) from error
 
     async def _configured(self) -> Configuration:
         if self._configuration is None:
@@ -194,9 +203,9 @@ async def _hang_up(response: aiohttp.ClientResponse) -> None:
     await asyncio.sleep(0)
 
 
-def _refusal(status: int, body: bytes) -> Refusal:
+def _refusal(status: int, body: bytes) -> Refusal | Away:
     try:
         message = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         message = body.decode(errors="replace")[:300] or f"status {status}"
-    return Refusal(status, message)
+    return Away(message) if status in _PASSING else Refusal(status, message)

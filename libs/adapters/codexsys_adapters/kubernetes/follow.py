@@ -13,6 +13,7 @@ from typing import Any
 
 from codexsys_adapters.kubernetes import states
 from codexsys_adapters.kubernetes.cluster import Exec, Refusal
+from codexsys_adapters.kubernetes.patience import AWAY_SECONDS
 from codexsys_adapters.kubernetes.pods import Pods
 from codexsys_adapters.kubernetes.site import Object
 from codexsys_adapters.walls.judged import judged
@@ -20,9 +21,6 @@ from codexsys_core.clock import Clock
 from codexsys_core.errors import SandboxError
 
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
-_PATIENCE_SECONDS = 180.0
-"""How long the cluster may be away while a phase runs."""
-
 _WORDS_SECONDS = 3.0
 
 Ask = Callable[[str], AbstractAsyncContextManager[Exec]]
@@ -139,7 +137,7 @@ class Follower:
                 return end
             if self._have > before or silent_since is None:
                 silent_since, pause = self._clock.monotonic(), _PAUSE_SECONDS
-            if self._clock.monotonic() - silent_since > _PATIENCE_SECONDS:
+            if self._clock.monotonic() - silent_since > AWAY_SECONDS:
                 return {"reason": "sandbox_lost", "detail": why}
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

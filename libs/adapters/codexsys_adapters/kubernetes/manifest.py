@@ -137,12 +137,26 @@ def placed(site: Site) -> dict[str, Any]:
     secrets = [{"name": name} for name in site.pull_secrets]
     given = {
         "nodeSelector": dict(site.node_selector),
-        "tolerations": [dict(each) for each in site.tolerations],
+        "tolerations": [*(dict(each) for each in site.tolerations), *_patience(site)],
         "runtimeClassName": site.runtime_class,
         "priorityClassName": site.priority_class,
         "imagePullSecrets": secrets,
     }
     return {key: value for key, value in given.items() if value}
+
+
+def _patience(site: Site) -> list[dict[str, Any]]:
+    """Return how long a pod stays on a node that the cluster has lost."""
+    lost = ("not-ready", "unreachable")
+    return [
+        {
+            "key": f"node.kubernetes.io/{taint}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": site.lost_seconds,
+        }
+        for taint in lost
+    ]
 
 
 def volumes(wanted: Wanted) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """All pods of one platform as the cluster tells of them: listed once, then watched."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,7 +12,9 @@ from codexsys_adapters.kubernetes.site import Object, Site
 from codexsys_core.errors import SandboxError
 
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
-_WATCH_SECONDS = 300
+_WATCH_SECONDS = 60
+_SILENT_SECONDS = 75.0
+"""Longer than a watch lasts: its connection is dead."""
 _LIST_SECONDS = 60.0
 
 T = TypeVar("T")
@@ -41,6 +44,15 @@ class Pods:
                     return found
                 await self._news.wait()
 
+    async def within(
+        self, seconds: float, sandbox_id: str, judge: Callable[[Object | None], T | None]
+    ) -> T | None:
+        """Return the same, None when there is nothing to be made of it in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self.until(sandbox_id, judge)
+        return None
+
     async def now(self, sandbox_id: str) -> Object | None:
         """Return a sandbox's pod as it is, None when there is none."""
         try:
@@ -68,9 +80,10 @@ class Pods:
                 self.trouble = refusal.message
                 if refusal.status == GONE:  # we were away for too long
                     self._version = ""
-                    continue
             except SandboxError as error:
                 self.trouble = error.message
+            except ValueError:  # cut off in the middle of a line
+                self.trouble = "the cluster's list of pods breaks off"
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
@@ -91,7 +104,7 @@ class Pods:
             ("resourceVersion", self._version),
             ("timeoutSeconds", str(_WATCH_SECONDS)),
         ]
-        async with self._cluster.lines(self._path, query) as lines:
+        async with self._cluster.lines(self._path, query, silent=_SILENT_SECONDS) as lines:
             async for line in lines:
                 await self._take(json.loads(line))
 

@@ -28,6 +28,8 @@ class Site:
     runtime_class: str | None = None
     pull_secrets: tuple[str, ...] = ()
     priority_class: str | None = None
+    lost_seconds: int = 90
+    """How long a node may be lost until the cluster ends the pods on it: less than we wait for what is silent."""
     keep_seconds: int = 60
     """How long the cluster keeps a Job that has ended and that nobody deleted."""
     start_seconds: int = 600

@@ -24,7 +24,8 @@ def end_of(pod: Object | None) -> dict[str, Any] | None:
     status = pod.get("status", {})
     reason, words = str(status.get("reason", "")), str(status.get("message", ""))
     if pod["metadata"].get("deletionTimestamp"):
-        return {"reason": "sandbox_lost", "detail": f"the pod was deleted {words}".strip()}
+        why = f": {words or _disruption_of(pod)}".removesuffix(": ")
+        return {"reason": "sandbox_lost", "detail": f"the pod was deleted{why}"}
     if status.get("phase") not in ("Failed", "Succeeded"):
         return None
     if reason == "DeadlineExceeded":
@@ -93,6 +94,14 @@ def image_of(pod: Object | None, container: str) -> str | None:
         if status["name"] == container and status.get("imageID"):
             return str(status["imageID"])
     return None
+
+
+def _disruption_of(pod: Object) -> str:
+    """Return why the cluster itself ended a pod: its node was lost, others came first, somebody evicted it."""
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            return f"{condition.get('reason', '')}: {condition.get('message', '')}"
+    return ""
 
 
 def _statuses(pod: Object | None) -> list[Object]:
