@@ -82,6 +82,7 @@ def _in_cluster(settings: Settings) -> SandboxBackend:
         runtime_class=settings.kubernetes_runtime_class,
         pull_secrets=tuple(settings.kubernetes_pull_secrets),
         priority_class=settings.kubernetes_priority_class,
+        storage_class=settings.kubernetes_storage_class,
         start_seconds=settings.kubernetes_start_seconds,
     )
     return KubernetesBackend(

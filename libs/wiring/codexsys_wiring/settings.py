@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     """Runtime class of sandboxes' pods, such as one for gVisor. None: the cluster's default."""
     kubernetes_priority_class: str | None = None
     """Priority class of sandboxes' pods. None: the cluster's default."""
+    kubernetes_storage_class: str | None = None
+    """Storage class of the disk that each sandbox gets, of `disk_mb`. None: sandboxes write to their node's disk, and the cluster evicts one that writes too much."""
     kubernetes_pull_secrets: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Secrets in that namespace with which images are pulled, comma-separated."""
     kubernetes_start_seconds: int = Field(default=600, gt=0)

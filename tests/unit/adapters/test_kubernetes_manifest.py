@@ -210,5 +210,17 @@ def test_where_the_operator_wants_it() -> None:
     assert not {"nodeSelector", "runtimeClassName"} & pod_in(job_of()).keys()
 
 
+def test_a_disk_of_its_own() -> None:
+    site = Site(platform="p", namespace="n", tools="t", storage_class="fast")
+    job = job_of(site)
+    V1Job.model_validate(job)
+    volume = next(each for each in pod_in(job)["volumes"] if each["name"] == "files")
+    claim = volume["ephemeral"]["volumeClaimTemplate"]["spec"]
+    assert claim["resources"] == {"requests": {"storage": "2048Mi"}}
+    assert (claim["storageClassName"], claim["accessModes"]) == ("fast", ["ReadWriteOnce"])
+    assert pod_in(job)["securityContext"]["fsGroup"] == 123_456
+    assert "fsGroup" not in pod_in(job_of())["securityContext"]
+
+
 def mounts(container: dict[str, Any]) -> set[str]:
     return {mount["name"] for mount in container["volumeMounts"]}

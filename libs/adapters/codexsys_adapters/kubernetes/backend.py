@@ -73,8 +73,8 @@ class KubernetesBackend:
 
     @property
     def unenforced(self) -> tuple[str, ...]:
-        """Return what a pod is not held to: the cluster evicts it for its disk, but only later."""
-        return ("disk_mb", "inodes")
+        """Return what a pod without a disk of its own is not held to: it is evicted for that, but later."""
+        return () if self._site.storage_class else ("disk_mb", "inodes")
 
     async def create(
         self, spec: SandboxSpec, base: Path | None, *, progress: Progress = silent

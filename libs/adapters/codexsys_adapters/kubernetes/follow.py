@@ -82,7 +82,8 @@ class Follower:
     async def _run(self) -> None:
         try:
             end = await self._first(self._heard(), self._gone())
-            self.end = judged(await self._explained(end), full=False)
+            end = await self._explained(end)
+            self.end = judged(end, full=bool(end.pop("full", False)))
         except (ValueError, OSError) as error:  # not what a keeper says, or no room for it here
             self.end = {"reason": "sandbox_lost", "detail": f"the keeper cannot be heard: {error}"}
         except Unknown:

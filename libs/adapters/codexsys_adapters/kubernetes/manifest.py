@@ -115,7 +115,7 @@ def pod(site: Site, wanted: Wanted) -> dict[str, Any]:
         "enableServiceLinks": False,
         "hostname": "sandbox",
         "dnsPolicy": "Default",
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}} | owner(site, wanted),
         "initContainers": [
             prepare(site, wanted),
             keeper(site, wanted),
@@ -127,7 +127,7 @@ def pod(site: Site, wanted: Wanted) -> dict[str, Any]:
             *doors,
         ],
         "containers": [stage(wanted, name) for name in LAST],
-        "volumes": volumes(wanted),
+        "volumes": volumes(site, wanted),
         **placed(site),
     }
 
@@ -159,7 +159,28 @@ def _patience(site: Site) -> list[dict[str, Any]]:
     ]
 
 
-def volumes(wanted: Wanted) -> list[dict[str, Any]]:
+def owner(site: Site, wanted: Wanted) -> dict[str, Any]:
+    """Return whose a disk is to be, which comes as root's."""
+    if site.storage_class is None:
+        return {}
+    return {"fsGroup": wanted.user, "fsGroupChangePolicy": "OnRootMismatch"}
+
+
+def files(site: Site, wanted: Wanted) -> dict[str, Any]:
+    """Return the volume of code, output and home: a disk of its own where there is one to be had."""
+    size = f"{wanted.spec.limits.disk_mb}Mi"
+    if site.storage_class is None:
+        return _empty("files", sizeLimit=size)
+    claim = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": site.storage_class,
+        "resources": {"requests": {"storage": size}},
+    }
+    template = {"metadata": {"labels": labels(site, wanted.spec)}, "spec": claim}
+    return {"name": "files", "ephemeral": {"volumeClaimTemplate": template}}
+
+
+def volumes(site: Site, wanted: Wanted) -> list[dict[str, Any]]:
     """Return what is kept while the pod lives: each of them bounded, none of them the node's."""
     limits = wanted.spec.limits
     disk = f"{limits.disk_mb}Mi"
@@ -167,7 +188,7 @@ def volumes(wanted: Wanted) -> list[dict[str, Any]]:
     names = [*MAY_WRITE, "collector"]
     kept = [
         _empty("bundle", sizeLimit=f"{_TOOLS_MI}Mi"),
-        _empty("files", sizeLimit=disk),
+        files(site, wanted),
         _empty("base", sizeLimit=disk),
         _empty("input", sizeLimit=disk),
         _empty("kept", sizeLimit=f"{_kept_mi(wanted)}Mi"),
@@ -191,6 +212,7 @@ def keeper(site: Site, wanted: Wanted) -> Container:
     told: dict[str, Any] = {"seconds": spec.seconds, "token": spec.token is not None}
     limits = ("output_bytes", "pids", "share", "disk_mb")
     told |= {name: getattr(spec.limits, name) for name in limits}
+    told["disk"] = site.storage_class is not None
     told["beside"] = [["tcp", "$(NODE)", _KUBELET], *(_way(url) for url in site.gateways)]
     mounts = [_mount("kept", KEPT), _mount("base", "/app/base.git"), _mount("input", "/app/input")]
     made = _ours(site, "keeper", [json.dumps(told)], mounts, user=KEEPER_USER)

@@ -26,6 +26,8 @@ class Site:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     runtime_class: str | None = None
+    storage_class: str | None = None
+    """Of the disk that each sandbox gets; without one its files are the node's, and only evicted when they are too many."""
     pull_secrets: tuple[str, ...] = ()
     priority_class: str | None = None
     lost_seconds: int = 90

@@ -144,6 +144,7 @@ class Keeper:
             "share": self._told["share"],
             "pids": self._told["pids"],
             "disk_mb": self._told["disk_mb"],
+            "disk": self._told["disk"],
             "output": phase["output"],
             "cap": phase["output_bytes"] or self._told["output_bytes"],
             "door": True,

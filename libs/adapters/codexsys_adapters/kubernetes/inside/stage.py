@@ -43,6 +43,7 @@ _SHARED, _QUEUES = Path("/proc/sysvipc"), Path("/dev/mqueue")
 """All containers of a pod see the same of these."""
 _REMOVE = 0  # IPC_RMID
 STOP, KILL = b"t", b"k"
+_FULL_BYTES = 1 << 20
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -104,7 +105,14 @@ class Phase(Init):
     @override
     def _judge(self, before: tuple[int, int]) -> dict[str, Any]:
         end = super()._judge(before)
-        return end | {"refused": end["refused"] + int(self._crowded)}
+        full = self._plan["disk"] and _full()
+        return end | {"refused": end["refused"] + int(self._crowded), "full": full}
+
+
+def _full() -> bool:
+    """Say whether a write that wanted more may have failed."""
+    room = os.statvfs("/app/code")
+    return room.f_bavail * room.f_frsize < _FULL_BYTES or room.f_favail == 0
 
 
 def _processes() -> int:
