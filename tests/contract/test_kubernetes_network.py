@@ -64,8 +64,8 @@ async def test_nothing_runs_where_the_network_is_open(
 ) -> None:
     node = must_have(NODE)
     platform = TimeOrderedIds().new("p").replace("_", "-")
-    site = {"gateways": (f"http://{node}:9",), "allow": (f"{node}/32:9",)}
-    backend = cluster.backend(platform, through=changed(edit), **site)
+    gateways, allow = (f"http://{node}:9",), (f"{node}/32:9",)
+    backend = cluster.backend(platform, through=changed(edit), gateways=gateways, allow=allow)
     spec = spec_of(token="sbt-of-this-sandbox")
     await backend.create(spec, make_base(tmp_path))
     try:

@@ -27,6 +27,7 @@ _FAR: tuple[Way, ...] = (
     ("tcp", "fd00:ec2::254", 80),
 )
 """Public, metadata's, private and many, in both families."""
+_LOOPBACK = ("127.", "::1")
 _OPEN = 9
 
 
@@ -39,7 +40,8 @@ def ways_out(beside: Iterable[Way] = ()) -> list[str]:
     if not interfaces:
         return []
     ways = dict.fromkeys((*_FAR, *_near(interfaces), *beside))
-    return [f"{kind} {host} {port}" for kind, host, port in unrefused(ways)]
+    out = (way for way in ways if not way[1].startswith(_LOOPBACK))
+    return [f"{kind} {host} {port}" for kind, host, port in unrefused(out)]
 
 
 def open_interfaces() -> list[str]:
@@ -65,7 +67,7 @@ def _near(interfaces: list[str]) -> Iterator[Way]:
         host = socket.inet_ntoa(struct.pack("<I", first & 0xFFFFFFFF))
         yield from (("tcp", host, 443), ("udp", host, 53))
     for words in map(str.split, _lines_of(_NAMES)):
-        if words[:1] == ["nameserver"] and not words[1].startswith("127."):
+        if words[:1] == ["nameserver"]:
             yield from (("tcp", words[1], 53), ("udp", words[1], 53))
     for name in interfaces:
         yield "udp", f"ff02::1%{name}", 5353

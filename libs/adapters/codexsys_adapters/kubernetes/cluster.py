@@ -137,7 +137,7 @@ class Cluster:
             async with ApiClient(configuration=await self._configured()) as client:
                 yield client
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Away(error or type(error).__name__) from error
+            raise Away(str(error) or type(error).__name__) from error
 
     async def _configured(self) -> Configuration:
         if self._configuration is None:
