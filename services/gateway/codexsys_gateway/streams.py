@@ -30,46 +30,64 @@ class Events(StreamingResponse):
     """Server-sent events that are closed with their response, however that ends."""
 
     def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
-        self._events = events
-        self._pieces = gathered(events)
-        super().__init__(self._pieces, media_type="text/event-stream")
+        self._gathered = Gathered(events)
+        super().__init__(self._gathered.pieces(), media_type="text/event-stream")
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        leaving = asyncio.create_task(self.listen_for_disconnect(receive))
+        leaving.add_done_callback(lambda _: self._gathered.stop())
         try:
-            await super().__call__(scope, receive, send)
+            await self.stream_response(send)
         finally:
-            await asyncio.shield(self._closed())
+            leaving.cancel()
+            await asyncio.shield(self._gathered.close())
 
-    async def _closed(self) -> None:
-        await self._pieces.aclose()  # which may never have begun
+
+class Gathered:
+    """What comes, in as few pieces as can be without waiting for any of it."""
+
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        self._events = events
+        self._waiting = bytearray()
+        self._heard, self._room = asyncio.Event(), asyncio.Event()
+        self._listening: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield them, until the events end or they are stopped."""
+        if self._stopped:
+            return
+        self._listening = listening = asyncio.create_task(self._listen())
+        listening.add_done_callback(lambda _: self._heard.set())
+        while self._waiting or not listening.done():
+            await self._heard.wait()
+            self._heard.clear()
+            if self._waiting:
+                piece = bytes(self._waiting)
+                self._waiting.clear()
+                self._room.set()
+                yield piece
+        if not self._stopped:
+            await listening
+
+    def stop(self) -> None:
+        """Listen no more: nobody is there to hear it."""
+        self._stopped = True
+        if self._listening is not None:
+            self._listening.cancel()
+
+    async def close(self) -> None:
+        """End the events, also those that were never begun."""
+        self.stop()
+        if self._listening is not None:
+            await asyncio.wait({self._listening})
         await self._events.aclose()
 
-
-async def gathered(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Yield what comes, in as few pieces as can be without waiting for any of it."""
-    waiting, heard, room = bytearray(), asyncio.Event(), asyncio.Event()
-
-    async def listen() -> None:
-        async for each in events:
-            waiting.extend(each)
-            heard.set()
-            while len(waiting) > MOST_WAITING_BYTES:
-                room.clear()
-                await room.wait()
-
-    listening = asyncio.create_task(listen())
-    listening.add_done_callback(lambda _: heard.set())
-    try:
-        while waiting or not listening.done():
-            await heard.wait()
-            heard.clear()
-            if waiting:
-                piece = bytes(waiting)
-                waiting.clear()
-                room.set()
-                yield piece
-        await listening
-    finally:
-        listening.cancel()
-        await asyncio.wait({listening})
+    async def _listen(self) -> None:
+        async for each in self._events:
+            self._waiting += each
+            self._heard.set()
+            while len(self._waiting) > MOST_WAITING_BYTES:
+                self._room.clear()
+                await self._room.wait()
