@@ -1,4 +1,4 @@
-"""OpenAI's Responses at the gateway, over an upstream that has only chat: streamed and whole, and what is refused."""
+"""OpenAI's Responses at the gateway, over upstreams that have only chat, or Messages: streamed and whole, and what is refused."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -8,9 +8,10 @@ import pytest
 import pytest_asyncio
 from tests.support.doors import Door, agents_sandbox, open_door
 from tests.support.model_server import ModelServer, Step
-from tests.support.models_file import models_file
+from tests.support.models_file import FREE, models_file
 
 from codexsys_core.limits import Limits
+from codexsys_core.model import whole as whole_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TOOLS: list[dict[str, Any]] = [
@@ -22,6 +23,7 @@ TOOLS: list[dict[str, Any]] = [
         "tools": [{"type": "function", "name": "ask", "parameters": {"type": "object"}}],
     },
 ]
+CHAT_TOOL = {"type": "function", "function": {"name": "bash", "parameters": {"type": "object"}}}
 ASK: dict[str, Any] = {"model": "any", "input": "hello", "tools": TOOLS, "store": False}
 SCRIPTS: dict[str, list[Step]] = {
     "words": ["hello there"],
@@ -30,6 +32,9 @@ SCRIPTS: dict[str, list[Step]] = {
     "namespace": [{"tool": "mcp__ask", "arguments": {"q": "?"}}],
     "down": [500],
 }
+IN_MESSAGES = "-in-messages"
+"""Ends the names of those that an upstream of Anthropic's kind serves."""
+each_upstream = pytest.mark.parametrize("speaks", ["", IN_MESSAGES], ids=["chat", "messages"])
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +50,18 @@ async def door(
 ) -> AsyncIterator[Door]:
     folder = tmp_path_factory.mktemp("responses")
     scripts = {"name": "scripts", "url": server.url("script"), "models": list(SCRIPTS)}
+    other = {name + IN_MESSAGES: FREE | {"served_as": name} for name in SCRIPTS}
+    messages = {
+        "name": "messages",
+        "url": server.url("script"),
+        "speaks": "messages",
+        "models": other,
+    }
     broken = {"name": "broken", "url": server.url("cut"), "models": ["cut"]}
-    file = models_file(folder, [scripts, broken])
+    file = models_file(folder, [scripts, messages, broken])
     async with open_door(folder / "data", Limits(), model="words", models_file=file) as opened:
-        for model in (*SCRIPTS, "cut"):
-            await agents_sandbox(opened.platform, Limits(calls=3), model=model, token=model)
+        for model in (*SCRIPTS, *other, "cut"):
+            await agents_sandbox(opened.platform, Limits(calls=4), model=model, token=model)
         yield opened
 
 
@@ -64,6 +76,7 @@ def events(text: str) -> list[dict[str, Any]]:
     return found
 
 
+@each_upstream
 @pytest.mark.parametrize(
     ("model", "item"),
     [
@@ -74,23 +87,53 @@ def events(text: str) -> list[dict[str, Any]]:
     ],
 )
 async def test_a_stream_ends_with_what_is_answered_whole(
-    door: Door, model: str, item: dict[str, Any]
+    door: Door, model: str, item: dict[str, Any], speaks: str
 ) -> None:
-    whole = (await asked(door, model)).json()
-    told = events((await asked(door, model, stream=True)).text)
+    whole = (await asked(door, model + speaks)).json()
+    told = events((await asked(door, model + speaks, stream=True)).text)
     assert [told[0]["type"], told[-1]["type"]] == ["response.created", "response.completed"]
     assert told[-1]["response"]["output"] == whole["output"]
-    (found,) = whole["output"]
+    found = whole["output"][-1]
     assert item.items() <= found.items()
+    assert len(whole["output"]) == 1 + (model != "words" and bool(speaks)), "Messages says it first"
     done = [event["item"] for event in told if event["type"] == "response.output_item.done"]
-    assert done == [found]
+    assert done == whole["output"]
     assert (whole["status"], whole["usage"]["output_tokens"]) == ("completed", 20)
+
+
+@each_upstream
+async def test_chat_says_the_same_streamed_and_whole(door: Door, speaks: str) -> None:
+    _, sandbox = await agents_sandbox(
+        door.platform, Limits(), model="function" + speaks, token=f"c{speaks}"
+    )
+    body = {"messages": [{"role": "user", "content": "hello"}], "tools": [CHAT_TOOL]}
+    headers = {"Authorization": f"Bearer c{speaks}"}
+    whole, streamed = [
+        await door.client.post("/v1/chat/completions", json=body | more, headers=headers)
+        for more in ({}, {"stream": True})
+    ]
+    lines = [line[6:] for line in streamed.text.splitlines() if line.startswith("data: {")]
+    added = whole_of([json.loads(line) for line in lines])
+    assert added["choices"] == whole.json()["choices"]
+    (choice,) = added["choices"]
+    (call,) = choice["message"]["tool_calls"]
+    assert (call["id"], call["type"], choice["finish_reason"]) == (
+        "call_1",
+        "function",
+        "tool_calls",
+    )
+    assert call["function"] == {"name": "bash", "arguments": '{"command": "ls"}'}
+    await door.gateway.quiet()
+    usage = await door.platform.wallet.usage(sandbox.task_id)
+    assert (usage.calls, usage.output_tokens) == (2, 2 * added["usage"]["completion_tokens"])
+    assert usage.input_tokens > 0
 
 
 async def test_words_come_as_they_are_said(door: Door) -> None:
     told = events((await asked(door, "words", stream=True)).text)
     deltas = [event["delta"] for event in told if event["type"] == "response.output_text.delta"]
     assert "".join(deltas) == "hello there"
+    assert (await asked(door, "words")).status_code == 200
     refused = await asked(door, "words")
     assert (refused.status_code, refused.json()["error"]["code"]) == (401, "calls_exhausted")
 

@@ -183,6 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
             "total_tokens": read + written,
         }
         self._start_stream()
+        if self.path.endswith("/messages"):
+            self._send_messages(_in_messages(step, read, written))
+            return
         for word in self.models.thinks:
             self._chunk({"choices": [{"index": 0, "delta": {"content": word}}]})
             time.sleep(0.2)
@@ -241,6 +244,11 @@ class _Handler(BaseHTTPRequestHandler):
             if number == _HALF and fault in ("cut", "short", "stall"):
                 return
 
+    def _send_messages(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+        self.wfile.flush()
+
     def _chunk(self, part: dict[str, Any]) -> None:
         data = json.dumps(_object("chat.completion.chunk") | part)
         self.wfile.write(f"data: {data}\n\n".encode())
@@ -262,3 +270,35 @@ def _said(step: dict[str, Any] | str, *, whole: bool) -> dict[str, Any]:
     function = {"name": step["tool"], "arguments": words}
     call = {"index": 0, "id": "call_1", "type": "function", "function": function}
     return {"delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
+
+
+def _in_messages(step: dict[str, Any] | str, read: int, written: int) -> list[dict[str, Any]]:
+    """Return a step's reply in Anthropic's words: some text, then its call, piece by piece."""
+    usage = {"input_tokens": read, "output_tokens": 1}
+    words = step if isinstance(step, str) else "I call."
+    texts = [{"type": "text_delta", "text": part} for part in (words[:3], words[3:])]
+    said = [*_block(0, {"type": "text", "text": ""}, texts)]
+    if not isinstance(step, str):
+        given = json.dumps(step["arguments"])
+        parts = [
+            {"type": "input_json_delta", "partial_json": part} for part in (given[:5], given[5:])
+        ]
+        call = {"type": "tool_use", "id": "call_1", "name": step["tool"], "input": {}}
+        said += _block(1, call, parts)
+    reason = "end_turn" if isinstance(step, str) else "tool_use"
+    return [
+        {"type": "message_start", "message": {"id": "one", "model": "small", "usage": usage}},
+        *said,
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": reason},
+            "usage": {"output_tokens": written},
+        },
+        {"type": "message_stop"},
+    ]
+
+
+def _block(index: int, begun: dict[str, Any], deltas: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    grown = [{"type": "content_block_delta", "index": index, "delta": each} for each in deltas]
+    start = {"type": "content_block_start", "index": index, "content_block": begun}
+    return [start, *grown, {"type": "content_block_stop", "index": index}]
