@@ -227,7 +227,7 @@ async def test_each_ends_as_it_should(
 async def test_what_was_done_is_handed_out(name: str, ended: Ended, place: Place) -> None:
     case, task = CASES[name], ended[name]
     artifacts = {each.name: each for each in await place.platform.artifacts.of_task(task.id)}
-    assert {"prompt.txt", "agent.log", "report.json"} <= set(artifacts)
+    assert {"prompt.txt", "calls.jsonl", "agent.log", "report.json"} <= set(artifacts)
     patch = await place.platform.objects.get(artifacts["diff.patch"].object)
     added = sum(line.startswith(b"+") for line in patch.splitlines()) - 1
     assert added >= 1

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from codexsys_core.attempt import Hold
 
 PUBLIC_STREAMS = ("setup", "agent", "verify")
-PRIVATE_STREAMS = ("prompt", "llm_response")
+PRIVATE_STREAMS = ("prompt", "llm_response", "calls")
 """Written by the gateway; they become artifacts but are not served as live logs."""
 FILES = {
     "setup": "setup.log",
@@ -15,6 +15,7 @@ FILES = {
     "verify": "verify.log",
     "prompt": "prompt.txt",
     "llm_response": "llm_response.txt",
+    "calls": "calls.jsonl",
 }
 """The artifact that a stream becomes when its task is over."""
 CHUNK_BYTES = 64 * 1024

@@ -75,6 +75,8 @@ class Call:
     draft: Draft | None = None
     lane: Lane | None = None
     transcript: Transcript = field(default_factory=lambda: Transcript(""))
+    outcome: str = "left"
+    """What became of it: answered, an error's code, or its agent has left."""
     spent: bool = False
     """Whether an upstream may have been paid for what is reserved."""
 
@@ -85,6 +87,7 @@ class Call:
         fits = draft is not None and draft.lane is lane and draft.length == length
         chunks = draft.chunks if draft and fits else _asked(lane, self.wanted, length)
         self.lane, self.transcript, self.spent = lane, Transcript(lane.offer.model), True
+        self.outcome = "left"
         return chunks
 
 
@@ -149,11 +152,13 @@ class Calls:
                             yield chunk
                 except ModelError as error:
                     GATEWAY_CALLS.labels(error.code).inc()
+                    call.outcome = error.code
                     call.spent = error.spent or call.transcript.heard
                     if call.transcript.heard or not call.patience.goes_on(lane, error):
                         raise
                 else:
                     GATEWAY_CALLS.labels("answered").inc()
+                    call.outcome = "answered"
                     return
             if call.spent:  # another try is another call, and paid for as such
                 await self._settle(call)
@@ -235,18 +240,17 @@ class Calls:
         heard = call.transcript.usage if call.transcript.heard else None
         usage = heard if call.spent else Usage()
         prices = call.lane.offer.prices if call.lane else None
-        number, request = call.grant.number, call.wanted.request
+        number, outcome = call.grant.number, call.outcome
         try:
             await self._wallet.settle(call.grant, usage, prices=prices)
         except PlatformError as error:  # a relay settles it in full, when its time is over
             log.warning("call_not_settled", task_id=call.sandbox.task_id, problem=error.message)
-        self._afterwards.start(self._keep(call.sandbox, number, request, call.transcript))
+        self._afterwards.start(self._keep(call, call.transcript, number, outcome))
 
-    async def _keep(
-        self, sandbox: Sandbox, number: int, request: dict[str, Any], transcript: Transcript
-    ) -> None:
+    async def _keep(self, call: Call, transcript: Transcript, number: int, outcome: str) -> None:
+        sandbox, request = call.sandbox, call.wanted.request
         try:
-            await self._records.keep(sandbox, number, request, transcript)
+            await self._records.keep(sandbox, number, request, transcript, outcome)
         except PlatformError as error:
             log.warning("call_not_kept", task_id=sandbox.task_id, problem=error.message)
 

@@ -1,4 +1,4 @@
-"""What is kept of a model call: prompt, reply, an event and counts."""
+"""What is kept of a model call: prompt, reply, the raw record, an event and counts."""
 
 from typing import Any
 
@@ -7,23 +7,32 @@ from codexsys_core.log import LogStore
 from codexsys_core.ready import Hints
 from codexsys_core.sandbox import Sandbox
 from codexsys_core.task import Usage
+from codexsys_gateway.raw import Raw
 from codexsys_gateway.transcript import Transcript
 from codexsys_wiring.metrics import GATEWAY_TOKENS
 
 
 class Records:
-    """Writes a task's `prompt.txt` and `llm_response.txt` as the calls come."""
+    """Writes a task's `prompt.txt`, `llm_response.txt` and `calls.jsonl` as the calls come."""
 
     def __init__(self, *, logs: LogStore, events: EventStore, hints: Hints) -> None:
         self._logs = logs
         self._events = events
         self._hints = hints
+        self._raw = Raw()
 
     async def keep(
-        self, sandbox: Sandbox, number: int, request: dict[str, Any], transcript: Transcript
+        self,
+        sandbox: Sandbox,
+        number: int,
+        request: dict[str, Any],
+        transcript: Transcript,
+        outcome: str,
     ) -> None:
         """Keep one call; the first one's request is the prompt, whatever became of it."""
         task_id = sandbox.task_id
+        line = self._raw.line(sandbox.id, number, request, transcript, outcome)
+        await self._logs.append(task_id, sandbox.id, "calls", number, line)
         if number == 1:
             prompt = transcript.prompt(request)
             await self._logs.append(task_id, sandbox.id, "prompt", 1, prompt)

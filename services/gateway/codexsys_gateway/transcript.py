@@ -12,12 +12,15 @@ class Transcript:
     """Listens to an answer's chunks."""
 
     def __init__(self, model: str) -> None:
-        self._model = model
+        self.model = model
         self.heard = False
         """Whether the upstream said anything."""
         self.usage: Usage | None = None
         self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._names: dict[int, str] = {}
         self._calls: dict[int, list[str]] = {}
+        self._ended: str | None = None
 
     def add(self, chunk: dict[str, Any]) -> None:
         """Hear a chunk."""
@@ -27,21 +30,38 @@ class Transcript:
         for choice in chunk.get("choices") or []:
             part = choice.get("delta") or {}
             self._content.append(_text(part.get("content")))
+            self._reasoning.append(_text(part.get("reasoning_content") or part.get("reasoning")))
+            self._ended = choice.get("finish_reason") or self._ended
             for position, call in enumerate(part.get("tool_calls") or []):
-                function = call.get("function") or {}
-                words = self._calls.setdefault(call.get("index", position), [])
-                words.append(f"{function['name']} " if function.get("name") else "")
-                words.append(_text(function.get("arguments")))
+                function, index = call.get("function") or {}, call.get("index", position)
+                self._names[index] = self._names.get(index) or _text(function.get("name"))
+                self._calls.setdefault(index, []).append(_text(function.get("arguments")))
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """Return what the model said, put together."""
+        return {
+            "content": "".join(self._content),
+            "reasoning": "".join(self._reasoning),
+            "calls": [
+                {"name": self._names[index], "arguments": "".join(words)}
+                for index, words in sorted(self._calls.items())
+            ],
+            "ended": self._ended,
+        }
 
     def reply(self, number: int) -> bytes:
         """Return the reply as `llm_response.txt` shows it."""
         usage = self.usage or Usage()
         lines = [
-            f"== reply {number} · {self._model} · {usage.input_tokens} tokens in, {usage.output_tokens} out"
+            f"== reply {number} · {self.model} · {usage.input_tokens} tokens in, {usage.output_tokens} out"
         ]
         content = "".join(self._content)
         lines += [content] if content else []
-        lines += [f"-> {''.join(words)}" for _, words in sorted(self._calls.items())]
+        lines += [
+            f"-> {self._names[index]} {''.join(words)}"
+            for index, words in sorted(self._calls.items())
+        ]
         return _bytes("\n".join(lines) + "\n\n")
 
     @staticmethod

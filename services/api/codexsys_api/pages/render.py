@@ -37,6 +37,7 @@ _SHARED_FILES = {
     "answer.md": "report",
     "prompt.txt": "prompt",
     "llm_response.txt": "conversation",
+    "calls.jsonl": "conversation",
     "trajectory.json": "conversation",
 }
 REFRESH_SECONDS = 3
