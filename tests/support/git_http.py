@@ -3,14 +3,13 @@
 import base64
 import contextlib
 import subprocess
-import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 from urllib.parse import urlsplit
 
+from tests.support.served import Served
 from typing_extensions import override
 
 ENVIRONMENT = {
@@ -62,7 +61,7 @@ def make_repository(
     return git(directory, "rev-parse", "HEAD")
 
 
-class GitHttpServer:
+class GitHttpServer(Served):
     """Serves every repository under `root`; `redirects` maps a path prefix to a location.
 
     `requests` counts what was asked, so that a test can see whether a cache was used.
@@ -83,45 +82,11 @@ class GitHttpServer:
         self.redirects = dict(redirects or {})
         self.statuses = dict(statuses or {})
         self.requests: list[str] = []
-        self._server = ThreadingHTTPServer(
-            ("127.0.0.1", 0), type("Handler", (_Handler,), {"git": self})
-        )
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True
-        )
-
-    @property
-    def port(self) -> int:
-        """The port on 127.0.0.1."""
-        return int(self._server.server_address[1])
+        super().__init__(_Handler, git=self)
 
     def url(self, name: str, *, host: str = "127.0.0.1") -> str:
         """Return the URL of the repository `name` (a folder under root)."""
         return f"http://{host}:{self.port}/{name}"
-
-    def start(self) -> Self:
-        """Serve in a thread until stopped."""
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Stop serving and free the port."""
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def admits(self, header: str | None) -> bool:
         """Say whether the Authorization header is the wanted one."""

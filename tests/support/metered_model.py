@@ -6,10 +6,10 @@ import re
 import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
+from tests.support.served import Served
 from typing_extensions import override
 
 FAULTS = ("fine",) * 8 + ("slow",) * 3 + ("cut", "mute", "stall", "uncounted", "500", "429")
@@ -17,7 +17,7 @@ _TASK = re.compile(r"task_[0-9a-z]{26}")
 _UNPAID = ("500", "429")
 
 
-class MeteredModel:
+class MeteredModel(Served):
     """Fails by a seed; the task is named in its prompt. Prices are micros a token."""
 
     def __init__(self, *, seed: int, input_price: int, output_price: int) -> None:
@@ -28,13 +28,8 @@ class MeteredModel:
         self.prices = (input_price, output_price)
         self.random = random.Random(seed)
         self.mutex = threading.Lock()
-        handler = type("Handler", (_Handler,), {"model": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        super().__init__(_Handler, model=self)
+        self.url = f"{self.origin}/v1"
 
     def bill(self, body: dict[str, Any]) -> tuple[str, int, int]:
         """Choose what becomes of a call, and write down what it costs; return it with its tokens."""
@@ -48,20 +43,6 @@ class MeteredModel:
                 self.billed[task] += read * self.prices[0] + written * self.prices[1]
                 self.paid_calls[task] += 1
         return fault, read, written
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

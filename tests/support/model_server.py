@@ -9,10 +9,10 @@ import json
 import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
+from tests.support.served import Served
 from typing_extensions import override
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
@@ -68,7 +68,7 @@ _HALF = 3
 Step = dict[str, Any] | str | int
 
 
-class ModelServer:
+class ModelServer(Served):
     """Answers "hello" unless told otherwise; `calls` counts by fault, or by a script's name."""
 
     def __init__(self) -> None:
@@ -87,31 +87,17 @@ class ModelServer:
         self.thinks: tuple[str, ...] = ()
         """What each scripted reply says first, word by word, a fifth of a second each."""
         self.release = threading.Event()
-        handler = type("Handler", (_Handler,), {"models": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True
-        )
+        super().__init__(_Handler, models=self)
 
     def url(self, fault: str = "fine") -> str:
         """Return the base URL of a behaviour."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/{fault}/v1"
+        return f"{self.origin}/{fault}/v1"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def stop(self) -> None:
+        """Let go whoever hangs, and stop."""
         self.release.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().stop()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,12 +4,11 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, NamedTuple
 
+from tests.support.served import Served
 from typing_extensions import override
 
 
@@ -31,37 +30,18 @@ class Message(NamedTuple):
         return self.headers.get("webhook-signature") == f"v1,{base64.b64encode(mac).decode()}"
 
 
-class Receiver:
+class Receiver(Served):
     """Answers 204, but for the first ones, which `statuses` says; 0 is a connection that just ends."""
 
     def __init__(self, *statuses: int) -> None:
         self.statuses = list(statuses)
         self.tried: list[Message] = []
         self.taken: list[Message] = []
-        handler = type("Handler", (_Handler,), {"receiver": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True
-        )
+        super().__init__(_Handler, receiver=self)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/hook"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        return f"{self.origin}/hook"
 
 
 class _Handler(BaseHTTPRequestHandler):

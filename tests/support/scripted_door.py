@@ -7,9 +7,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from tests.support.served import Served
 from typing_extensions import override
 
 
@@ -80,20 +81,14 @@ class ScriptedDoor:
 def scripted_door(*script: Step) -> Iterator[ScriptedDoor]:
     """Serve the script on a free port until the block ends."""
     door = ScriptedDoor(list(script))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"door": door}))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    door.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
-        yield door
-    finally:
-        door.closing.set()
-        with door.controlled:
-            door.controlled.notify_all()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with Served(_Handler, door=door) as served:
+        door.url = served.origin
+        try:
+            yield door
+        finally:
+            door.closing.set()
+            with door.controlled:
+                door.controlled.notify_all()
 
 
 class _Handler(BaseHTTPRequestHandler):
