@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codexsys_cli.output import Exit, emit, fail, out, say
+from codexsys_cli.panels import TASKS
 
 if TYPE_CHECKING:
     from codexsys_client import Client, Environment
@@ -37,7 +38,7 @@ environments = typer.Typer(help="What tasks run in, kept by name.", no_args_is_h
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(environments, name="environments")
+    app.add_typer(environments, name="environments", rich_help_panel=TASKS)
 
 
 @environments.command()

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from codexsys_cli.panels import START
+
 _CLOSED = 141
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("k8s-run")(k8s_run)
+    app.command("k8s-run", rich_help_panel=START)(k8s_run)
 
 
 def k8s_run(

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from codexsys_cli.output import emit, say
+from codexsys_cli.panels import TASKS
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(message)
+    app.command(rich_help_panel=TASKS)(message)
 
 
 def message(

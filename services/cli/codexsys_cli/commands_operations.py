@@ -9,6 +9,7 @@ import typer
 from codexsys_cli.commands_stuck import tasks
 from codexsys_cli.commands_tenants import tenants
 from codexsys_cli.output import Exit, emit, out, say
+from codexsys_cli.panels import OPERATORS
 
 if TYPE_CHECKING:
     from codexsys_wiring.doctor import Finding
@@ -24,12 +25,12 @@ configuration = typer.Typer(help="The settings.", no_args_is_help=True)
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (api, worker, gateway, relay, doctor, version):
-        app.command()(command)
-    app.add_typer(database, name="db")
-    app.add_typer(tenants, name="tenants")
-    app.add_typer(tasks, name="tasks")
-    app.add_typer(keys, name="keys")
-    app.add_typer(configuration, name="config")
+        app.command(rich_help_panel=OPERATORS)(command)
+    app.add_typer(database, name="db", rich_help_panel=OPERATORS)
+    app.add_typer(tenants, name="tenants", rich_help_panel=OPERATORS)
+    app.add_typer(tasks, name="tasks", rich_help_panel=OPERATORS)
+    app.add_typer(keys, name="keys", rich_help_panel=OPERATORS)
+    app.add_typer(configuration, name="config", rich_help_panel=OPERATORS)
 
 
 def api() -> None:

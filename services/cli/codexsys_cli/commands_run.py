@@ -9,6 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from codexsys_cli.panels import START
+
 _JSON = "{"
 _SIGNALLED = 128
 
@@ -23,7 +25,7 @@ class Sandbox(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(run)
+    app.command(rich_help_panel=START)(run)
 
 
 def run(

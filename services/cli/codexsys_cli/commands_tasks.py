@@ -9,6 +9,7 @@ import typer
 from codexsys_cli.commands_list import Json, find
 from codexsys_cli.downloads import inside
 from codexsys_cli.output import Exit, emit, err, fail, out, say
+from codexsys_cli.panels import TASKS
 
 if TYPE_CHECKING:
     from codexsys_client import Client, Task
@@ -20,22 +21,13 @@ Timeout = Annotated[float | None, typer.Option(help="Give up waiting after so ma
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command(rich_help_panel=TASKS)(submit)
+    app.command("list", rich_help_panel=TASKS)(find)
     for command in (
-        submit,
-        logs,
-        diff,
-        artifacts,
-        workspace,
-        answer,
-        cancel,
-        delete,
-        retry,
-        share,
-        watch,
-        status,
+        *(status, watch, logs, diff, artifacts, workspace),
+        *(answer, retry, share, cancel, delete),
     ):
-        app.command()(command)
-    app.command("list")(find)
+        app.command(rich_help_panel=TASKS)(command)
 
 
 def submit(

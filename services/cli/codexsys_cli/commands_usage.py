@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from codexsys_cli.output import emit, out
+from codexsys_cli.panels import TASKS
 
 if TYPE_CHECKING:
     from codexsys_client import TasksUsage
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(usage)
+    app.command(rich_help_panel=TASKS)(usage)
 
 
 def usage(

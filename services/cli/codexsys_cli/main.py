@@ -18,6 +18,7 @@ from codexsys_cli import (
     commands_usage,
 )
 from codexsys_cli.output import Exit, say
+from codexsys_cli.panels import START
 
 app = typer.Typer(
     name="codexsys",
@@ -31,7 +32,7 @@ DataDir = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def up(data_dir: DataDir = None) -> None:
     """Run every service in one process; prints a link that signs you in."""
     from codexsys_cli import up as command
@@ -40,7 +41,7 @@ def up(data_dir: DataDir = None) -> None:
     command.up(load_settings(**({"data_dir": data_dir} if data_dir else {})))
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def demo(
     keep: Annotated[Path | None, typer.Option(help="Keep everything in this new folder.")] = None,
 ) -> None:
