@@ -11,14 +11,17 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 from tests.support.api_service import Served, serving
+from tests.support.place import open_place
 
 from codexsys_api.stream import EventStream
 from codexsys_core.artifact import Artifact
 from codexsys_core.attempt import Ending
 from codexsys_core.end_reasons import EndReason
+from codexsys_core.environment import Environment
 from codexsys_core.log import CHUNK_BYTES
 from codexsys_core.moves import TaskStatus
 from codexsys_core.outcome import Outcome
+from codexsys_core.verdict import Checks
 from codexsys_relay.retention import Retention, Terms
 from codexsys_wiring.http_server import HttpServer
 
@@ -100,6 +103,30 @@ async def test_all_who_follow_a_log_read_it_whole_whenever_they_came(served: Ser
         assert (await served.client.post(f"/api/v1/tasks/{task_id}/cancel")).is_success
         texts = [await reading for _, reading, _ in readers]
     assert [text.encode() for text in texts] == [whole[after:] for _, _, after in readers]
+
+
+async def test_who_follows_is_told_at_once_of_what_setup_and_checks_say(tmp_path: Path) -> None:
+    """By hints: without one, whoever follows looks again after a second only."""
+    patch = "diff --git a/b b/b\nnew file mode 100644\n--- /dev/null\n+++ b/b\n@@ -0,0 +1 @@\n+b\n"
+    steps = {"ENVIRONMENT_CHATTER": "3", "CHECKS_CHATTER": "3", "PATCH": patch}
+    async with open_place(tmp_path / "data", sandbox="dummy") as place:
+        logs, hints = place.platform.logs, place.platform.hints
+        task_id = await place.submit(
+            await place.zip_source({"a": "a\n"}),
+            environment=Environment(
+                setup="true", variables={f"DUMMY_{name}": said for name, said in steps.items()}
+            ),
+            checks=Checks(command="true"),
+        )
+        heard: list[str] = []
+        async with asyncio.timeout(DEADLINE), hints.listen(f"task:{task_id}") as told:
+            async for _ in told:
+                there = [each for each in ("setup", "verify") if await logs.size(task_id, each)]
+                heard += [each for each in there if each not in heard]
+                if "verify" in there:
+                    break
+        assert heard == ["setup", "verify"]
+        await place.until(task_id)
 
 
 async def test_one_who_claims_to_have_read_what_is_not_there_disturbs_nobody(

@@ -1,12 +1,14 @@
 """The pages without a mouse: sign in, ask, answer, read, share and revoke; and what a link shows of a task."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 from tests.support.browser import Profile, fresh_profile
 from tests.support.git_http import GitHttpServer, make_repository
 from tests.support.seats import owner_of, sign_in
@@ -231,6 +233,55 @@ async def sign_out(page: Page) -> None:
     await tab_to(page, page.get_by_role("button", name="Sign out"))
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/sign-in")
+
+
+@asynccontextmanager
+async def without_scripts_yet(page: Page) -> AsyncIterator[None]:
+    """Hold back all scripts of the pages that are opened in the block, but for the tiny first one."""
+    come = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    await page.route(re.compile(r"/static/(?!theme\.)[^/]+\.js$"), late)
+    try:
+        yield
+    finally:
+        come.set()
+        await page.unroute_all(behavior="wait")
+
+
+async def test_keys_that_are_pressed_before_the_scripts_are_there_are_heard(
+    up: Up, owner: User
+) -> None:
+    (task,) = (await owner.get("/tasks"))["items"]
+    diff = f"{up.url}/tasks/{task['id']}?tab=diff"
+    async with fresh_profile(up.url) as person:
+        page, keys = person.page, person.page.keyboard
+        await sign_in(person, up)
+        async with without_scripts_yet(page):
+            await page.goto(f"{up.url}/tasks", wait_until="commit")
+            await expect(page.locator(".tasks h2 a")).to_be_visible()
+            await keys.press("?")
+            await keys.press("c")  # meant for the dialog, where it is nothing
+            await expect(page.get_by_role("dialog")).to_have_count(0)
+        dialog = page.get_by_role("dialog", name="Keys")
+        await expect(dialog).to_contain_text("New task")
+        assert person.path == "/tasks"
+        async with without_scripts_yet(page):
+            await page.goto(f"{up.url}/tasks", wait_until="commit")
+            await expect(page.locator(".tasks h2 a")).to_be_visible()
+            await keys.type("/shed")
+        await expect(page.locator("input[type=search]")).to_be_focused()
+        await expect(page.locator("input[type=search]")).to_have_value("shed")
+        async with without_scripts_yet(page):
+            await page.goto(diff, wait_until="commit")
+            await expect(page.locator(".diff:not(.split)")).to_be_visible()
+            await keys.press("s")
+        await loaded(page, page.locator(".diff.split"))
+        await keys.press("u")
+        await loaded(page, page.locator(".diff:not(.split)"))
 
 
 PARTS = {

@@ -21,6 +21,7 @@ from codexsys_worker.baselines import Baselines
 from codexsys_worker.beat import Beat
 from codexsys_worker.caps import Caps
 from codexsys_worker.claim import Claimer
+from codexsys_worker.copying import Lines
 from codexsys_worker.finish import Finisher
 from codexsys_worker.intake import Intake
 from codexsys_worker.keep import Keeper
@@ -94,7 +95,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
     rooms = Rooms(
         sandboxes=platform.sandboxes,
         backend=backend,
-        logs=platform.logs,
+        lines=Lines(logs=platform.logs, hints=platform.hints),
         clock=platform.clock,
         ids=platform.ids,
         kind=platform.settings.sandbox,

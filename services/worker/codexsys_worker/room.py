@@ -11,7 +11,7 @@ from codexsys_core.attempt import Hold, Living
 from codexsys_core.clock import Clock
 from codexsys_core.errors import SandboxError, Unavailable
 from codexsys_core.ids import Ids
-from codexsys_core.log import CHUNK_BYTES, LogStore, Redactor
+from codexsys_core.log import CHUNK_BYTES, Redactor
 from codexsys_core.principal import hash_secret, new_secret
 from codexsys_core.sandbox import (
     PhaseEnd,
@@ -24,7 +24,7 @@ from codexsys_core.sandbox import (
     SandboxSpec,
     SandboxStore,
 )
-from codexsys_worker.copying import Copy
+from codexsys_worker.copying import Copy, Lines
 from codexsys_worker.work import Forsaken, Lost, Work
 
 _PAUSE_SECONDS = 0.05
@@ -40,7 +40,7 @@ class Rooms:
         *,
         sandboxes: SandboxStore,
         backend: SandboxBackend,
-        logs: LogStore,
+        lines: Lines,
         clock: Clock,
         ids: Ids,
         kind: str,
@@ -48,7 +48,7 @@ class Rooms:
     ) -> None:
         self._sandboxes = sandboxes
         self._backend = backend
-        self._logs = logs
+        self._lines = lines
         self._clock = clock
         self._ids = ids
         self._kind = kind
@@ -75,7 +75,7 @@ class Rooms:
             work=work,
             sandbox_id=spec.id,
             backend=self._backend,
-            logs=self._logs,
+            lines=self._lines,
             redactor=redactor,
             found=living is not None,
         )
@@ -166,7 +166,7 @@ class Room:
         work: Work,
         sandbox_id: str,
         backend: SandboxBackend,
-        logs: LogStore,
+        lines: Lines,
         redactor: Redactor,
         found: bool,
     ) -> None:
@@ -176,7 +176,7 @@ class Room:
         self._redactor = redactor
         self._work = work
         self._backend = backend
-        self._logs = logs
+        self._lines = lines
         self._found = found
         self._parts: dict[str, int] = {}
 
@@ -279,7 +279,7 @@ class Room:
 
     def _copy(self, stream: str, *, part: int) -> Copy:
         return Copy(
-            logs=self._logs,
+            lines=self._lines,
             redactor=self._redactor,
             task_id=self._work.task.id,
             sandbox_id=self.id,

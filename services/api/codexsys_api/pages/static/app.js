@@ -61,23 +61,41 @@ export function bind(key, words, act) {
   keys.set(key, { words, act });
 }
 
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") return escape(event);
+const FIELD = "input, textarea, select, [contenteditable], dialog";
+
+function hear(event) {
+  const at = event.target.closest ? event.target : document.body; // before there was a body it was the document
+  if (event.key === "Escape") return escape(at);
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    event.target.closest("form")?.requestSubmit();
+    at.closest("form")?.requestSubmit();
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, textarea, select, [contenteditable], dialog")) return;
+  if (at.closest(FIELD)) return;
   const found = keys.get(`${before} ${event.key}`) ?? keys.get(event.key);
   before = event.key;
   if (!found) return;
   event.preventDefault();
   found.act();
+}
+
+// All scripts of a page have bound their keys by now. What was pressed before comes first, in order;
+// what follows a key that led to a field was meant for that field.
+document.addEventListener("DOMContentLoaded", () => {
+  const { keys: pressed, hold } = early; // of theme.js
+  document.removeEventListener("keydown", hold);
+  const first = document.activeElement;
+  for (const event of pressed) {
+    const now = document.activeElement;
+    const modified = event.ctrlKey || event.metaKey || event.altKey;
+    if (now === first || !now?.closest(FIELD) || modified) hear(event);
+    else if (event.key.length === 1) document.execCommand("insertText", false, event.key);
+  }
+  document.addEventListener("keydown", hear);
 });
 
-function escape(event) {
-  const menu = event.target.closest("details.menu[open]") ?? document.querySelector("details.menu[open]");
+function escape(at) {
+  const menu = at.closest("details.menu[open]") ?? document.querySelector("details.menu[open]");
   if (!menu) return;
   menu.open = false;
   menu.querySelector("summary").focus();
