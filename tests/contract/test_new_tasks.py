@@ -119,13 +119,46 @@ async def test_what_was_stored_before_a_full_queue_is_no_refusal(
     assert isinstance(again[3], RateLimited)
 
 
+async def fill(tasks: SqlTasks, make_task: MakeTask) -> None:
+    """Make the queue so long that it is not counted anew for each batch."""
+    await asyncio.gather(*(tasks.add(*make_task()) for _ in range(LONG + 100)))
+
+
+async def test_behind_a_long_queue_too_each_of_many_at_once_has_its_own_outcome(
+    tasks: SqlTasks, make_task: MakeTask
+) -> None:
+    """What comes behind what was just counted is written, counted and committed in one go."""
+    await fill(tasks, make_task)
+    before = make_task()
+    await tasks.add(*before)
+    urgent = {"priority": 1}
+    adds = [
+        tasks.add(*make_task()),  # goes at once, and alone
+        *(tasks.add(*make_task(prompt=f"{number} %s '; COMMIT")) for number in range(5)),
+        *(tasks.add(*make_task(), a_key("twins")) for _ in range(2)),
+        tasks.add(*before),
+        tasks.add(*make_task(), a_key("own")),
+        tasks.add(*make_task(**urgent)),
+        *(tasks.add(*make_task()) for _ in range(3)),
+    ]
+    made = await asyncio.gather(*adds)
+    assert made[6].id == made[7].id
+    assert made[8].id == before[0].id
+    last = [await tasks.add(*make_task(), a_key(f"last {number}")) for number in range(2)]
+    ids = {each.id for each in (*made, *last)}
+    assert len(ids) == len(made) + 1  # the twins are one
+    stored = await tasks.find(TaskQuery(tenant_id="ten_a", limit=len(ids)))
+    assert {each.id for each in stored} == ids
+    assert await tasks.queue_position(made[10].id, tenant_id="ten_a") == 0
+
+
 async def test_the_place_in_a_long_queue_is_known_at_once(
     tasks: SqlTasks, make_task: MakeTask
 ) -> None:
     async def place(task: Task) -> int | None:
         return await tasks.queue_position(task.id, tenant_id="ten_a")
 
-    await asyncio.gather(*(tasks.add(*make_task()) for _ in range(LONG + 100)))
+    await fill(tasks, make_task)
     last = await tasks.add(*make_task())
     behind = await tasks.add(*make_task())
     other = await tasks.add(*make_task(tenant="ten_b"))
@@ -133,6 +166,8 @@ async def test_the_place_in_a_long_queue_is_known_at_once(
     assert await place(last) == LONG + 100
     assert await place(behind) == LONG + 101
     assert await tasks.queue_position(other.id, tenant_id="ten_b") == 0
+    many = await asyncio.gather(*(tasks.add(*make_task()) for _ in range(20)))
+    assert sorted(each.place or 0 for each in many) == list(range(LONG + 102, LONG + 122))
     urgent = await tasks.add(*make_task(priority=0))
     assert urgent.place == 0
     assert await asyncio.gather(*map(place, (urgent, last, urgent, behind))) == [

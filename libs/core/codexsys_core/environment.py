@@ -179,6 +179,8 @@ class EnvironmentGiven(EnvironmentFields):
 
     def sealed(self, secrets: SecretBox, *, row: str) -> "Environment":
         """Return what may be stored in a row."""
+        if self is UNSAID:
+            return _STORED_UNSAID
         clear = {name: value.get_secret_value() for name, value in self.setup_variables.items()}
         fields = {name: getattr(self, name) for name in EnvironmentFields.model_fields}
         return Environment(**fields, setup_variables=_sealed(secrets, clear, row))
@@ -201,6 +203,11 @@ class Environment(EnvironmentFields):
         """Return the same for another row; raises `SecretUnreadable`."""
         clear = self.opened(secrets, row=row)
         return self.model_copy(update={"setup_variables": _sealed(secrets, clear, to)})
+
+
+UNSAID = EnvironmentGiven()
+"""What most tasks run in: it is made, and looked through, once for all of them."""
+_STORED_UNSAID = Environment()
 
 
 def _sealed(secrets: SecretBox, clear: Mapping[str, str], row: str) -> dict[str, str]:

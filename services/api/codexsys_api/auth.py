@@ -75,7 +75,8 @@ async def keep_to_rate(request: Request, platform: Platform, who: str, rate: Rat
             retry_after=left.retry_after,
             policy=(rate.name, rate.burst, rate.window),
         )
-    request.scope["rate_limit"] = rate_headers(rate.name, rate.burst, rate.window, left.remaining)
+    said = rate_headers(rate.name, rate.burst, rate.window, left.remaining)
+    request.scope["rate_limit"] = [(n.lower().encode(), v.encode()) for n, v in said.items()]
 
 
 async def writer(caller: Annotated[Principal, Depends(bearer)]) -> Principal:

@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from codexsys_api.problems import OBJECT, TEXT, invalid
-from codexsys_core.environment import EnvironmentGiven
+from codexsys_core.environment import UNSAID, EnvironmentGiven
 from codexsys_core.errors import FieldError, Invalid, TooLarge
 from codexsys_core.limits import Limits
 from codexsys_core.share import DEFAULT_PARTS, Part
@@ -111,6 +111,10 @@ class SourceBody(Body):
     task: str | None = Field(default=None, max_length=64)
 
 
+_CHECKS, _REQUIREMENTS, _LIMITS = Checks(), Requirements(), Limits()
+"""Nobody changes them: they are made once for all bodies that leave them out."""
+
+
 class CreateTask(Body):
     """A new task."""
 
@@ -118,17 +122,17 @@ class CreateTask(Body):
     source: SourceBody | None = None
     """Left out in a multipart request: its part `file` is the source."""
     mode: Literal["modify", "explain", "pull_request"] = "modify"
-    environment: EnvironmentChoice = Field(default_factory=EnvironmentGiven)
+    environment: EnvironmentChoice = Field(default_factory=lambda: UNSAID)
     """The id of a kept one, which is copied into the task, or one for this task alone."""
-    checks: Checks = Field(default_factory=Checks)
+    checks: Checks = Field(default_factory=lambda: _CHECKS)
     engine: Literal["builtin", "command"] = "builtin"
     model: str | None = Field(default=None, min_length=1, max_length=200)
     command: str | None = Field(default=None, min_length=1, max_length=262_144)
     """The bash script of engine `command`."""
-    requirements: Requirements = Field(default_factory=Requirements)
+    requirements: Requirements = Field(default_factory=lambda: _REQUIREMENTS)
     clarify: Literal["ask", "assume", "never"] = "ask"
     answer_within_seconds: int = Field(default=86_400, ge=60, le=2_592_000)
-    limits: Limits = Field(default_factory=Limits)
+    limits: Limits = Field(default_factory=lambda: _LIMITS)
     priority: int = Field(default=5, ge=0, le=9)
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field(
         default_factory=dict, max_length=32

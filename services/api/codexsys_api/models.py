@@ -17,9 +17,7 @@ def chosen(
 ) -> str:
     """Return the model that a task gets; raises `Invalid` (model_unknown)."""
     if named is None:
-        characters = len(prompt) + sum(
-            len(line) for lines in requirements.model_dump().values() for line in lines
-        )
+        characters = len(prompt) + sum(len(line) for _, lines in requirements for line in lines)
         return catalogue.choose(mode=mode, labels=labels, characters=characters)
     if named in catalogue.models:
         return named

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -50,12 +49,14 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = scope["request_id"]
-                given = {name for name, _ in headers.raw}
-                headers.raw.extend(each for each in _SAFE if each[0] not in given)
-                for name, said in scope.get("rate_limit", {}).items():
-                    headers.setdefault(name, said)  # a refusal names the limit that it is about
+                given = {name for name, _ in message["headers"]}
+                # A refusal names the limit that it is about itself.
+                more = [*_SAFE, *scope.get("rate_limit", ())]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", scope["request_id"].encode()),
+                    *(each for each in more if each[0] not in given),
+                ]
             await send(message)
 
         began = time.perf_counter()

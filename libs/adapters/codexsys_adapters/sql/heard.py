@@ -11,6 +11,8 @@ import asyncmy
 from asyncmy import connection as driver
 from asyncmy.constants.CR import CR_CONN_HOST_ERROR
 
+COMMITTED = "; COMMIT"
+"""The end of a message that is the last one of its transaction."""
 _Connection: Any = driver.Connection  # its types leave out the steps
 
 
@@ -20,6 +22,7 @@ class HeardConnection(_Connection):  # type: ignore[misc]
     def __init__(self, *, heard: Callable[[], None], **arguments: Any) -> None:
         super().__init__(**arguments)
         self._heard = heard
+        self._committed = False
 
     async def _get_server_information(self) -> None:
         await super()._get_server_information()
@@ -31,9 +34,17 @@ class HeardConnection(_Connection):  # type: ignore[misc]
 
     async def query(self, sql: str | bytes, unbuffered: bool = False) -> Any:
         """Run a statement."""
+        self._committed = False
         found = await super().query(sql, unbuffered)
+        self._committed = isinstance(sql, str) and sql.endswith(COMMITTED)
         self._heard()
         return found
+
+    async def commit(self) -> None:
+        """Commit, unless the last message has: whoever read all its answers knows that it was done."""
+        if not self._committed:
+            await super().commit()
+        self._committed = False
 
 
 async def connect(**arguments: Any) -> HeardConnection:

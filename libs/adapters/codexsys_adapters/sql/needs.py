@@ -16,7 +16,7 @@ _OPEN = [status.value for status in TaskStatus if not status.terminal]
 
 async def note_needs(connection: AsyncConnection, task: Task) -> None:
     """Write down what a new task needs, and what those need in turn."""
-    needs = _needs(task)
+    needs = needs_of(task)
     if not needs:
         return
     own = NEEDS.c
@@ -33,7 +33,8 @@ def needed(task_id: Any) -> ColumnElement[bool]:
     return exists(rows.where(NEEDS.c.needed_id == task_id, other.c.status.in_(_OPEN)))
 
 
-def _needs(task: Task) -> set[str]:
+def needs_of(task: Task) -> set[str]:
+    """Return the ids of the tasks that a new one needs at once."""
     source = task.spec.source
     found = {task.retry_of} if task.retry_of else set()
     if isinstance(source, TaskSource):

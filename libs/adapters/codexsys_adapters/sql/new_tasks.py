@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
-from sqlalchemy import Float, bindparam, insert, select
+from sqlalchemy import ColumnElement, Float, bindparam, insert, literal_column, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.faults import Locked
 from codexsys_adapters.sql.idempotency import new_key, once, taken_keys
-from codexsys_adapters.sql.needs import note_needs
-from codexsys_adapters.sql.places import COUNTED_SECONDS, LONG, Places
-from codexsys_adapters.sql.quick import QuickInsert, QuickRead, Rows, add_and_read
+from codexsys_adapters.sql.needs import needs_of, note_needs
+from codexsys_adapters.sql.places import COUNTED_SECONDS, LONG, Mark, Places
+from codexsys_adapters.sql.quick import QuickInsert, QuickRead, Reading, Rows, add_and_read
 from codexsys_adapters.sql.quotas import own_cap_in_turn, queued, queued_of
 from codexsys_adapters.sql.tables import (
     ATTEMPTS,
@@ -24,35 +24,44 @@ from codexsys_adapters.sql.tables import (
     TENANTS,
     WALLETS,
 )
-from codexsys_adapters.sql.task_rows import new_attempt, task_values
-from codexsys_adapters.sql.times import after_sql, now_sql
+from codexsys_adapters.sql.task_rows import task_values
+from codexsys_adapters.sql.times import after_sql, naive, now_sql
 from codexsys_adapters.sql.uploads import use
 from codexsys_core.attempt import Attempt
 from codexsys_core.errors import RateLimited
 from codexsys_core.event import EventType
 from codexsys_core.idempotency import Idempotency
-from codexsys_core.ready import AGING
+from codexsys_core.moves import AttemptState
+from codexsys_core.ready import AGING, turn_at
 from codexsys_core.task import Task
 from codexsys_core.together import Together
 from codexsys_core.wallet import NO_LIMIT_MICROS
 
+Constant = ColumnElement[Any]
 QUEUE_FULL_SECONDS = 15
 _STATEMENT_CHARACTERS = 1 << 20
 """A server takes no statement over 16 MB, and a task may have one of a megabyte."""
+_CLOCKS = AGING / 2
+"""Ours and the database's differ by less; a step of priority is more."""
 
 
-_NOTHING_SPENT = dict.fromkeys(
-    (
-        "calls",
-        "input_tokens",
-        "output_tokens",
-        "cached_tokens",
-        "micros",
-        "reserved_tokens",
-        "reserved_micros",
-    ),
-    0,
+_NOTHING: Constant = literal_column("0")
+_SPENT = (
+    "calls",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "micros",
+    "reserved_tokens",
+    "reserved_micros",
 )
+_WAITS: Constant = literal_column(f"'{AttemptState.QUEUED.value}'")
+_FIRST: dict[str, Constant] = {
+    "seq": literal_column("1"),
+    "type": literal_column(f"'{EventType.TASK_QUEUED.value}'"),
+    "data": literal_column("""'{"status":"queued"}'"""),
+}
+"""What is the same in all rows stands in the statements: a driver has to write each value down."""
 _TASK = (
     "id",
     "tenant_id",
@@ -65,9 +74,9 @@ _TASK = (
     "seq",
     "created_at",
 )
-_ATTEMPT = ("id", "task_id", "tenant_id", "number", "state", "fence", "takeovers")
-_WALLET = ("task_id", "limit_calls", "limit_tokens", "limit_micros", *_NOTHING_SPENT)
-_EVENT = ("task_id", "seq", "type", "attempt", "data")
+_ATTEMPT = ("id", "task_id", "tenant_id", "number")
+_WALLET = ("task_id", "limit_calls", "limit_tokens", "limit_micros")
+_EVENT = ("task_id", "attempt")
 _KEY = ("tenant_id", "key", "fingerprint", "task_id")
 _LABEL = ("task_id", "tenant_id", "name", "value")
 
@@ -97,11 +106,13 @@ class Inserts:
         late = after_sql(bindparam("patience", type_=Float))
         turn = after_sql(bindparam("aging", type_=Float))
         times = {"due_at": now_sql(), "turn_at": turn, "created_at": now_sql()}
+        waits = {"state": _WAITS, "fence": _NOTHING, "takeovers": _NOTHING}
+        spent = dict.fromkeys(_SPENT, _NOTHING)
         self._keys = QuickInsert(database, insert(IDEMPOTENCY).values(created_at=now_sql()), _KEY)
         self._tasks = QuickInsert(database, insert(TASKS).values(queue_until=late), _TASK)
-        self._attempts = QuickInsert(database, insert(ATTEMPTS).values(**times), _ATTEMPT)
-        self._wallets = QuickInsert(database, insert(WALLETS), _WALLET)
-        self._events = QuickInsert(database, insert(EVENTS).values(at=now_sql()), _EVENT)
+        self._attempts = QuickInsert(database, insert(ATTEMPTS).values(**times, **waits), _ATTEMPT)
+        self._wallets = QuickInsert(database, insert(WALLETS).values(**spent), _WALLET)
+        self._events = QuickInsert(database, insert(EVENTS).values(at=now_sql(), **_FIRST), _EVENT)
         self._labels = QuickInsert(database, insert(LABELS), _LABEL)
         queues = select(TENANTS.c.id, TENANTS.c.max_queued, queued_of(TENANTS.c.id))
         self._queues = QuickRead(database, queues, TENANTS.c.id)
@@ -117,22 +128,31 @@ class Inserts:
         return rows
 
     async def whole(
-        self, connection: AsyncConnection, news: Sequence[NewTask], read: QuickRead
+        self,
+        connection: AsyncConnection,
+        news: Sequence[NewTask],
+        read: Reading,
+        given: Any,
+        *,
+        last: bool = False,
     ) -> Rows:
-        """Insert tasks with all that belongs to them, and what was promised of those that have a key."""
+        """Insert tasks with all that belongs to them, and what was promised of those that have a key.
+
+        The `last` of a transaction is committed with it; nothing may need what others keep then.
+        """
         keys = [
             new_key(each.task.tenant_id, each.task.id, each.idempotency)
             for each in news
             if each.idempotency is not None
         ]
-        await self._keys.add(connection, keys)
-        *first, last = _cut([_task_row(each.task) for each in news])
+        *first, rest = _cut([_task_row(each.task) for each in news])
         for rows in first:
             await self._tasks.add(connection, rows)
-        inserts = [(self._tasks, last), *self._parts(news)]
-        found = await add_and_read(connection, inserts, read, [each.task.id for each in news])
-        for each in news:
-            await note_needs(connection, each.task)
+        inserts = [(self._keys, keys), (self._tasks, rest), *self._parts(news)]
+        found = await add_and_read(connection, inserts, read, given, last=last)
+        if not last:
+            for each in news:
+                await note_needs(connection, each.task)
         return found
 
     def _parts(self, news: Sequence[NewTask]) -> list[tuple[QuickInsert, list[dict[str, Any]]]]:
@@ -225,13 +245,30 @@ class Desk:
         made, over = fresh[:room], fresh[room:] if room is not None else []
         # They may be stored already, where an earlier answer was lost: that is found out alone.
         stored = await _stored(connection, over) if over else set()
-        turns: Rows = []
-        if made:
-            turns = await self._inserts.whole(connection, made, self._places.turns)
+        answers: dict[str, int | Exception] = {**await self._added(connection, made)}
         self._counted += len(made)
-        answers: dict[str, int | Exception] = {**await self._placed(connection, turns)}
         answers |= {each.task.id: _full(most) for each in over if each.task.id not in stored}
         return [answers.get(each.task.id) for each in news]
+
+    async def _added(self, connection: AsyncConnection, news: Sequence[NewTask]) -> dict[str, int]:
+        """Insert tasks; return their places.
+
+        Where a long queue was counted a moment ago, they come behind what was counted: then all of it,
+        the commit too, is one message. What has a higher priority than the last one is looked for.
+        """
+        if not news:
+            return {}
+        places, ids = self._places, [each.task.id for each in news]
+        mark = places.last(self._tenant_id)
+        if mark is None or not all(_goes_behind(each.task, mark) for each in news):
+            turns = await self._inserts.whole(connection, news, places.turns, ids)
+            return await self._placed(connection, turns)
+        asked = places.asked(self._tenant_id, mark)
+        rows = await self._inserts.whole(connection, news, places.behind, asked, last=True)
+        found = places.told(self._tenant_id, mark, set(ids), rows)
+        if lost := [each for each in ids if each not in found]:
+            found |= await self._placed(connection, await places.turns.on(connection, lost))
+        return dict.fromkeys(ids, 0) | found  # who has been claimed by now waits for nobody
 
     async def _fresh(
         self, connection: AsyncConnection, news: Sequence[NewTask]
@@ -261,6 +298,12 @@ class Desk:
         return most, max(0, most - self._counted)
 
 
+def _goes_behind(task: Task, mark: Mark) -> bool:
+    """Say whether it may be taken for granted that a task comes behind what was counted, and needs nothing."""
+    turn = naive(turn_at(task.created_at, task.spec.priority))
+    return turn + _CLOCKS >= mark.turn[0] and not needs_of(task)
+
+
 async def _stored(connection: AsyncConnection, news: Sequence[NewTask]) -> set[str]:
     ids = [each.task.id for each in news]
     return set((await connection.execute(select(TASKS.c.id).where(TASKS.c.id.in_(ids)))).scalars())
@@ -284,17 +327,18 @@ def _task_row(task: Task) -> dict[str, Any]:
 
 
 def _attempt_row(new: NewTask) -> dict[str, Any]:
-    return new_attempt(new.attempt) | {"aging": new.task.spec.priority * AGING.total_seconds()}
+    attempt = new.attempt
+    return {
+        "id": attempt.id,
+        "task_id": attempt.task_id,
+        "tenant_id": attempt.tenant_id,
+        "number": attempt.number,
+        "aging": new.task.spec.priority * AGING.total_seconds(),
+    }
 
 
 def _first_event(new: NewTask) -> dict[str, Any]:
-    return {
-        "task_id": new.task.id,
-        "seq": 1,
-        "type": EventType.TASK_QUEUED.value,
-        "attempt": new.attempt.number,
-        "data": '{"status":"queued"}',
-    }
+    return {"task_id": new.task.id, "attempt": new.attempt.number}
 
 
 def _labels(task: Task) -> list[dict[str, Any]]:
@@ -313,7 +357,6 @@ def _full_wallet(task: Task) -> dict[str, Any]:
         "limit_micros": NO_LIMIT_MICROS
         if limits.cost_usd is None
         else round(limits.cost_usd * 1_000_000),
-        **_NOTHING_SPENT,
     }
 
 

@@ -1,11 +1,11 @@
 """Places in the queue: how many of its tenant's attempts come before each of some tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from time import monotonic
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
@@ -18,6 +18,7 @@ LONG = 1000
 COUNTED_SECONDS = 1.0
 """So often a long queue is counted from its head; what is behind is counted from there, and at once."""
 _MOST_TENANTS = 1000
+_MOST_BEHIND = 1000
 _QUEUED = AttemptState.QUEUED.value
 _TURNS = select(
     ATTEMPTS.c.task_id, ATTEMPTS.c.tenant_id, ATTEMPTS.c.state, ATTEMPTS.c.turn_at, ATTEMPTS.c.id
@@ -59,6 +60,19 @@ def _between() -> Select[Any]:
     )
 
 
+def _behind() -> Select[Any]:
+    """Select a tenant's queued attempts from one turn on, in order."""
+    row = ATTEMPTS.c
+    since: ColumnElement[Any] = bindparam("since", type_=row.turn_at.type)
+    return (
+        select(row.task_id, row.turn_at, row.id)
+        .where(row.state == bindparam("queued"), row.tenant_id == bindparam("tenant"))
+        .where(row.turn_at >= since, or_(row.turn_at > since, row.id >= bindparam("since_id")))
+        .order_by(row.turn_at, row.id)
+        .limit(literal_column(str(_MOST_BEHIND)))
+    )
+
+
 class Places:
     """Counts by one statement for all who ask at the same moment, and no row twice for one tenant."""
 
@@ -67,6 +81,8 @@ class Places:
         self.turns = QuickRead(database, _TURNS, ATTEMPTS.c.task_id)
         """Reads what `seen` is given."""
         self._between = QuickUnion(database, _between())
+        self.behind = QuickUnion(database, _behind())
+        """Reads what `told` is given, of what `asked` says."""
         self._marks: dict[str, Mark] = {}
 
     async def of(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
@@ -100,6 +116,28 @@ class Places:
             marks[each.tenant_id] = mark._replace(before=mark.before + counted[number])
             found[each.task_id] = (each.tenant_id, marks[each.tenant_id].before)
         self._keep(marks)
+        return found
+
+    def last(self, tenant_id: str) -> Mark | None:
+        """Return where a long queue was counted to a moment ago."""
+        mark = self._marks.get(tenant_id)
+        return mark if mark is not None and monotonic() < mark.until else None
+
+    @staticmethod
+    def asked(tenant_id: str, mark: Mark) -> list[dict[str, Any]]:
+        """Return what to give to `behind`."""
+        since, since_id = mark.turn
+        return [{"queued": _QUEUED, "tenant": tenant_id, "since": since, "since_id": since_id}]
+
+    def told(self, tenant_id: str, mark: Mark, ids: Collection[str], rows: Rows) -> dict[str, int]:
+        """Return the places of those tasks that are among the rows of `behind`."""
+        found: dict[str, int] = {}
+        last = mark
+        for before, (task_id, turn_at, attempt_id) in enumerate(rows, mark.before):
+            if task_id in ids:
+                found[task_id] = before
+                last = Mark((turn_at, attempt_id), before, mark.until)
+        self._keep({tenant_id: last})
         return found
 
     def _mark(self, first: Waits) -> Mark:

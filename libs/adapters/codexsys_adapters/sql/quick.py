@@ -6,7 +6,7 @@ On MySQL a statement costs SQLAlchemy 250 µs of its process, however few rows i
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import asyncmy
 from sqlalchemy import ColumnElement, Insert, Select, Update, bindparam
@@ -18,6 +18,7 @@ from sqlalchemy.sql.expression import ClauseElement
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.faults import SAID, Lost
+from codexsys_adapters.sql.heard import COMMITTED
 from codexsys_core.together import Together
 
 _BROKEN = (asyncmy.errors.InterfaceError, OSError, EOFError, RuntimeError)
@@ -29,6 +30,16 @@ Row = Sequence[Any]
 Rows = Sequence[Row]
 Told = tuple[str, Sequence[Any]]
 """A statement as the driver takes it, and its values."""
+
+
+class Reading(Protocol):
+    """A statement that gives rows."""
+
+    async def on(self, connection: AsyncConnection, given: Any, /) -> Rows:
+        """Return the rows for what is given."""
+
+    def told(self, given: Any, /) -> Told:
+        """Return what a MySQL server is told."""
 
 
 class QuickRead:
@@ -93,11 +104,14 @@ class QuickUnion:
     async def on(self, connection: AsyncConnection, given: Sequence[Mapping[str, Any]]) -> Rows:
         """Return the rows, in no order."""
         if self._database.dialect == "mysql":
-            text = " UNION ALL ".join([self._text] * len(given))
-            values = [each[name] for each in given for name in self._names]
-            return await _driven(connection, text, values)
+            return await _driven(connection, *self.told(given))
         found = [(await connection.execute(self._statement, each)).all() for each in given]
         return [row for rows in found for row in rows]
+
+    def told(self, given: Sequence[Mapping[str, Any]]) -> Told:
+        """Return what a MySQL server is told."""
+        text = " UNION ALL ".join([self._text] * len(given))
+        return text, [each[name] for each in given for name in self._names]
 
 
 class QuickUpdate:
@@ -202,20 +216,23 @@ class QuickInsert:
 async def add_and_read(
     connection: AsyncConnection,
     inserts: Sequence[tuple[QuickInsert, Sequence[Mapping[str, Any]]]],
-    read: QuickRead,
-    ids: Sequence[str],
+    read: Reading,
+    given: Any,
+    *,
+    last: bool = False,
 ) -> Rows:
     """Insert rows table by table, then read: to a MySQL server all of it is one message.
 
-    `IntegrityError` when a row is there; what comes behind it was not run then.
+    `IntegrityError` when a row is there; what comes behind it was not run then. Where this is the
+    last of its transaction, such a server is told to commit in the same message.
     """
     some = [(insert, rows) for insert, rows in inserts if rows]
     if connection.dialect.name == "sqlite":
         for insert, rows in some:
             await insert.add(connection, rows)
-        return await read.on(connection, ids)
-    told = [*(insert.told(rows) for insert, rows in some), read.told(ids)]
-    text = "; ".join(text for text, _ in told)
+        return await read.on(connection, given)
+    told = [*(insert.told(rows) for insert, rows in some), read.told(given)]
+    text = "; ".join(text for text, _ in told) + (COMMITTED if last else "")
     return await _driven(connection, text, [each for _, values in told for each in values])
 
 
@@ -227,9 +244,11 @@ def _compiled(statement: ClauseElement, **options: Any) -> SQLCompiler:
 
 async def _driven(connection: AsyncConnection, text: str, values: Sequence[Any]) -> Rows:
     async with _cursor(connection, text, values) as cursor:
-        while await cursor.nextset():  # of several statements the last one has the rows
-            pass
         rows: Rows = await cursor.fetchall()
+        while (
+            await cursor.nextset()
+        ):  # of several statements one has rows: the last, but for a commit
+            rows = await cursor.fetchall() or rows
     return rows
 
 

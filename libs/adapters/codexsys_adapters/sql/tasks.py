@@ -62,16 +62,16 @@ class SqlTasks:
         return stored or await self.get(task.id, tenant_id=task.tenant_id)
 
     def _desk(self, tenant_id: str) -> Desk:
-        known = self._desks.get(tenant_id)
-        made = known or Desk(
-            self._database,
-            self._inserts,
-            self._queue,
-            tenant_id=tenant_id,
-            most=self._max_queued,
-        )
-        self._desks[tenant_id] = made
-        return made
+        desk = self._desks.get(tenant_id)
+        if desk is None:
+            desk = self._desks[tenant_id] = Desk(
+                self._database,
+                self._inserts,
+                self._queue,
+                tenant_id=tenant_id,
+                most=self._max_queued,
+            )
+        return desk
 
     async def known(self, tenant_id: str, idempotency: Idempotency) -> Task | None:
         """Return the task that was made with this key in the last 24 hours."""
