@@ -16,15 +16,19 @@ from typing import Any
 import httpx2
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 from tests.support.distributed import Fleet
 from tests.support.doors import agents_sandbox, row_of
 from tests.support.metered_model import MeteredModel
 from tests.support.models_file import models_file
 
+from codexsys_adapters.sql.engine import Database
 from codexsys_core.attempt import Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.limits import Limits
 from codexsys_core.outcome import Outcome
+from codexsys_core.principal import Tenant
+from codexsys_core.quota import Quota
 from codexsys_core.sandbox import SandboxRole
 from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.settings import Settings
@@ -47,8 +51,16 @@ LIMITS = (
     Limits(cost_usd=2.5, calls=1000, attempts=10),
     Limits(cost_usd=1000, calls=9, attempts=10),
     Limits(cost_usd=1000, tokens=900, calls=1000, attempts=10),
+    Limits(cost_usd=1000, calls=1000, attempts=10),
 )
-EXHAUSTED = {"budget_exhausted", "calls_exhausted", "tokens_exhausted"}
+EXHAUSTED = {"budget_exhausted", "calls_exhausted", "tokens_exhausted", "day_budget_exhausted"}
+THRIFTY = "tnt_thrifty"
+"""Whose tasks, those with the last of the limits, share the money of a day."""
+DAY_USD = 0.8 * max(1, RUNS // len(LIMITS))
+SUMS = text("""SELECT
+ (SELECT CONCAT_WS(' ', SUM(calls), SUM(input_tokens + output_tokens + reserved_tokens), SUM(micros + reserved_micros)) FROM wallets),
+ (SELECT CONCAT_WS(' ', SUM(calls), SUM(tokens + reserved_tokens), SUM(micros + reserved_micros)) FROM tenant_days),
+ (SELECT MAX(micros + reserved_micros) FROM tenant_days WHERE tenant_id = :thrifty)""")
 
 
 @dataclass
@@ -83,6 +95,10 @@ async def money(tmp_path: Path) -> AsyncIterator[Money]:
                 store_url=f"file://{tmp_path / 'objects'}",
             )
             async with open_platform(ours) as platform:
+                await platform.keys.add_tenant(
+                    Tenant(id=THRIFTY, name=THRIFTY, created_at=platform.clock.now())
+                )
+                await platform.quotas.set(THRIFTY, Quota(max_usd_per_day=DAY_USD))
                 yield Money(fleet, model, platform, client, random.Random(SEED))
 
 
@@ -96,6 +112,7 @@ async def test_no_task_spends_more_than_it_may(money: Money) -> None:
           f"ends {dict(money.ends)}, the endpoint met {dict(money.model.met)}")  # fmt: skip
     for task_id, limits in tasks:
         await _judge(money, task_id, limits)
+    await _judge_days(money)
     assert money.kills
     assert money.resumes
     assert set(money.ends) >= (EXHAUSTED if RUNS >= 24 else set())
@@ -112,12 +129,24 @@ async def _judge(money: Money, task_id: str, limits: Limits) -> None:
     assert money.model.paid_calls[task_id] <= usage.calls <= limits.calls
 
 
+async def _judge_days(money: Money) -> None:
+    """All that tasks used is on their tenants' days, at any moment, and no day has more than it may."""
+    url = money.fleet.servers.database
+    async with Database(url, pool_size=1) as database, database.read() as connection:
+        row = (await connection.execute(SUMS, {"thrifty": THRIFTY})).one()
+    assert row[0] == row[1]
+    assert 0 < row[2] <= DAY_USD * MILLION
+
+
 async def _run(money: Money, number: int, room: asyncio.Semaphore) -> tuple[str, Limits]:
     """Call as a careless agent would, attempt after attempt, until the wallet is empty."""
     limits = LIMITS[number % len(LIMITS)]
     async with room:
         token = f"token-{number}-0"
-        hold, sandbox = await agents_sandbox(money.platform, limits, model="m", token=token)
+        tenant = THRIFTY if limits is LIMITS[-1] else "tnt_doors"
+        hold, sandbox = await agents_sandbox(
+            money.platform, limits, model="m", token=token, tenant=tenant
+        )
         for turn in range(1, MOST_ROUNDS + 1):
             codes = await asyncio.gather(
                 *(_call(money, token, sandbox.task_id) for _ in range(PARALLEL))

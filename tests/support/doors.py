@@ -73,17 +73,20 @@ async def _answers(client: httpx2.AsyncClient) -> bool:
 
 
 async def agents_sandbox(
-    platform: Platform, limits: Limits, *, model: str | None = None, token: str = "token"
+    platform: Platform,
+    limits: Limits,
+    *,
+    model: str | None = None,
+    token: str = "token",
+    tenant: str = "tnt_doors",
 ) -> tuple[Hold, Sandbox]:
     ids, now = platform.ids, platform.clock.now()
     with suppress(Conflict):
-        await platform.keys.add_tenant(Tenant(id="tnt_doors", name="doors", created_at=now))
+        await platform.keys.add_tenant(Tenant(id=tenant, name=tenant, created_at=now))
     source = GitSource(url="https://example.org/a.git")
     spec = TaskSpec(prompt="x", source=source, limits=limits, model=model)
-    task = Task(
-        id=ids.new("task"), tenant_id="tnt_doors", created_by="key_x", spec=spec, created_at=now
-    )
-    attempt = Attempt(id=ids.new("att"), task_id=task.id, tenant_id="tnt_doors")
+    task = Task(id=ids.new("task"), tenant_id=tenant, created_by="key_x", spec=spec, created_at=now)
+    attempt = Attempt(id=ids.new("att"), task_id=task.id, tenant_id=tenant)
     await platform.tasks.add(task, attempt)
     claim = await platform.attempts.claim(task.id, owner="wrk_x", lease_seconds=60)
     assert claim is not None
