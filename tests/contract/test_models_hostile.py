@@ -206,6 +206,21 @@ async def test_an_error_that_goes_on_for_ever_is_read_in_part(
     assert not refused.value.spent
 
 
+@pytest.mark.parametrize(
+    ("asked", "heard"),
+    [("9" * 400, 86_400), ("1e9", None), ("-1", None), ("nan", None), ("1.5", 1.5), ("٣", None)],
+)
+async def test_an_endpoint_asks_for_no_more_than_a_day(
+    hostile: Hostile, asked: str, heard: float | None
+) -> None:
+    head = f"HTTP/1.1 429 Oh\r\nretry-after: {asked}\r\ncontent-length: 0\r\n\r\n"
+    hostile.says = head.encode()
+    async with models(hostile.url) as upstream:
+        with pytest.raises(ModelError) as refused:
+            _ = [chunk async for chunk in upstream.stream(REQUEST)]
+    assert refused.value.retry_after == heard
+
+
 PINGS = {"chat": b": at work\n\n", "messages": b'data: {"type": "ping"}\n\n'}
 
 

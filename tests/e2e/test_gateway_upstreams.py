@@ -48,6 +48,7 @@ MODELS: dict[str, Serving] = {
     **{f"{f}, then fine, {b}": {f: PRICED, "fine": PRICED} for f in NEXT for b in BODIES},
     **{f"{f} alone": {f: PRICED} for f in (*ALONE, *PASSES, "away", "uncounted", "slow")},
     **{f"{f}, then fine": {f: PRICED, "fine": PRICED} for f in (*BROKEN, "away")},
+    "429long, asked again": {"429long": PRICED},
     "hang, left": {"hang": PRICED},
     "stall, left": {"stall": PRICED},
     "renamed": {"fine": FREE | {"served_as": "vendor/m-2", "output_tokens": 30}},
@@ -158,6 +159,16 @@ async def test_an_upstream_alone_is_tried_as_often_as_the_table_says(
     assert bool(usage.cost_usd) == bool(paid)
     assert usage.output_tokens == 50 * paid
     assert await agent.text("prompt"), "what the model was given is kept, whatever became of it"
+
+
+async def test_nobody_waits_for_an_upstream_that_wants_to_be_left_alone_for_long(
+    place: Door, server: ModelServer
+) -> None:
+    agent = await agent_of(place, model := "429long, asked again")
+    answers = [await asyncio.wait_for(agent.ask(), 30) for _ in range(3)]
+    told = [(each.status_code, each.headers["retry-after"]) for each in answers]
+    assert told == [(429, "60"), (429, "5"), (429, "5")]
+    assert server.met["429long", model] == 1
 
 
 @pytest.mark.parametrize("fault", PASSES)

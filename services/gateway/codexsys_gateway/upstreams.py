@@ -14,6 +14,8 @@ PAID_TRIES = 2
 """How many of them may have been paid for."""
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0
+LONGEST_REST_SECONDS = 600.0
+"""However long an upstream asks to be left alone: what it says may be wrong, or over sooner."""
 QUEUE_SECONDS = 120.0
 """How long a call waits for an upstream that has a place for it."""
 _NEVER_AGAIN = ("model_auth", "model_unknown", "model_refused", "context_length_exceeded")
@@ -66,7 +68,7 @@ class Patience:
         if error.retry_after is not None:
             pause = error.retry_after
         now = asyncio.get_running_loop().time()
-        lane.rests_until = max(lane.rests_until, now + pause)
+        lane.rests_until = max(lane.rests_until, now + min(pause, LONGEST_REST_SECONDS))
         soonest = min(each.rests_until for each in self.lanes) - now
         return self.tries < TRIES and self.paid < PAID_TRIES and soonest <= LONGEST_PAUSE_SECONDS
 
@@ -116,7 +118,8 @@ class Upstreams:
                 return lane
             now = loop.time()
             ends = [lane.rests_until for lane in patience.lanes if lane.rests_until > now]
-            if now >= until:
+            nobody = len(ends) == len(patience.lanes) and min(ends) > until
+            if nobody or now >= until:
                 raise ModelError("The model's endpoint is busy.", code="model_busy", retry_after=5)
             await self._something(min([until, *ends]) - now)
 

@@ -21,6 +21,7 @@ REST_SECONDS = 0.2
 """How long an answer may go on after its last event; then its connection is given up."""
 _MOST_ERROR_BYTES = 65_536
 _LONGEST_NAME = 200
+_LONGEST_WAIT_SECONDS = 86_400.0
 _NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -144,7 +145,8 @@ def count(given: object) -> int | None:
 
 def _seconds(text: str) -> float | None:
     text = text.strip()
-    return float(text) if text.replace(".", "", 1).isdecimal() and text.isascii() else None
+    plain = text.replace(".", "", 1).isdecimal() and text.isascii()
+    return min(float(text), _LONGEST_WAIT_SECONDS) if plain else None
 
 
 async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
