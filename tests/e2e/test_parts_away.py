@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from playwright.async_api import expect
 from tests.support.api_service import Served, free_port, multipart, serving, zipped
+from tests.support.browser import fresh_profile
 from tests.support.distributed import Servers, eventually
 from tests.support.fault_proxy import FaultProxy, Weather
 
@@ -118,3 +120,38 @@ async def test_a_zip_needs_the_store_and_leaves_nothing_without_it(parts: Parts)
     assert set(problems) == {"queue", "store"}
     parts.store.turn(Weather.CLEAR)
     assert (await parts.client.post("/api/v1/tasks", files=files)).status_code == 202
+
+
+@pytest.mark.browser
+async def test_the_page_of_health_says_what_is_away_since_when_and_what_helps(
+    parts: Parts,
+) -> None:
+    async with fresh_profile(parts.served.url) as person:
+        page = person.page
+        await person.open("/sign-in")
+        await page.get_by_label("API key").fill(parts.served.key)
+        assert await person.press("Sign in") == 200
+        assert await person.open("/health") == 200
+        overall = page.get_by_role("region", name="Overall")
+        await expect(overall.get_by_role("status")).to_have_text("Degraded: Queue")
+        queue = page.get_by_role("region", name="Queue")
+        began = await queue.locator("time").get_attribute("datetime")
+        await expect(queue).to_contain_text("worked on as ever")
+        await expect(queue).to_contain_text("CODEXSYS_QUEUE_URL")
+        assert "127.0.0.1" not in await page.content()  # where the parts are is no tenant's to know
+        parts.store.turn(Weather.CUT)
+        await expect(overall.get_by_role("status")).to_have_text("Degraded: Queue, Object store")
+        await person.picture("health-degraded")
+        parts.database.turn(Weather.CUT)
+        await expect(overall.get_by_role("status")).to_have_text(
+            "Down: Database, Queue, Object store"
+        )
+        assert await queue.locator("time").get_attribute("datetime") == began
+        await person.picture("health-down")
+        assert await person.open("/tasks") == 503
+        await page.get_by_role("link", name="What is away?").click()
+        await expect(page.get_by_role("region", name="Database")).to_contain_text("Start it")
+        parts.database.turn(Weather.CLEAR)
+        parts.store.turn(Weather.CLEAR)
+        await expect(overall.get_by_role("status")).to_have_text("Degraded: Queue")
+        person.forgive("503")

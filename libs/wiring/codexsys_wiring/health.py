@@ -35,7 +35,7 @@ class Health:
         self._server.should_exit = True
 
 
-async def readiness(platform: Platform) -> Response:
+async def troubles(platform: Platform) -> tuple[bool, dict[str, str]]:
     """Ask every part. Only without the database can nothing be served; the rest is told, and waits.
 
     So is a database that can be read but would not store something lately.
@@ -44,6 +44,12 @@ async def readiness(platform: Platform) -> Response:
     ready = "database" not in problems
     if ready and (refused := platform.database.refusals.recent):
         problems["database"] = refused
+    return ready, problems
+
+
+async def readiness(platform: Platform) -> Response:
+    """Say whether requests can be served, and what is wrong with which part."""
+    ready, problems = await troubles(platform)
     return JSONResponse(
         {"ready": ready, "problems": problems},
         status_code=200 if ready else 503,

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from codexsys_api import problems
 from codexsys_api.auth import NEEDS, Sessions
+from codexsys_api.condition import Condition
 from codexsys_api.context import Streams
 from codexsys_api.described.description import describe
 from codexsys_api.described.page import page
@@ -122,6 +123,7 @@ def create_app(platform: Platform) -> FastAPI:
         folders=app.state.folders,
         most_bytes=2 * (platform.settings.max_source_mb << 20),
     )
+    app.state.condition = Condition(platform)
     app.state.changes = Changes(platform.objects)
     app.state.uploads = Uploads(platform, app.state.folders)
     app.state.submitter = Submitter(platform, app.state.uploads)

@@ -6,11 +6,12 @@ import socket
 from fastapi import FastAPI
 
 from codexsys_api.app import create_app
+from codexsys_api.condition import LOOK_SECONDS, Condition
 from codexsys_wiring import service
 from codexsys_wiring.folders import Folders
 from codexsys_wiring.http_server import HttpServer
 from codexsys_wiring.platform import Platform, open_platform
-from codexsys_wiring.service import serve
+from codexsys_wiring.service import Repeat, serve
 from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
 
@@ -33,6 +34,8 @@ class Api:
             leaving=self.app.state.streams.close,
             listener=listener,
         )
+        condition: Condition = self.app.state.condition
+        self._looks = Repeat(condition.look, seconds=LOOK_SECONDS, name="condition")
         self._serving = asyncio.Event()
 
     @property
@@ -46,10 +49,13 @@ class Api:
         folders: Folders = self.app.state.folders
         await asyncio.to_thread(folders.open)
         watching = asyncio.create_task(self._started())
+        looking = asyncio.create_task(self._looks.run())
         try:
             await self._server.serve()
         finally:
             watching.cancel()
+            self._looks.stop()
+            await looking
             await self.app.state.submitter.close()
             await asyncio.to_thread(folders.close)
 

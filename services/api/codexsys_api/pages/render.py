@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from codexsys_api.condition import PartShown
 from codexsys_api.pages import forms, log, phases, talk, text, views
 from codexsys_api.pages import usage as use
 from codexsys_api.pages.diff import Diff
@@ -303,9 +304,9 @@ class Pages:
             "environments.html", ctx, items=items, form=form or {}, errors=errors or {}
         )
 
-    def health(self, parts: Mapping[str, str], ctx: PageContext) -> str:
-        """Say which parts answer; of the others what is wrong."""
-        return self._render("health.html", ctx, parts=parts)
+    def health(self, ready: bool, parts: Sequence[PartShown], ctx: PageContext | None) -> str:
+        """Say which parts answer; of the others since when, and what helps."""
+        return self._render("health.html", ctx, ready=ready, parts=parts)
 
     def usage(self, usage: Json, ctx: PageContext, *, label: str = "", wrong: str = "") -> str:
         """Show what was used, by day and by label, drawn and as tables."""

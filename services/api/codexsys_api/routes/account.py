@@ -7,22 +7,23 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from codexsys_api.bodies import CreateEnvironment, CreateKey, read
+from codexsys_api.condition import Condition
 from codexsys_api.context import Opened
 from codexsys_api.environments import Environments, environment_body
+from codexsys_api.pages import Pages
 from codexsys_api.pages.forms import errors_by_field
 from codexsys_api.problems import of_error
-from codexsys_api.routes.browser import Signed, Visitor, go, html, text
+from codexsys_api.routes.browser import Signed, Visitor, go, html, text, visitor_of
 from codexsys_api.routes.keys import new_key
 from codexsys_api.routes.params import known_form
 from codexsys_api.routes.usage import DAYS, range_of, usage_body
 from codexsys_api.serialize import key_body
-from codexsys_core.errors import Conflict, Invalid
+from codexsys_core.errors import Conflict, Invalid, Unavailable
 from codexsys_core.principal import Scope, key_text
 from codexsys_core.usage import MOST_DAYS
 from codexsys_wiring.platform import Platform
 
 router = APIRouter(include_in_schema=False)
-PARTS = ("database", "queue", "redis", "store")
 _MOST = 100
 
 
@@ -127,9 +128,14 @@ async def usage(
 
 
 @router.get("/health")
-async def health(visitor: Signed, platform: Opened) -> Response:
-    """Say which parts answer."""
-    problems = await platform.check()
-    return html(
-        visitor.pages.health({name: problems.get(name, "") for name in PARTS}, visitor.context)
-    )
+async def health(request: Request, platform: Opened) -> Response:
+    """Say which parts answer: to whoever has a session, also when the database cannot be asked whose it is."""
+    condition: Condition = request.app.state.condition
+    try:
+        visitor = await visitor_of(request, platform)
+    except Unavailable:
+        pages: Pages = request.app.state.pages
+        ready, parts = await condition.look()
+        return html(pages.health(ready, parts, None), 503)
+    ready, parts = await condition.look()
+    return html(visitor.pages.health(ready, parts, visitor.context))

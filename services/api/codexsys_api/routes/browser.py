@@ -55,7 +55,8 @@ class Visitor:
             yield form
 
 
-async def _visitor(request: Request, platform: Opened) -> Visitor:
+async def visitor_of(request: Request, platform: Opened) -> Visitor:
+    """Return whose session it is; raises `SignInNeeded`."""
     sessions: Sessions = request.app.state.sessions
     cookie = request.cookies.get(COOKIE, "")
     principal = await sessions.principal(cookie)
@@ -67,7 +68,7 @@ async def _visitor(request: Request, platform: Opened) -> Visitor:
     return Visitor(principal, name, cookie, sessions, pages, request.url.path)
 
 
-Signed = Annotated[Visitor, Depends(_visitor)]
+Signed = Annotated[Visitor, Depends(visitor_of)]
 
 
 def text(form: Form, name: str) -> str:
