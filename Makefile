@@ -13,7 +13,7 @@ STACK := tests/stack/stack
 # What to hand on to pytest: make test ARGS="-k claim -x"
 ARGS ?=
 
-.PHONY: help setup demo test test-all check lint unit e2e evals kubernetes bench chaos frozen fresh stack-up stack-down lock schema docs images clean
+.PHONY: compose help setup demo test test-all check lint unit e2e evals kubernetes bench chaos frozen fresh stack-up stack-down lock schema docs images clean
 
 help:  ## this list
 	awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ demo: setup  ## see a task solved, verified and handed out, in this terminal (no
 
 test:  ## every test that needs no cluster, browser or Docker, on real servers started here
 	deploy/setup tests
-	$(STACK) with $(PYTHON) -m pytest -m 'not browser and not chaos and not docker and not kubernetes and not engines' $(ARGS)
+	$(STACK) with $(PYTHON) -m pytest -m 'not browser and not chaos and not docker and not kubernetes and not compose and not engines' $(ARGS)
 	echo 'make test: every test passed'
 
 test-all:  ## what CI runs: the checks and every test, browser and Docker too; nothing may be missing
@@ -56,9 +56,13 @@ evals:  ## let a model solve our own small repositories: scripted, or make evals
 	deploy/setup evals
 	$(PYTHON) -m tests.evals $(if $(URL),--url '$(URL)') $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
+compose:  ## docker-compose.yml brought up whole, by Compose v2; the first time that is built, for minutes (root)
+	deploy/setup tests
+	CODEXSYS_REQUIRE=all $(STACK) with --also docker --also compose $(PYTHON) -m pytest -m compose tests/e2e $(ARGS)
+
 kubernetes:  ## the tests that need a cluster, on a real one started here; the first time it is built, for minutes (root)
 	deploy/setup tests
-	CODEXSYS_REQUIRE=all $(STACK) with --also kubernetes $(PYTHON) -m pytest -m kubernetes tests/contract tests/e2e $(ARGS)
+	CODEXSYS_REQUIRE=all $(STACK) with --also docker --also kubernetes $(PYTHON) -m pytest -m kubernetes tests/contract tests/e2e $(ARGS)
 	echo 'make kubernetes: every test passed, and the cluster has left nothing'
 
 bench: setup  ## measure, on real servers started here, against what one would use instead; prints a report

@@ -14,48 +14,22 @@ import yaml  # type: ignore[import-untyped]
 from tests.support.distributed import required
 from tests.support.foreground import LOCAL, SNOOP
 from tests.support.git_http import GitHttpServer, make_repository
+from tests.support.images import build, docker, trusting_base
 from tests.support.model_server import ModelServer
 from tests.support.place import FINISH, bash
 
 from codexsys_wiring.settings import PREFIX, Settings
 
 REPOSITORY = Path(__file__).parents[2]
-AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-SERVICES, AGENT, BASE = "codexsys:built", "codexsys/agent:built", "codexsys/base:built"
+SERVICES, AGENT = "codexsys:built", "codexsys/agent:built"
 KEY, TOKEN = "sk-model-key-91c2", "glpat-word-of-ada"
 OPENED = ("--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined")
 TOOLS = ("python3", "pip3", "node", "npm", "go", "rustc", "cargo", "git", "gcc", "make", "rg", "jq")
 
 
-def docker(*words: str, feed: bytes | None = None, check: bool = True) -> str:
-    argv = ["docker", "--host", required("CODEXSYS_TEST_DOCKER_HOST"), *words]
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "DOCKER_BUILDKIT": "0"}
-    done = subprocess.run(
-        argv, input=feed, env=environment, cwd=REPOSITORY, capture_output=True, check=False
-    )
-    assert not check or done.returncode == 0, (done.stdout[-3000:] + done.stderr[-1000:]).decode()
-    return (done.stdout + done.stderr).decode()
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the stack's base with the certificates that this machine trusts: mirrors may need them."""
-    folder = tmp_path_factory.mktemp("base")
-    (folder / "authorities").write_bytes(AUTHORITIES.read_bytes())
-    lines = [f"FROM {required('CODEXSYS_TEST_IMAGE')}", f"COPY authorities {AUTHORITIES}"]
-    (folder / "Dockerfile").write_text("\n".join(lines))
-    docker("build", "-t", BASE, str(folder))
-    return BASE
-
-
-def build(name: str, dockerfile: str, context: str, base: str) -> str:
-    index = os.environ.get("PIP_INDEX_URL")
-    arguments = [f"BASE={base}", "REVISION=0123abc"]
-    arguments += [f"PIP_INDEX_URL={index}"] if index and "services" in dockerfile else []
-    given = [word for argument in arguments for word in ("--build-arg", argument)]
-    file = f"deploy/images/{dockerfile}"
-    docker("build", "--network", "host", "-f", file, "-t", name, *given, context)
-    return name
+    return trusting_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +190,22 @@ def test_compose_waits_for_parts_that_are_there() -> None:
     for each in services.values():
         assert set(each.get("depends_on", {})) <= set(services)
         for volume in each.get("volumes", []):
-            assert volume.partition(":")[0] in COMPOSE["volumes"]
+            assert volume.startswith("/") or volume.partition(":")[0] in COMPOSE["volumes"]
+
+
+def test_compose_waits_for_what_can_say_that_it_is_well() -> None:
+    services = COMPOSE["services"]
+    for each in services.values():
+        for name, wanted in each.get("depends_on", {}).items():
+            if wanted["condition"] == "service_healthy":
+                assert "healthcheck" in services[name] or "build" in services[name]  # the image's
+
+
+def test_what_compose_asks_for_is_in_the_example() -> None:
+    text = (REPOSITORY / "docker-compose.yml").read_text()
+    asked = set(re.findall(r"(?<!\$)\$\{(\w+):", text)) - {"BASE"}
+    example = (REPOSITORY / ".env.example").read_text().splitlines()
+    assert asked == {line.partition("=")[0] for line in example if line and line[0] != "#"}
 
 
 def test_no_index_in_what_images_are_made_of() -> None:

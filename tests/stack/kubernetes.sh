@@ -2,6 +2,7 @@
 # A one-node Kubernetes cluster: etcd, containerd and runc from Debian, the rest built from source as one binary.
 # Its node address sits on a bridge without ports, so that pods and this host reach it and no other host does.
 KUBE_VERSION=$(awk '$1 == "k8s.io/kubernetes" {print $2}' "$HERE/kube/go.mod")
+KUBE_DNS_VERSION=v1.12.4
 KUBE_PAUSE=codexsys/pause:test
 KUBE_NODE=codexsys
 KUBE_NODE_BRIDGE=codexsys-node
@@ -19,7 +20,7 @@ KUBE_BUILD=$LIB/kube-$(cat "$HERE"/kube/{go.mod,main.go,pause/main.go} | sha256s
 KUBE_CONFIG=$RUN/kubeconfig
 KUBE_NAMES='(KUBE|CNI)-.*'       # of the packet filter's chains that a cluster makes
 KUBE_CHAINS=$RUN/kubernetes.chains # those that were there before, another cluster's
-KUBERNETES_PARTS=(kubernetes.{apiserver,controllers,scheduler,proxy,kubelet,etcd,containerd})
+KUBERNETES_PARTS=(kubernetes.{dns,apiserver,controllers,scheduler,proxy,kubelet,etcd,containerd})
 
 kubernetes_install() {
   local new=$KUBE_BUILD.new program version=k8s.io/component-base/version minor=${KUBE_VERSION#v1.}
@@ -42,6 +43,11 @@ kubernetes_install() {
   }
   ln -sfn "$KUBE_BUILD" "$KUBE_BIN"
   ln -sfn "$KUBE_BIN/kubectl" "$BIN/kubectl"
+  [[ -x $LIB/coredns-$KUBE_DNS_VERSION/coredns ]] || {
+    go_need
+    logged coredns-install env CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOBIN="$LIB/coredns-$KUBE_DNS_VERSION" \
+      "$GO" install -trimpath -ldflags '-s -w' "github.com/coredns/coredns@$KUBE_DNS_VERSION"
+  }
   image_install
   small_install
 }
@@ -125,6 +131,8 @@ tlsPrivateKeyFile: "$KUBE_DIR/pki/kubelet.key"
 containerRuntimeEndpoint: "unix://$KUBE_SOCKET"
 cgroupDriver: cgroupfs
 failCgroupV1: false
+clusterDNS: ["$KUBE_IP"]
+clusterDomain: cluster.local
 failSwapOn: false
 oomScoreAdj: 0
 podLogsDir: "$KUBE_DIR/logs"
@@ -134,6 +142,23 @@ volumeStatsAggPeriod: 10s
 nodeLeaseDurationSeconds: 16
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%, imagefs.available: 1%}
 YAML
+}
+
+kubernetes_dns() { # names of Services, as every cluster has them
+  local ready=127.0.0.1:$((PORTS + 254))
+  cat >"$KUBE_DIR/Corefile" <<CONF
+.:53 {
+  bind $KUBE_IP
+  errors
+  ready $ready
+  kubernetes cluster.local {
+    kubeconfig $KUBE_CONFIG stack
+  }
+  forward . /etc/resolv.conf
+}
+CONF
+  alive kubernetes.dns || spawn kubernetes.dns "$LIB/coredns-$KUBE_DNS_VERSION/coredns" -conf "$KUBE_DIR/Corefile"
+  await kubernetes.dns 60 curl -fsS "http://$ready/ready"
 }
 
 kube() { # PART PROGRAM ARGUMENT...
@@ -179,6 +204,7 @@ kubernetes_up() {
   kube proxy kube-proxy --kubeconfig="$pki/system:kube-proxy.kubeconfig" --hostname-override="$KUBE_NODE" \
     --proxy-mode=iptables --cluster-cidr="$KUBE_PODS" --conntrack-max-per-core=0 --oom-score-adj=0 \
     --healthz-bind-address="127.0.0.1:$((PORTS + 256))" --metrics-bind-address="127.0.0.1:$((PORTS + 249))"
+  kubernetes_dns
   await kubernetes.controllers 60 healthy "https://127.0.0.1:$((PORTS + 257))"
   await kubernetes.scheduler 60 healthy "https://127.0.0.1:$((PORTS + 259))"
   await kubernetes.proxy 60 healthy "http://127.0.0.1:$((PORTS + 256))"
@@ -218,7 +244,7 @@ kubernetes_down() {
     [[ ! -e $RUN/$part.pid ]] || known=yes
   done
   [[ $known ]] || return 0
-  finish kubernetes.{apiserver,controllers,scheduler,proxy,kubelet,etcd}
+  finish kubernetes.{dns,apiserver,controllers,scheduler,proxy,kubelet,etcd}
   kubernetes_runtime
   kubernetes_sweep
   finish kubernetes.containerd

@@ -75,18 +75,20 @@ class GitHttpServer(Served):
         password: str = "",
         redirects: Mapping[str, str] | None = None,
         statuses: Mapping[str, int] | None = None,
+        at: str = "127.0.0.1",
     ) -> None:
         self.root = root
+        self.at = at
         self.user = user
         self.password = password
         self.redirects = dict(redirects or {})
         self.statuses = dict(statuses or {})
         self.requests: list[str] = []
-        super().__init__(_Handler, git=self)
+        super().__init__(_Handler, at=at, git=self)
 
-    def url(self, name: str, *, host: str = "127.0.0.1") -> str:
+    def url(self, name: str, *, host: str | None = None) -> str:
         """Return the URL of the repository `name` (a folder under root)."""
-        return f"http://{host}:{self.port}/{name}"
+        return f"http://{host or self.at}:{self.port}/{name}"
 
     def admits(self, header: str | None) -> bool:
         """Say whether the Authorization header is the wanted one."""

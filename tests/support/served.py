@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback for as long as it is entered."""
+"""A small HTTP server, on loopback unless told otherwise, for as long as it is entered."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,9 +9,11 @@ from typing import Any, Self
 class Served:
     """Answers by a handler, each of whose instances has what `of` names."""
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler], **of: Any) -> None:
+    def __init__(
+        self, handler: type[BaseHTTPRequestHandler], *, at: str = "127.0.0.1", **of: Any
+    ) -> None:
         bound = type(handler.__name__, (handler,), of)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), bound)
+        self._server = ThreadingHTTPServer((at, 0), bound)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), daemon=True
@@ -19,7 +21,7 @@ class Served:
 
     @property
     def port(self) -> int:
-        """The port on 127.0.0.1."""
+        """The port that it listens on."""
         return int(self._server.server_address[1])
 
     @property
