@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 
 import asyncmy
-from sqlalchemy import ColumnElement, Insert, Select, Update, bindparam
+from sqlalchemy import ColumnElement, Insert, Select, TextClause, Update, bindparam
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -138,7 +138,7 @@ class QuickUpdate:
 class QuickChange:
     """Runs a statement that changes rows, or adds some, as some values say; those that it holds itself stay."""
 
-    def __init__(self, database: Database, statement: Update | Insert) -> None:
+    def __init__(self, database: Database, statement: Update | Insert | TextClause) -> None:
         self._database = database
         self._statement = statement
         compiled = _compiled(statement)
@@ -172,14 +172,19 @@ class Changed(NamedTuple):
     """What it gave to MySQL's LAST_INSERT_ID()."""
 
 
-async def change(connection: AsyncConnection, changes: Sequence[Change]) -> list[Changed]:
-    """Run some changes in order; to a MySQL server they are one message."""
+async def change(
+    connection: AsyncConnection, changes: Sequence[Change], *, last: bool = False
+) -> list[Changed]:
+    """Run some changes in order; to a MySQL server they are one message.
+
+    Where they are the last of their transaction, such a server is told to commit in the same message.
+    """
     if connection.dialect.name == "sqlite":
         return [await each.alone(connection, given) for each, given in changes]
     if not changes:
         return []
     told = [each.told(given) for each, given in changes]
-    text = "; ".join(text for text, _ in told)
+    text = "; ".join(text for text, _ in told) + (COMMITTED if last else "")
     done = []
     async with _cursor(connection, text, [one for _, some in told for one in some]) as cursor:
         done.append(Changed(cursor.rowcount, cursor.lastrowid))

@@ -54,7 +54,7 @@ class Reserving:
         return await self._each(calls)
 
     async def _all(self, calls: Sequence[Call]) -> dict[str, Grant]:
-        """Reserve all calls, by one message and a commit; raises `NotAll`, and nothing is."""
+        """Reserve all calls, by one message; raises `NotAll`, and nothing is."""
         again = False
 
         async def statements(connection: AsyncConnection) -> dict[str, Grant]:
@@ -62,7 +62,10 @@ class Reserving:
             if again and (granted := await self._granted(connection, calls)):
                 return granted  # all of them: they share a commit
             again = True
-            numbers = await self._taking.all(connection, calls)
+            if len(calls) == 1:
+                numbers = {calls[0].id: await self._taking.one(connection, calls[0])}
+            else:
+                numbers = await self._taking.all(connection, calls)
             return {call.id: _grant(call, numbers[call.id]) for call in calls}
 
         return await self._database.transact(statements)

@@ -1,4 +1,4 @@
-"""What reserving comes to when all of it is allowed: wallets, rows and days by one message to a MySQL server.
+"""What reserving comes to when all of it is allowed: wallets, days and rows by one message to a MySQL server.
 
 Each further message is a way there and back that a model call waits for.
 """
@@ -22,6 +22,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import update as updating
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.days import Days
@@ -35,6 +36,8 @@ from codexsys_core.sandbox import SandboxState
 from codexsys_core.wallet import NO_LIMIT_MICROS
 
 TERMINAL = [status.value for status in TaskStatus if status.terminal]
+_NUMBERED = "SET @number = IF(ROW_COUNT() = 1, LAST_INSERT_ID(), NULL)"
+_IF_TAKEN = "IF(ROW_COUNT() = 1 AND @number IS NOT NULL, :most_micros, NULL)"
 _DAY = attrgetter("tenant_id", "day")
 ROW = (
     "id",
@@ -68,6 +71,25 @@ class Taking:
             for priced in (True, False)
         }
         self._written = QuickChange(database, _written())
+        self._numbered = QuickChange(database, text(_NUMBERED))
+        self._last = QuickChange(database, _last())
+
+    async def one(self, connection: AsyncConnection, call: Call) -> int:
+        """Reserve a call and commit, and return its number; raises `NotAll`.
+
+        What is not allowed ends the message before its commit: no row can be written without its money.
+        """
+        asked = [
+            (self.takes[call.priced], wish(call)),
+            (self._numbered, {}),
+            self._days.asked([call]),
+            (self._last, {**row(call), **wish(call)}),
+        ]
+        try:
+            done = await change(connection, asked, last=True)
+        except IntegrityError as error:
+            raise NotAll from error
+        return done[0].told
 
     async def all(self, connection: AsyncConnection, calls: Sequence[Call]) -> dict[str, int]:
         """Reserve all calls, each with its row, and return their numbers by id; raises `NotAll`."""
@@ -120,6 +142,14 @@ def _written() -> Insert:
     given |= {"number": number, "until": until}
     taken = select(*given.values()).select_from(text("DUAL")).where(text("ROW_COUNT() = 1"))
     return insert(RESERVATIONS).from_select(list(given), taken)
+
+
+def _last() -> Insert:
+    """Return what adds a call's row where the day before it was taken from, and its wallet before that."""
+    until = after_sql(bindparam("seconds", type_=Float))
+    given: dict[str, Any] = {name: bindparam(name) for name in ROW}
+    checked = {"number": text("@number"), "micros": text(_IF_TAKEN), "until": until}
+    return insert(RESERVATIONS).values(given | checked)
 
 
 def _task_of(sandbox_id: Any) -> Select[tuple[str]]:
