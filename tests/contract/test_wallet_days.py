@@ -114,6 +114,14 @@ async def test_what_was_reserved_and_not_used_is_there_again(tenancy: Tenancy) -
     assert (await tenancy.granted(sandbox, writes=300)).output_tokens == 300
 
 
+async def test_what_a_task_may_not_is_not_on_the_day(tenancy: Tenancy) -> None:
+    sandbox = await tenancy.sandbox(calls=1)
+    await tenancy.granted(sandbox)
+    assert await tenancy.ask(sandbox) == Refusal(code="calls_exhausted")
+    today = await tenancy.wallet.today("ten_a")
+    assert (today.calls, today.tokens) == (1, 200)
+
+
 async def test_tokens_of_a_day_run_out(tenancy: Tenancy) -> None:
     free = Prices(input_usd=0, output_usd=0)
     sandbox, other = await tenancy.sandbox(), await tenancy.sandbox()
