@@ -1,5 +1,7 @@
 """`codexsys k8s-run` on a real cluster, as a user meets it: its output, its exit code, and what is left."""
 
+import asyncio
+import contextlib
 import json
 import os
 import re
@@ -7,14 +9,16 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 from tests.contract.servers import IMAGE, KUBECONFIG, must_have
+from tests.support import cluster
 from tests.support.cluster import kubectl
+from tests.support.fault_proxy import FaultProxy, Weather
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(180)]
 
@@ -229,6 +233,50 @@ def test_nobody_is_here_any_more_and_the_cluster_ends_it(team: Team, image: str)
     assert any(each.startswith("pod/") for each in team.left())
     run.kill()
     ended(run)
+
+
+@contextlib.asynccontextmanager
+async def through(team: Team, folder: Path) -> AsyncIterator[tuple[Team, FaultProxy]]:
+    """Yield the team with a way to the cluster that can be broken."""
+    host, port = cluster.server()
+    async with FaultProxy(host, port) as proxy:
+        made = Team(team.name)
+        made.home = cluster.through_port(proxy.port, folder)
+        yield made, proxy
+
+
+async def test_a_log_is_whole_although_its_connections_break(
+    team: Team, image: str, tmp_path: Path
+) -> None:
+    lines = "".join(f"line {number}\n" for number in range(1, 121))
+    count = "for n in $(seq 1 120); do echo line $n; sleep 0.1; done; exit 7"
+    async with through(team, tmp_path) as (own, proxy):
+        run = own.begin(image, "--", "sh", "-c", count)
+        end = asyncio.create_task(asyncio.to_thread(ended, run))
+        while not end.done():
+            await asyncio.sleep(1)
+            proxy.turn(Weather.RESET)
+            await asyncio.sleep(1)
+            proxy.turn(Weather.CUT)
+            await asyncio.sleep(0.3)
+            proxy.turn(Weather.CLEAR)
+        code, out, said = await end
+    assert (code, out) == (7, lines), said
+    assert proxy.opened > 10
+
+
+async def test_a_cluster_that_stays_away_is_given_up_and_ends_it_by_itself(
+    team: Team, image: str, tmp_path: Path
+) -> None:
+    async with through(team, tmp_path) as (own, proxy):
+        run = own.begin(image, "--lost-after", "8s", "--", "sh", "-c", f"echo first; {HANG}")
+        assert run.stdout is not None
+        assert await asyncio.to_thread(run.stdout.readline) == b"first\n"
+        proxy.turn(Weather.CUT)
+        code, _, said = await asyncio.to_thread(ended, run)
+    assert code == 125
+    assert "The cluster did not answer for 8 s" in said
+    assert f"kubectl delete -n {team.name} job/run-" in said
 
 
 def someone(team: Team, folder: Path) -> Team:
