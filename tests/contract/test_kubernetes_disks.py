@@ -16,6 +16,7 @@ from codexsys_core.sandbox import SandboxLimits
 
 pytestmark = pytest.mark.kubernetes
 
+HERE = {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}
 LIMITS = SandboxLimits(memory_mb=192, pids=64, disk_mb=64)
 
 
@@ -39,7 +40,8 @@ def storage_class(tmp_path: Path) -> Iterator[str]:
                 "accessModes": ["ReadWriteOnce"],
                 "storageClassName": name,
                 "persistentVolumeReclaimPolicy": "Retain",
-                "hostPath": {"path": str(place)},
+                "local": {"path": str(place)},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [HERE]}]}},
             },
         }
         kubectl("create", "-f", "-", feed=json.dumps(offered))

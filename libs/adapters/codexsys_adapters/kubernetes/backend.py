@@ -148,7 +148,7 @@ class KubernetesBackend:
             job = await self._call("POST", self._jobs, body=manifest.job(self._site, wanted))
         except Refusal as refusal:
             if refusal.status != CONFLICT:
-                raise SandboxError(f"The cluster refused: {refusal.message}") from refusal
+                raise _refused(refusal) from refusal
             job = await self._refused(self._call("GET", self._path_of(spec.id)))
         if job["metadata"].get("deletionTimestamp"):
             raise SandboxError(f"sandbox {spec.id} is being removed", code="sandbox_lost")
@@ -196,7 +196,9 @@ class KubernetesBackend:
             said = [str(event.get("message", "")) for event in listed["items"]]
             lasting = [words for words in said if "exceeded quota" not in words]
             if lasting:
-                raise SandboxError(f"The cluster makes no pod: {lasting[-1]}")
+                raise SandboxError(
+                    f"The cluster makes no pod: {lasting[-1]}", code="sandbox_failed"
+                )
             return f"waiting for room in the namespace: {said[-1]}" if said else None
         return None
 
@@ -280,7 +282,7 @@ class KubernetesBackend:
         try:
             return await work
         except Refusal as refusal:
-            raise SandboxError(f"The cluster refused: {refusal.message}") from refusal
+            raise _refused(refusal) from refusal
 
     def _path_of(self, sandbox_id: str) -> str:
         return f"{self._jobs}/{name_of(sandbox_id)}"
@@ -325,6 +327,10 @@ def _packed(base: Path) -> bytes:
     except OSError as error:
         raise SandboxError(f"the base cannot be read: {error}") from error
     return packed.getvalue()
+
+
+def _refused(refusal: Refusal) -> SandboxError:
+    return SandboxError(f"The cluster refused: {refusal.message}", code="sandbox_failed")
 
 
 def _lost(sandbox_id: str) -> SandboxError:

@@ -41,7 +41,7 @@ class Away(SandboxError):
     """Nobody answers, or only that it cannot be now: to be asked again."""
 
     def __init__(self, why: object) -> None:
-        super().__init__(f"The cluster does not answer: {why}")
+        super().__init__(f"The cluster does not answer: {why}", code="sandbox_failed")
 
 
 class Cluster:

@@ -21,7 +21,7 @@ from codexsys_core.clock import Clock
 from codexsys_core.errors import SandboxError
 
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
-_WORDS_SECONDS = 3.0
+_WORDS_SECONDS = 10.0
 
 Ask = Callable[[str], AbstractAsyncContextManager[Exec]]
 """Opens a line to a sandbox's keeper."""
@@ -106,13 +106,18 @@ class Follower:
     async def _explained(self, end: dict[str, Any]) -> dict[str, Any]:
         """Return why a stage ended that should not have, where the cluster says so in time.
 
-        Some kernels kill all of a container for memory, and the keeper sees only that it is gone.
+        Some kernels kill all of a container for memory, and the keeper sees only that it is gone. One that is
+        evicted is stopped first, and the cluster says why later.
         """
+
+        def said(pod: Object | None) -> dict[str, Any] | None:
+            return states.memory_of(pod) or states.end_of(pod)
+
         if end.get("reason") != "sandbox_lost":
             return end
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WORDS_SECONDS):
-                return await self._pods.until(self._sandbox_id, states.memory_of)
+                return await self._pods.until(self._sandbox_id, said)
         return end
 
     async def _gone(self) -> dict[str, Any]:

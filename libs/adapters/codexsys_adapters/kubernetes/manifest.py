@@ -289,6 +289,7 @@ def _ours(
         "image": site.tools,
         "command": run_ours(f"kubernetes.inside.{program}", *arguments),
         "workingDir": "/",
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
         "resources": _resources(cpus=0.5, memory_mi=_SMALL_MI, storage_mi=_SMALL_MI, busy=False),
         "securityContext": _RESTRICTED | {"runAsUser": user, "runAsGroup": user},

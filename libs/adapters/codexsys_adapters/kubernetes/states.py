@@ -36,7 +36,8 @@ def end_of(pod: Object | None) -> dict[str, Any] | None:
     if memory := memory_of(pod):
         return memory
     said = [
-        f"{name}: {ended.get('reason')} {ended.get('exitCode')}" for name, ended in _failed(pod)
+        f"{name}: {ended.get('reason')} {ended.get('exitCode')} {_last_of(ended)}".strip()
+        for name, ended in _failed(pod)
     ]
     detail = " ".join([reason, words, *said]).strip() or "the pod ended"
     return {"reason": "sandbox_lost", "detail": detail}
@@ -119,6 +120,11 @@ def _terminated(pod: Object | None) -> Iterator[tuple[str, Object]]:
     for status in _statuses(pod):
         if ended := status.get("state", {}).get("terminated"):
             yield str(status["name"]), ended
+
+
+def _last_of(ended: Object) -> str:
+    """Return the last line of what a container said of its end."""
+    return str(ended.get("message", "")).strip().rpartition("\n")[2][-300:]
 
 
 def _failed(pod: Object) -> Iterator[tuple[str, Object]]:
