@@ -111,7 +111,8 @@ class Follower:
         """
 
         def said(pod: Object | None) -> dict[str, Any] | None:
-            return states.memory_of(pod) or states.end_of(pod)
+            found = states.memory_of(pod) or states.end_of(pod)
+            return found if found and found["detail"] != states.WORDLESS else None
 
         if end.get("reason") != "sandbox_lost":
             return end

@@ -15,6 +15,8 @@ _UNUSABLE = (
     "RunContainerError",
     "StartError",
 )
+WORDLESS = "the pod ended"
+"""What there is to say where the cluster says nothing, or not yet."""
 
 
 def end_of(pod: Object | None) -> dict[str, Any] | None:
@@ -39,7 +41,7 @@ def end_of(pod: Object | None) -> dict[str, Any] | None:
         f"{name}: {ended.get('reason')} {ended.get('exitCode')} {_last_of(ended)}".strip()
         for name, ended in _failed(pod)
     ]
-    detail = " ".join([reason, words, *said]).strip() or "the pod ended"
+    detail = " ".join([reason, words, *said]).strip() or WORDLESS
     return {"reason": "sandbox_lost", "detail": detail}
 
 

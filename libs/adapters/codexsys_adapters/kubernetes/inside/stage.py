@@ -44,6 +44,8 @@ _SHARED, _QUEUES = Path("/proc/sysvipc"), Path("/dev/mqueue")
 _REMOVE = 0  # IPC_RMID
 STOP, KILL = b"t", b"k"
 _FULL_BYTES = 1 << 20
+_STOPPED = 128 + signal.SIGTERM
+"""A pod that others ended has not succeeded."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -124,7 +126,7 @@ def _processes() -> int:
 
 def main(name: str) -> None:
     """Run what there is to run; the keeper says when there is no more."""
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(_STOPPED))
     keeper = meet_keeper(name)
     beside = len(LAST) if name in LAST else 1
     os.dup2(keeper.fileno(), 1)
