@@ -15,10 +15,11 @@ import httpx2
 import pytest
 import pytest_asyncio
 import yaml  # type: ignore[import-untyped]
-from tests.contract.servers import NODE, must_have
+from tests.contract.servers import IMAGE, NODE, must_have
 from tests.support.cluster import NAMESPACE, kubectl
 from tests.support.git_http import GitHttpServer, make_repository
 from tests.support.images import REPOSITORY, build, docker, trusting_base
+from tests.support.k8s_runs import a_team, someone
 from tests.support.server_images import build_servers
 from tests.support.users import User, zipped
 
@@ -75,6 +76,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> None:
         stack = str(REPOSITORY / "tests/stack/stack")
         archives = [f"{folder}/images.tar", f"{folder}/tools.tar"]
         subprocess.run([stack, "load", *archives], check=True, capture_output=True)
+
+
+def test_a_run_from_within_a_pod_is_its_service_accounts(images: None, tmp_path: Path) -> None:
+    """`codexsys k8s-run` in a pod that `codexsys k8s-run` made: there is no kubeconfig in it."""
+    with a_team() as team:
+        someone(team, tmp_path)
+        inner = ["k8s-run", must_have(IMAGE), "--", "sh", "-c", "echo inner; exit 7"]
+        account = ["--service-account", "ada", "--entrypoint", "codexsys"]
+        code, out, said = team.run("codexsys:local", *account, "--", *inner)
+        assert (code, out.splitlines()[-1]) == (7, "inner"), said
+        assert f"in {team.name}" in out  # the inner one's words: it knows its namespace by itself
 
 
 @pytest.fixture(scope="module")

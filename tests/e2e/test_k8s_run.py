@@ -2,83 +2,28 @@
 
 import asyncio
 import contextlib
-import json
 import os
-import re
-import secrets
 import signal
-import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
-from tests.contract.servers import IMAGE, KUBECONFIG, must_have
+from tests.contract.servers import IMAGE, must_have
 from tests.support import cluster
 from tests.support.cluster import kubectl
 from tests.support.fault_proxy import FaultProxy, Weather
+from tests.support.k8s_runs import Team, a_team, ended, someone, until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(180)]
 
-SECONDS = 90.0
 HANG = "trap 'exit 1' TERM; sleep 600 & wait"
-
-
-class Team:
-    """One namespace, and runs in it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.home = Path(must_have(KUBECONFIG))
-
-    def begin(self, *words: str) -> "subprocess.Popen[bytes]":
-        given = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "KUBECONFIG": str(self.home)}
-        argv = ["codexsys", "k8s-run", "--namespace", self.name, *words]
-        return subprocess.Popen(argv, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def run(self, *words: str) -> tuple[int, str, str]:
-        """Return exit code, output, and what was said beside it."""
-        return ended(self.begin(*words))
-
-    def left(self) -> list[str]:
-        return kubectl("-n", self.name, "get", "jobs,pods", "-o", "name").split()
-
-    def apply(self, kind: str, name: str, api: str = "v1", **more: Any) -> None:
-        meta = {"name": name, "namespace": self.name}
-        kubectl(
-            "apply",
-            "-f",
-            "-",
-            feed=json.dumps({"apiVersion": api, "kind": kind, "metadata": meta, **more}),
-        )
-
-
-def ended(run: "subprocess.Popen[bytes]") -> tuple[int, str, str]:
-    try:
-        out, said = run.communicate(timeout=SECONDS)
-    finally:
-        run.kill()
-    return run.returncode, out.decode(), said.decode()
-
-
-def until(what: Callable[[], Any]) -> Any:
-    end = time.monotonic() + SECONDS
-    while not (found := what()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.fixture(scope="module")
 def team() -> Iterator[Team]:
-    name = f"team-{secrets.token_hex(4)}"
-    kubectl("create", "namespace", name)
-    made = Team(name)
-    until(lambda: kubectl("-n", name, "get", "serviceaccount", "-o", "name").count("default"))
-    yield made
-    kubectl("delete", "namespace", name, "--wait=false")
+    with a_team() as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -277,27 +222,3 @@ async def test_a_cluster_that_stays_away_is_given_up_and_ends_it_by_itself(
     assert code == 125
     assert "The cluster did not answer for 8 s" in said
     assert f"kubectl delete -n {team.name} job/run-" in said
-
-
-def someone(team: Team, folder: Path) -> Team:
-    """Return a user with the rights that docs/kubernetes.md names, and no other."""
-    team.apply("ServiceAccount", "ada")
-    rbac = "rbac.authorization.k8s.io/v1"
-    page = (Path(__file__).parents[2] / "docs/kubernetes.md").read_text()
-    (role,) = [
-        found
-        for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-        if (found := yaml.safe_load(block))["metadata"]["name"] == "codexsys-runs"
-    ]
-    team.apply("Role", "runs", rbac, rules=role["rules"])
-    who = {"kind": "ServiceAccount", "name": "ada", "namespace": team.name}
-    bound = {"kind": "Role", "name": "runs", "apiGroup": "rbac.authorization.k8s.io"}
-    team.apply("RoleBinding", "runs", rbac, subjects=[who], roleRef=bound)
-    token = kubectl("-n", team.name, "create", "token", "ada").strip()
-    config = json.loads(kubectl("config", "view", "--raw", "-o", "json"))
-    config["users"] = [{"name": "ada", "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = "ada"
-    made = Team(team.name)
-    made.home = folder / "config"
-    made.home.write_text(json.dumps(config))
-    return made
