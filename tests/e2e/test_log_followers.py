@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 from tests.support.api_service import Served, serving
+from tests.support.browser import fresh_profile
 from tests.support.place import open_place
 
+from codexsys_api.main import Api
 from codexsys_api.stream import EventStream
 from codexsys_core.artifact import Artifact
 from codexsys_core.attempt import Ending
@@ -182,6 +185,45 @@ async def test_a_log_that_has_become_a_file_is_followed_in_pieces(served: Served
             from_file = Reader(served, task_id, min(after, len(whole)))
             assert await from_file.read() == whole[after:].decode()
             assert from_file.longest <= CHUNK_BYTES
+
+
+@pytest.mark.browser
+async def test_a_page_goes_on_with_its_log_after_the_api_was_restarted(served: Served) -> None:
+    task_id, number = await submitted(served), 0
+
+    async def says_more() -> None:
+        nonlocal number
+        number += 1
+        lines = "".join(f"{number}: größer als ASCII {line}\n" for line in range(300))
+        await said(served, task_id, number, lines.encode())
+
+    async with fresh_profile(served.url) as person:
+        page = person.page
+        await person.open("/sign-in")
+        await page.get_by_label("API key").fill(served.key)
+        assert await person.press("Sign in") == 200
+        await says_more()
+        await person.open(f"/tasks/{task_id}?tab=log")
+        panel = page.locator("[data-log]")
+        await says_more()
+        await expect(panel).to_contain_text("2: größer als ASCII 299")
+        served.api.stop()
+        await says_more()
+        await expect(panel.locator("[data-state]")).to_contain_text("Not live since")
+        await says_more()
+        again = Api(served.platform)
+        running = asyncio.create_task(again.run())
+        await expect(panel).to_contain_text("4: größer als ASCII 299")
+        await says_more()
+        await expect(panel).to_contain_text("5: größer als ASCII 299")
+        shown = await panel.evaluate("(panel) => panel.log.lines.join('\\n') + '\\n'")
+        stored = await served.platform.logs.read(task_id, "agent", 0)
+        assert shown.encode() == b"".join(chunk.text for chunk in stored)
+        await page.close()
+        for words in ("net::ERR_", "htmx:error: Failed to fetch"):  # the API was away
+            person.forgive(words)
+    again.stop()
+    await running
 
 
 async def test_who_takes_nothing_is_let_go_and_told_where_to_go_on() -> None:

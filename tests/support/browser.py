@@ -140,6 +140,6 @@ async def fresh_profile(base_url: str, *, script: bool = True) -> AsyncIterator[
             page = await context.new_page()
             profile = Profile(context=context, page=page, base_url=base_url, script=script)
             yield profile
-            assert not profile.complaints
+            assert not profile.complaints, profile.complaints
         finally:
             await browser.close()

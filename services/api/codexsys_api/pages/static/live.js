@@ -21,8 +21,14 @@ function follow() {
     if (dialog) dialog.addEventListener("close", () => location.reload());
     else location.reload();
   });
-  source.addEventListener("open", () => state("This page follows the task."));
+  let broken = false;
+  source.addEventListener("open", () => {
+    state("This page follows the task.");
+    if (broken) news(); // what was to be fetched when the connection broke did not come
+    broken = false;
+  });
   source.addEventListener("error", () => {
+    broken = true;
     const time = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     state(`Not live since ${time}, trying again.`);
   });
