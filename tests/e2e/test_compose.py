@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.contract.servers import COMPOSE, must_have
 from tests.support.images import REPOSITORY, build, docker, trusting_base
-from tests.support.server_images import build_servers
+from tests.support.server_images import IMAGE, build_servers
 from tests.support.users import TERMINAL, zipped
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1500)]
@@ -76,14 +76,15 @@ def test_compose_says_what_is_missing_and_takes_it_once_it_is_there(project: Pro
 def up(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bring it up; return the API's address."""
     base = trusting_base(tmp_path_factory.mktemp("base"))
-    build("codexsys:local", "services.Dockerfile", ".", base)
-    build_servers(base, tmp_path_factory.mktemp("servers"))
+    names = [build("codexsys:local", "services.Dockerfile", ".", base), IMAGE]
+    names += build_servers(base, tmp_path_factory.mktemp("servers"))
     project.fill_in()
     try:
         project.compose("up", "--detach", "--wait", "--no-build", "--pull", "never")
         yield "http://127.0.0.1:8080"
     finally:
         project.compose("down", "--volumes", "--timeout", "20")
+        docker("rmi", "--force", *names)
 
 
 def test_everything_comes_up_in_order_and_a_task_is_solved(project: Project, up: str) -> None:

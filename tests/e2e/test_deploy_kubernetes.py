@@ -20,6 +20,7 @@ from tests.support.cluster import NAMESPACE, kubectl
 from tests.support.git_http import GitHttpServer, make_repository
 from tests.support.images import REPOSITORY, build, docker, trusting_base
 from tests.support.k8s_runs import a_team, someone
+from tests.support.server_images import IMAGE as IMAGE_OF_ALL
 from tests.support.server_images import build_servers
 from tests.support.users import User, zipped
 
@@ -64,18 +65,21 @@ def test_an_overlay_is_built(name: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> None:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Build every image that the overlay names, and bring them to the node."""
     base = trusting_base(tmp_path_factory.mktemp("base"))
     names = [build("codexsys:local", "services.Dockerfile", ".", base)]
     names += build_servers(base, tmp_path_factory.mktemp("servers"))
-    docker("tag", base, "codexsys/agent:local")
+    names.append("codexsys/agent:local")
+    docker("tag", base, names[-1])
     with tempfile.TemporaryDirectory() as folder:
-        docker("save", "-o", f"{folder}/images.tar", *names, "codexsys/agent:local")
+        docker("save", "-o", f"{folder}/images.tar", *names)
         write("codexsys/tools:local", Path(folder, "tools.tar"))
         stack = str(REPOSITORY / "tests/stack/stack")
         archives = [f"{folder}/images.tar", f"{folder}/tools.tar"]
         subprocess.run([stack, "load", *archives], check=True, capture_output=True)
+    yield
+    docker("rmi", "--force", *names, IMAGE_OF_ALL)
 
 
 def test_a_run_from_within_a_pod_is_its_service_accounts(images: None, tmp_path: Path) -> None:
