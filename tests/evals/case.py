@@ -13,7 +13,6 @@ LANGUAGES = {"python": "python3", "javascript": "node", "go": "go", "rust": "car
 """And the program without which none of its evals can be run."""
 KINDS = ("bug", "feature", "refactor", "explain")
 Kind = Literal["bug", "feature", "refactor", "explain"]
-_WORTH = {"tests_tampered": 0, "tests_failed": 0, "no_change": 0, "unverified": 1, "verified": 2}
 _OF_THE_TOOLS = {
     "go": {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local"},
     "rust": {"CARGO_NET_OFFLINE": "true", "CARGO_TERM_COLOR": "never"},
@@ -79,11 +78,8 @@ class Case:
         return made | ({"setup": SETUP} if self.language == "python" else {})
 
     def judged_well(self, verdict: str | None) -> bool:
-        """Say whether a verdict is as good as it can be with the reports that this language's runner gives."""
-        if self.kind == "explain":
-            return verdict is None
-        least = "verified" if self.language == "python" else "unverified"
-        return _WORTH.get(verdict or "", 0) >= _WORTH[least]
+        """Say whether a change was verified; an explanation has no verdict."""
+        return verdict == (None if self.kind == "explain" else "verified")
 
 
 def all_cases() -> list[Case]:

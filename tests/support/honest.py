@@ -26,6 +26,6 @@ HONEST = {
     "is checked by exit status": Change(MEND, UNVERIFIED, "no report", {"command": "sh check.sh"}),
     "is checked by a runner of its own": Change(MEND, UNVERIFIED, "planted", {"command": f"sh own.sh {REPORT}"}),
     "is checked as the source says": Change(MEND, VERIFIED, "planted", {"command": None}),
-    "is checked in part": Change(MEND, UNVERIFIED, "Not all", {"strategy": "incremental"}),
+    "is checked by what touches it, then whole": Change(MEND, VERIFIED, "planted", {"strategy": "incremental"}),
     "is not checked": Change(MEND, UNVERIFIED, "No checks", {"strategy": "skip", "command": None}),
 }  # fmt: skip

@@ -81,6 +81,7 @@ REASONS: dict[str, set[EndReason]] = {
         R.DAY_TOKENS_EXHAUSTED,
     },
     "test_store_away.py::test_a_store_that_stays_away_ends_the_task": {R.STORE_UNAVAILABLE},
+    "test_policy.py::test_what_is_refused_ends_the_task_with_evidence": {R.POLICY_REFUSED},
     "test_questions.py::test_the_deadline_takes_the_default_or_ends_the_task": {R.ANSWER_TIMEOUT},
     "test_dead_letters.py::test_a_task_that_kills_its_workers_is_poisoned": {R.POISONED},
 }

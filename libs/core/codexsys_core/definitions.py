@@ -14,13 +14,16 @@ _DEFINITIONS = (
     "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg",
     "setup.py", "tox.ini", "noxfile.py", ".coveragerc", "sitecustomize.py", "usercustomize.py", "*.pth",
     "*.egg-info", "*.dist-info", "makefile", "gnumakefile", "*.mk", "justfile", "taskfile.yml", "package.json",
-    "jest.config.*", "vitest.config.*", ".mocharc*", ".npmrc", "go.mod", "go.sum", "go.work", "cargo.toml", "build.rs",
+    "jest.config.*", "jest.setup.*", "vitest.config.*", "vite.config.*", "babel.config.*", ".babelrc*", ".swcrc",
+    "tsconfig*.json", "node.config.json", ".mocharc*", ".npmrc", ".yarnrc*", ".pnp.*", "pnpm-workspace.yaml", "rust-toolchain*", "go.mod", "go.sum", "go.work", "cargo.toml", "build.rs",
     "pom.xml", "build.gradle*", "*.lock", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml",
     "requirements*.txt", "setup.sh", ".gitlab-ci.yml", "jenkinsfile", ".gitattributes", ".gitignore", "*.pyc",
 )  # fmt: skip
 _FOLDERS = (
     ".github", ".gitlab", ".circleci", ".cargo", ".venv", "venv", "site-packages", "node_modules", "__pycache__",
+    "vendor",
 )  # fmt: skip
+_SCRIPTS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx")
 # A module of one of these names at an import root would run instead of the installed one.
 _SHADOWED = frozenset(sys.stdlib_module_names) | {
     "pytest",
@@ -104,8 +107,10 @@ def opened(path: str, may_change: Collection[str]) -> bool:
 
 
 def _homes(test: str) -> Iterable[str]:
-    """Give the files in which a Python test can live, by its name in a JUnit report."""
+    """Give the files in which a test can live, by its name in a report: some name it, Python's the module."""
     classname, _, name = test.partition("::")
+    if classname.endswith(_SCRIPTS):
+        yield classname
     parts = classname.split(".")
     if "." not in name.partition("[")[0]:
         yield from ("/".join(parts[:end]) + ".py" for end in range(1, len(parts) + 1))

@@ -31,6 +31,7 @@ class EndReason(StrEnum):
     CHECKS_FAILED = "checks_failed"
     CHECKS_TAMPERED = "checks_tampered"
     NO_CHANGE = "no_change"
+    POLICY_REFUSED = "policy_refused"
     # the source
     HOST_UNKNOWN = "host_unknown"
     CONNECTION_REFUSED = "connection_refused"
@@ -133,6 +134,11 @@ _TEXTS: dict[EndReason, _Text] = {
         _C.CODE,
         "The agent ended without changing a file.",
         "Say more precisely what should change, or use mode explain.",
+    ),
+    EndReason.POLICY_REFUSED: _Text(
+        _C.CODE,
+        "The change holds what the environment's policy does not let through.",
+        "Read the flags of the evidence; retry with a hint, or change the policy.",
     ),
     EndReason.HOST_UNKNOWN: _Text(
         _C.NETWORK, "The host name of the Git URL is not known.", "Check the spelling of the URL."

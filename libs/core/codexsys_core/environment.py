@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from codexsys_core.policy import Policy
 from codexsys_core.secret import SecretBox
 from codexsys_core.verdict import Checks
 
@@ -158,6 +159,8 @@ class EnvironmentFields(BaseModel):
     """Whether the result of setup may be kept for later tasks with the very same inputs."""
     checks: Checks | None = None
     """For tasks that do not say how they are checked."""
+    policy: Policy = Field(default_factory=dict)
+    """What is done about a kind of flag: `flag` (the default) shows it, `ask` asks a person, `refuse` ends the task."""
 
     @model_validator(mode="after")
     def _services_differ(self) -> "EnvironmentFields":

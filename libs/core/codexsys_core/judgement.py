@@ -1,5 +1,6 @@
 """The rule for a verdict, from runs that the platform made itself. Pure: data in, evidence out."""
 
+import re
 from collections.abc import Collection, Iterable
 
 from pydantic import BaseModel, ConfigDict
@@ -9,6 +10,7 @@ from codexsys_core.found_checks import FoundChecks
 from codexsys_core.verdict import CheckRun, Checks, Evidence, TestReport, Verdict
 
 CAVEAT = "The platform cannot prove that a change is not special-cased to its tests."
+_PARAMETERS = re.compile(r"^((?:[^\s\[]*::)?\w+)\[.*$", re.DOTALL)
 _NOTHING = TestReport(passed=frozenset(), failed=frozenset())
 
 
@@ -27,6 +29,8 @@ class Findings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    partial: bool = False
+    """Whether the result is of the tests that touch the change alone: of the others nothing is known."""
     isolated: bool = True
     """Whether sandboxes kept the agent away from what the checks were run on."""
     baseline: CheckRun | None = None
@@ -45,6 +49,8 @@ class Findings(BaseModel):
     """Checks that nobody asked for."""
     unusable: str = ""
     """Why these were not run."""
+    inline: tuple[str, ...] = ()
+    """Changed files of code whose own tests could not be put back as they were."""
     foreign_packages: tuple[str, ...] = ()
     """Changed packages that would be imported from outside the workspace."""
 
@@ -100,7 +106,7 @@ def _weigh(checks: Checks, findings: Findings, compared: Comparison) -> tuple[Ve
     tampered = _tampered(findings)
     if tampered:
         return Verdict.TESTS_TAMPERED, tampered
-    doubts = list(_doubts(checks, findings, report, compared))
+    doubts = list(_doubts(findings, report, compared))
     if doubts:
         return Verdict.UNVERIFIED, doubts
     return Verdict.VERIFIED, list(_proofs(findings, report, compared))
@@ -111,6 +117,8 @@ def _not_run(checks: Checks, findings: Findings) -> str:
         return "No checks were run: they were to be skipped."
     if findings.unusable:
         return f"No checks were run: {findings.unusable}"
+    if findings.partial:
+        return "No checks were run: no test touches the change by its name, and all of them take too long."
     return "No checks were run: there is no check command, and none was found in the source."
 
 
@@ -166,7 +174,7 @@ def _tampered(findings: Findings) -> list[str]:
     run, control = findings.guarded, findings.control
     if control is not None and control.run.report is not None:
         passed = sorted(
-            name for name in control.run.report.passed if _plain(name) in control.broken
+            name for name in control.run.report.passed if plain_name(name) in control.broken
         )
         if passed:
             return [
@@ -190,19 +198,19 @@ def _tampered(findings: Findings) -> list[str]:
     return []
 
 
-def _doubts(
-    checks: Checks, findings: Findings, report: TestReport, compared: Comparison
-) -> Iterable[str]:
+def _doubts(findings: Findings, report: TestReport, compared: Comparison) -> Iterable[str]:
     if not findings.isolated:
         yield "There was no sandbox, so what the checks were run on was not out of the agent's reach."
-    if checks.strategy != "full":
-        yield "Not all checks were run."
+    if findings.partial:
+        yield _of_a_part(findings, report)
     if findings.baseline is None or findings.baseline.report is None:
         yield "The checks gave no report before the change, so there is nothing to compare with."
     if not report.passed:
         yield "No test passed."
     yield from _doubts_of_the_runner(findings)
     yield from _doubts_of_tests(findings, report, compared)
+    if findings.inline:
+        yield f"Tests that stand among code that was changed may be changed, too: {_listed(findings.inline)}"
     if findings.foreign_packages:
         yield (
             "Imported from outside the workspace, so the change may not be what was tested: "
@@ -210,12 +218,22 @@ def _doubts(
         )
 
 
+def _of_a_part(findings: Findings, report: TestReport) -> str:
+    before = _report(findings.baseline)
+    ran, known = len(_ran(report)), len(_ran(before)) if before else None
+    of = f"{ran} of {known}" if known else f"{ran}"
+    return f"Not all checks were run: {of} tests touch the change, and the others take too long."
+
+
 def _doubts_of_the_runner(findings: Findings) -> Iterable[str]:
     if not findings.result or not findings.result.planted_failed:
         yield "The planted test that must fail was not reported as failed, so the report cannot be trusted."
     elif findings.result.exit_code == 0:
         yield "The checks ended with 0 although the planted test failed, so their end cannot be trusted."
-    if findings.control is not None and findings.control.run.report is None:
+    control = findings.control
+    if control is not None and not control.broken:
+        yield "No test could be made to fail, so it is not known that they are run."
+    elif control is not None and control.run.report is None:
         yield "With every test made to fail, the checks gave no report, so theirs cannot be trusted."
 
 
@@ -234,7 +252,7 @@ def _proofs(findings: Findings, report: TestReport, compared: Comparison) -> Ite
     yield f"{len(report.passed)} tests passed in a fresh sandbox, the planted failing test was reported."
     control = findings.control
     if control is not None and control.run.report is not None:
-        failed = {_plain(name) for name in control.run.report.failed} & control.broken
+        failed = {plain_name(name) for name in control.run.report.failed} & control.broken
         yield (
             f"In one more run, {len(failed)} tests that the platform had made to fail were "
             "reported as failed, and none as passed."
@@ -258,6 +276,8 @@ def _compare(findings: Findings, after: TestReport | None) -> Comparison:
     if after is None:
         return Comparison(broken=[], missing=[], fixed=[], silent=[], let_go=[])
     old = _report(findings.baseline) or _NOTHING
+    if findings.partial:
+        old = _limited(old, _ran(after))
     gone = (old.passed | old.failed) - _ran(after)
     let_go = {name for name in gone if any(holds(path, name) for path in findings.opened)}
     gone -= let_go | _moved(gone, old, after, _report(findings.guarded))
@@ -267,6 +287,12 @@ def _compare(findings: Findings, after: TestReport | None) -> Comparison:
         fixed=sorted(old.failed & after.passed),
         silent=sorted(old.failed & gone),
         let_go=sorted(let_go),
+    )
+
+
+def _limited(report: TestReport, ran: Collection[str]) -> TestReport:
+    return TestReport(
+        passed=report.passed.intersection(ran), failed=report.failed.intersection(ran)
     )
 
 
@@ -280,9 +306,9 @@ def _moved(
     return {name for name in gone if name in guarded.passed and name.partition("::")[2] in new}
 
 
-def _plain(name: str) -> str:
-    """Return a test's name without its parameters."""
-    return name.partition("[")[0]
+def plain_name(name: str) -> str:
+    """Return a test's name without the parameters that pytest puts behind a function."""
+    return _PARAMETERS.sub(r"\1", name)
 
 
 def _ran(report: TestReport) -> frozenset[str]:

@@ -68,6 +68,8 @@ class CheckRun(BaseModel):
     report: TestReport | None = None
     planted_failed: bool = False
     """Whether the planted test, and with this name only, was reported as failed."""
+    seconds: float | None = None
+    """How long the command took."""
 
 
 class Evidence(BaseModel):

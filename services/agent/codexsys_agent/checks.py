@@ -1,25 +1,34 @@
 """Runs the check command inside a verify or baseline sandbox, with a report where it can.
 
-A per-test report is claimed only for what is surely one plain pytest invocation. Anything else,
-a chain, a pipe, a substitution, another runner, is run exactly as it was written, and may leave a
-report of its own in the same place.
+A per-test report is claimed only for what is surely one plain call of a runner that is known. Anything
+else, a chain, a pipe, a substitution, another runner, is run exactly as it was written, and may leave
+a report of its own in the same place.
 """
 
 import argparse
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from codexsys_agent.pytest_command import plant, pytest_words
+from codexsys_agent.descendants import adopt_orphans, end_descendants
+from codexsys_agent.junit_file import write_junit
+from codexsys_agent.runners.call import Call, Given, Listener
+from codexsys_agent.runners.known import call_of
+from codexsys_agent.runners.narrowed import narrowed
 from codexsys_agent.shell import without_agent
 
 _BROKEN = 125
+NOTHING_TO_RUN = 5
+"""As pytest ends when it finds no test."""
+_LONGEST_LINE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,8 @@ class Checks:
 
     command: str
     planted: str | None = None
+    changed: tuple[str, ...] | None = None
+    """Paths, where only the tests that touch them are to be run."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,35 +50,81 @@ def main(arguments: list[str] | None = None) -> int:
     own = dict(os.environ)  # noqa: TID251 - the sandbox's environment is the task's
     try:
         checks = _read(options.input / "checks.json")
-        return run_checks(checks, code=options.code, output=options.output, own=own)
+        adopt_orphans()
+        return run_checks(
+            checks,
+            code=options.code,
+            output=options.output,
+            own=own,
+            settled=end_descendants,
+        )
     except (OSError, ValueError) as error:
         sys.stderr.write(f"checks: {error}\n")
         return _BROKEN
 
 
-def run_checks(checks: Checks, *, code: Path, output: Path, own: Mapping[str, str]) -> int:
-    """Run the command in the code's folder; its output passes through."""
+def run_checks(
+    checks: Checks,
+    *,
+    code: Path,
+    output: Path,
+    own: Mapping[str, str],
+    settled: Callable[[], bool] = lambda: True,
+) -> int:
+    """Run the command in the code's folder; its output passes through.
+
+    `settled` ends what the command left behind; where it cannot, there is no report.
+    """
     env = without_agent(own)
-    command = checks.command
-    words = pytest_words(command)
     report = output / "junit.xml"
     report.unlink(missing_ok=True)
-    if words is not None:
-        env["PYTEST_ADDOPTS"] = _added_options(report, own.get("PYTEST_ADDOPTS", ""))
-        command = _whole_run(command, words, code, checks.planted)
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=code, env=env, stdin=subprocess.DEVNULL, check=False
-    )
-    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+    command: str | None = checks.command
+    if checks.changed is not None:
+        command = narrowed(checks.command, code, checks.changed)
+        sys.stdout.write(f"$ {command or '(no test touches the change)'}\n")
+        sys.stdout.flush()
+    if command is None:
+        return NOTHING_TO_RUN
+    with tempfile.TemporaryDirectory(prefix="checks-") as scratch:
+        given = Given(command, code, Path(scratch), report, env, checks.planted)
+        call = call_of(given) or Call(command)
+        process = subprocess.Popen(
+            ["bash", "-c", call.command],
+            cwd=code,
+            env=env | call.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if call.listener else None,
+            stderr=subprocess.STDOUT if call.listener else None,
+        )
+        if call.listener:
+            _listen(process, call.listener, report, settled)
+        ended = process.wait()
+        settled()
+    return ended if ended >= 0 else 128 - ended
 
 
-def _whole_run(command: str, words: list[str], code: Path, planted: str | None) -> str:
-    # -x would end the report at the first failure; the last word on it wins. After a lone --
-    # everything is a path.
-    added = [] if "--" in words else ["--maxfail=0"]
-    if planted:
-        added += plant(code, words, planted)
-    return " ".join([command.strip(), *(shlex.quote(word) for word in added)])
+def _listen(
+    process: "subprocess.Popen[bytes]",
+    listener: Listener,
+    report: Path,
+    settled: Callable[[], bool],
+) -> None:
+    """Pass output on while it comes, and write the report when nobody is left who could touch it."""
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    reader = threading.Thread(target=_hear, args=(process.stdout, listener), daemon=True)
+    reader.start()
+    process.wait()
+    if settled():
+        reader.join()
+        write_junit(report, listener.cases())
+
+
+def _hear(pipe: IO[bytes], listener: Listener) -> None:
+    shown = sys.stdout.buffer
+    with pipe:
+        while line := pipe.readline(_LONGEST_LINE):
+            shown.write(listener.heard(line))
+            shown.flush()
 
 
 def _read(file: Path) -> Checks:
@@ -77,12 +134,12 @@ def _read(file: Path) -> Checks:
         raise ValueError("checks.json: command: a string is expected")
     if planted is not None and not re.fullmatch(r"[A-Za-z0-9_]{1,80}", str(planted)):
         raise ValueError("checks.json: planted: a plain name is expected")
-    return Checks(command, planted)
-
-
-def _added_options(report: Path, earlier: str) -> str:
-    added = f"-p no:cacheprovider --junitxml={shlex.quote(str(report))} -o junit_family=xunit2"
-    return f"{earlier} {added}".strip()
+    changed = raw.get("changed")
+    if changed is not None and not (
+        isinstance(changed, list) and all(isinstance(path, str) for path in changed)
+    ):
+        raise ValueError("checks.json: changed: a list of paths is expected")
+    return Checks(command, planted, None if changed is None else tuple(changed))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ FILE = "question.json"
 class Waits(Exception):
     """The agent waits for an answer; its sandbox is not needed meanwhile."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, *, always: bool = False) -> None:
         super().__init__("the agent waits for an answer")
         self.asked = asked
+        self.always = always
+        """Whether a person is asked who does not want the agent's questions, too."""
 
 
 def read_question(collected: Collected, redactor: Redactor) -> Asked | None:
@@ -56,9 +58,10 @@ class Asking:
             return None
         return read_question(collected, self._redactor)
 
-    async def suspend(self, work: Work, asked: Asked) -> None:
+    async def suspend(self, work: Work, waits: Waits) -> None:
         """Ask and let go of the attempt; raises `Lost` when it is not ours any more."""
-        to_be_asked = work.spec.clarify == "ask"
+        asked = waits.asked
+        to_be_asked = waits.always or work.spec.clarify == "ask"
         question = Question(
             id=self._ids.new("qst"),
             task_id=work.task.id,

@@ -2,7 +2,10 @@
 
 import json
 import secrets as randomness
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from codexsys_core.errors import SandboxError
 from codexsys_core.junit import read_junit
@@ -24,6 +27,8 @@ if [ -s /app/input/keep ]; then
   git -c core.hooksPath=/dev/null restore --source=refs/heads/base --worktree \
     --pathspec-from-file=/app/input/keep --pathspec-file-nul
 fi
+n=0
+while IFS= read -r -d '' path; do cat "/app/input/text$n" > "$path"; n=$((n + 1)); done < /app/input/texts
 """
 _ORIGINS = """
 import importlib.util, os, sys
@@ -49,10 +54,14 @@ class Order:
     note: str
     """What the log says that is done here."""
     patch: Patch = UNCHANGED
+    part: bool = False
+    """Whether only the tests that touch the change are run."""
     first: bool = False
     """Whether to find out, too, what of the change is imported from elsewhere."""
     watched: frozenset[str] = frozenset()
     """Changed paths that are put back as they were in the base."""
+    rewritten: Mapping[str, str] = field(default_factory=dict)
+    """Changed paths, each with what it holds when its tests are as in the base."""
     breaking: frozenset[str] = frozenset()
     """Tests that are made to fail, so that it shows whether they are run."""
 
@@ -79,14 +88,16 @@ class Checking:
             # Before the first line of the change runs: what it says of itself counts for nothing.
             self.foreign = await self._foreign(room, order.patch) if order.first else ()
             self.broken = await self._break(room, order.breaking)
-            if order.watched:
+            if order.watched or order.rewritten:
                 await self._restore(room, order)
-            return await self._check(room, shown=not order.breaking)
+            return await self._check(room, order)
 
-    async def _check(self, room: Room, *, shown: bool) -> CheckRun:
-        spec = self.work.spec
+    async def _check(self, room: Room, order: Order) -> CheckRun:
+        spec, shown = self.work.spec, not order.breaking
         planted = f"test_{randomness.token_hex(6)}"
-        request = {"command": self.work.checks.command, "planted": planted}
+        request: dict[str, Any] = {"command": self.work.checks.command, "planted": planted}
+        if order.part:
+            request["changed"] = [file.path for file in order.patch.files]
         phase = PhaseSpec(
             name="checks",
             argv=("codexsys-python", "-m", "codexsys_agent.checks"),
@@ -96,10 +107,13 @@ class Checking:
             output_bytes=None if shown else MOST_FAILURES,
         )
         # Not shown is not told to the sandbox: the two runs are to look alike in there.
+        began = time.monotonic()
         end = await room.run(phase, stream="verify" if shown else None)
+        seconds = time.monotonic() - began
         if shown:
             self.tail = await room.tail(phase.name, without=planted)
-        return await self._read(room, end, planted)
+        run = await self._read(room, end, planted)
+        return run.model_copy(update={"seconds": seconds})
 
     async def _read(self, room: Room, end: PhaseEnd, planted: str) -> CheckRun:
         """Read the runner's report from outside; what cannot be read is no report."""
@@ -122,10 +136,16 @@ class Checking:
         files = [file for file in order.patch.files if file.path in order.watched]
         keep = [f":(literal){file.path}" for file in files if file.status != "A"]
         drop = [file.path for file in files if file.status == "A"]
+        texts = {f"text{n}": text.encode() for n, text in enumerate(order.rewritten.values())}
         phase = PhaseSpec(
             name="restore",
             argv=("bash", "-c", _RESTORE),
-            files={"keep": "\0".join(keep).encode(), "drop": "\0".join(drop).encode()},
+            files=texts
+            | {
+                "keep": "\0".join(keep).encode(),
+                "drop": "\0".join(drop).encode(),
+                "texts": "".join(f"{path}\0" for path in order.rewritten).encode(),
+            },
             seconds=60,
         )
         end = await room.run(phase, stream="verify")

@@ -19,6 +19,7 @@ from codexsys_core.sandbox import SandboxRole
 from codexsys_core.source import SourceFailure
 from codexsys_core.verdict import CheckRun, Evidence, Verdict
 from codexsys_worker.admission import Admission
+from codexsys_worker.approval import Approvals, refused
 from codexsys_worker.asking import Asking, Waits
 from codexsys_worker.baselines import Baselines
 from codexsys_worker.finish import Finisher, Result
@@ -68,6 +69,7 @@ class Life:
         asking: Asking,
         keeper: Keeper,
         baselines: Baselines,
+        approvals: Approvals,
     ) -> None:
         self._attempts = attempts
         self._events = events
@@ -80,6 +82,7 @@ class Life:
         self._asking = asking
         self._keeper = keeper
         self._baselines = baselines
+        self._approvals = approvals
 
     async def see_through(self, work: Work) -> None:
         """Work until the attempt is over; never raises for the user's or a sandbox's failure.
@@ -107,7 +110,7 @@ class Life:
                 result = replace(result, outcome=_CANCELLED)
             await self._conclude(work, result)
         except Waits as waits:
-            await self._asking.suspend(work, waits.asked)
+            await self._asking.suspend(work, waits)
         except Forsaken as error:
             outcome = Outcome(reason=EndReason.SANDBOX_LOST, detail=str(error))
             await self._retries.give_back(work, outcome)
@@ -158,6 +161,8 @@ class Life:
         prepared = await self._preparer.prepare(work)
         work.check()
         await self._asking.recall(work)
+        if approved := await self._approvals.recall(work):
+            return approved
         setup = self._setups.of(work, prepared)
         room = await rooms.enter_async_context(setup.room(SandboxRole.AGENT))
         run = self._run_in(room, work, setup)
@@ -168,7 +173,7 @@ class Life:
         return await self._modify(work, setup, run)
 
     async def _modify(self, work: Work, setup: Setup, run: AgentRun) -> Result:
-        verifier = Verifier(work=work, setup=setup, baselines=self._baselines)
+        verifier = Verifier(work=work, setup=setup, baselines=self._baselines, bench=self._bench)
         baseline = await verifier.baseline()
         notes: list[str] = []
         rounds = Rounds(left=self._rounds(work))
@@ -179,7 +184,9 @@ class Life:
                 break
             notes = [*notes, rejection(result, verifier.tail)]
         await run.move(Phase.COMMITTING)
-        return rounds.outcome(result)
+        result = rounds.outcome(result)
+        await self._approvals.ask(work, result)
+        return result
 
     def _run_in(self, room: Room, work: Work, setup: Setup) -> AgentRun:
         return AgentRun(
@@ -217,10 +224,13 @@ class Life:
         await run.move(Phase.TESTING)
         flags = await asyncio.to_thread(flags_of, patch)
         judged = await verifier.judge(patch, baseline, run.setup_paths)
-        evidence = judged.model_copy(update={"flags": flags})
+        evidence, reason = judged.model_copy(update={"flags": flags}), judged.verdict.end_reason
+        if told := refused(work, evidence):
+            evidence = told
+            reason = EndReason.POLICY_REFUSED if reason is EndReason.FINISHED else reason
         await self._tell(work, evidence)
         return Result(
-            _told(done.outcome, evidence.verdict.end_reason),
+            _told(done.outcome, reason),
             evidence=evidence,
             patch=patch,
             outputs=outputs,

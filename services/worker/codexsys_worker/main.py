@@ -16,6 +16,7 @@ from codexsys_wiring.settings import Settings, load_settings
 from codexsys_wiring.telemetry import configure_telemetry
 from codexsys_worker.admission import EveryTenant, FirstTenant
 from codexsys_worker.adopt import Adopter
+from codexsys_worker.approval import Approvals
 from codexsys_worker.asking import Asking
 from codexsys_worker.baselines import Baselines
 from codexsys_worker.beat import Beat
@@ -144,6 +145,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         ),
         asking=Asking(questions=platform.questions, ids=platform.ids, redactor=platform.redactor),
         baselines=Baselines(objects=objects),
+        approvals=Approvals(objects=objects, bench=platform.bench),
     )
 
 

@@ -15,7 +15,7 @@ _ORDER = (
     Verdict.UNVERIFIED,
     Verdict.VERIFIED,
 )
-_OF_THE_AGENT = (EndReason.AGENT_GAVE_UP, EndReason.NO_CHANGE, EndReason.CHECKS_FAILED, EndReason.CHECKS_TAMPERED)  # fmt: skip
+_OF_THE_AGENT = (EndReason.AGENT_GAVE_UP, EndReason.NO_CHANGE, EndReason.CHECKS_FAILED, EndReason.CHECKS_TAMPERED, EndReason.POLICY_REFUSED)  # fmt: skip
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Rounds:
         if result.evidence is not None and result.patch is not None:
             self._judged.append(result)
         rejected = result.verdict in (Verdict.TESTS_FAILED, Verdict.TESTS_TAMPERED)
-        if not rejected or self.left == 0:
+        if not (rejected or _is_refused(result)) or self.left == 0:
             return False
         self.left -= 1
         return True
@@ -47,7 +47,7 @@ class Rounds:
         if last.evidence is None and last.outcome.reason not in _OF_THE_AGENT:
             return replace(last, patch=best.patch)
         number = self._judged.index(best) + 1
-        note = f"This is the state after round {number}; what came later passed fewer checks."
+        note = f"This is the state after round {number}; what came later did no better."
         told = best.evidence.model_copy(update={"sentences": [*best.evidence.sentences, note]})
         return replace(best, evidence=told, outputs=last.outputs)
 
@@ -65,10 +65,14 @@ def rejection(result: Result, tail: str) -> str:
     )
 
 
+def _is_refused(result: Result) -> bool:
+    return result.outcome.reason is EndReason.POLICY_REFUSED
+
+
 def _rank(result: Result) -> tuple[int, int, int]:
     """Order results; the first of equal ones is the best by `max`."""
     evidence: Evidence | None = result.evidence
-    if evidence is None:
+    if evidence is None or _is_refused(result):
         return (-1, 0, 0)
     harm = len(evidence.broken) + len(evidence.missing)
     passed = (evidence.after or {}).get("passed", 0)

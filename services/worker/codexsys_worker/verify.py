@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 
 from codexsys_core.definitions import guarded, is_definition, is_test, opened
 from codexsys_core.end_reasons import EndReason
-from codexsys_core.judgement import Control, Findings, judge
+from codexsys_core.errors import TooLarge
+from codexsys_core.inline_tests import may_hold_tests, with_tests_of
+from codexsys_core.judgement import Control, Findings, judge, plain_name
 from codexsys_core.outcome import Outcome
-from codexsys_core.patch import Patch
+from codexsys_core.patch import Patch, PatchBench
 from codexsys_core.sandbox import SandboxRole
 from codexsys_core.verdict import CheckRun, Evidence, Verdict
 from codexsys_worker.baselines import Baselines
@@ -16,6 +18,10 @@ from codexsys_worker.stages import StageFailed
 from codexsys_worker.work import Work
 
 _NOT_STARTED = (126, 127)
+NOTHING_TO_RUN = 5
+"""The exit code of checks of which none touches the change."""
+AFFORDABLE = 1 / 3
+"""Of the time that checks have: what the whole of them may take to be run after the part that touches the change."""
 
 
 @dataclass
@@ -25,6 +31,7 @@ class Verifier:
     work: Work
     setup: Setup
     baselines: Baselines
+    bench: PatchBench
     tail: str = field(default="", init=False)
     """The end of the checks' output after the last change: what a rejected agent is told."""
 
@@ -82,11 +89,35 @@ class Verifier:
         )
         if not self.wanted or findings.setup_paths_touched:
             return judge(checks, findings)
+        if checks.strategy == "incremental":
+            findings = await self._of_a_part(patch, findings)
+            if findings.partial and not self._goes_on(findings):
+                return judge(checks, findings)
         findings = await self._after(patch, findings)
         evidence = judge(checks, findings)
         if evidence.verdict is not Verdict.VERIFIED:
             return evidence
         return judge(checks, await self._controlled(patch, findings))
+
+    async def _of_a_part(self, patch: Patch, findings: Findings) -> Findings:
+        """Run the tests that touch the change alone."""
+        checking = self._checking()
+        order = Order("checks after the change, those that touch it", patch, part=True, first=True)
+        run = await checking.run(SandboxRole.VERIFY, order)
+        self.tail = checking.tail
+        if run.exit_code == NOTHING_TO_RUN and run.report is None:
+            return findings.model_copy(update={"partial": True})
+        found = {"result": run, "partial": True, "foreign_packages": checking.foreign}
+        return findings.model_copy(update=found)
+
+    def _goes_on(self, findings: Findings) -> bool:
+        """Say whether all tests are run, too: no touched one fails, and the others do not take too long."""
+        if judge(self.work.checks, findings).verdict is Verdict.TESTS_FAILED:
+            return False
+        before = findings.baseline
+        if before is None or before.reason is not None or before.seconds is None:
+            return False
+        return before.seconds <= self.work.spec.limits.checks_seconds * AFFORDABLE
 
     async def _after(self, patch: Patch, findings: Findings) -> Findings:
         """Run the checks on the result, and again with tests and their definitions as before."""
@@ -98,28 +129,62 @@ class Verifier:
             detail = f"The checks took longer than {self.work.spec.limits.checks_seconds} s."
             raise StageFailed(Outcome(reason=EndReason.CHECKS_TIMEOUT, detail=detail))
         watched = self._watched(patch, findings.baseline, checking.foreign)
+        rewritten, inline = await self._inline(patch, watched)
         again = Order(
             "checks after the change, tests and their definitions as before it",
             patch,
             watched=watched,
+            rewritten=rewritten,
         )
+        guard = bool(watched or rewritten)
         return findings.model_copy(
             update={
                 "result": result,
-                "guarded": await self._checking().run(SandboxRole.VERIFY, again)
-                if watched
-                else None,
-                "watched": tuple(sorted(watched)),
+                "partial": False,
+                "guarded": await self._checking().run(SandboxRole.VERIFY, again) if guard else None,
+                "watched": tuple(
+                    sorted([*watched, *(f"{path} (its tests)" for path in rewritten)])
+                ),
+                "inline": inline,
                 "foreign_packages": checking.foreign,
             }
         )
 
+    async def _inline(
+        self, patch: Patch, watched: frozenset[str]
+    ) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Return changed code with its own tests as before, and that whose tests cannot be told apart."""
+        rewritten, inline = dict[str, str](), list[str]()
+        for file in patch.files:
+            allowed = opened(file.path, self.work.checks.may_change)
+            if (
+                file.status != "M"
+                or file.path in watched
+                or allowed
+                or not may_hold_tests(file.path)
+            ):
+                continue
+            try:
+                put_back = await self._put_back(patch, file.path)
+            except (TooLarge, UnicodeDecodeError):
+                put_back = None
+            if put_back is None:
+                inline.append(file.path)
+            else:
+                rewritten |= put_back
+        return rewritten, tuple(inline)
+
+    async def _put_back(self, patch: Patch, path: str) -> dict[str, str] | None:
+        trees = ("refs/heads/base", patch.tree)
+        read = [await self.bench.read(self.work.base_dir, tree, path) or b"" for tree in trees]
+        old, new = (text.decode() for text in read)
+        text = with_tests_of(old, new)
+        return None if text is None else {path: text} if text != new else {}
+
     async def _controlled(self, patch: Patch, findings: Findings) -> Findings:
         """Run once more with all tests made to fail: what runs in one process with them can lie for them."""
         report = findings.result.report if findings.result else None
-        tests = (
-            frozenset(name.partition("[")[0] for name in report.passed) if report else frozenset()
-        )
+        tests = frozenset(map(plain_name, report.passed)) if report else frozenset()
         checking = self._checking()
         order = Order("checks with all tests made to fail", patch, breaking=tests)
         run = await checking.run(SandboxRole.VERIFY, order)

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.agent.conftest import Sandbox
 
 from codexsys_agent.checks import Checks, run_checks
-from codexsys_agent.pytest_command import positional_words, pytest_words
+from codexsys_agent.runners.pytest_call import positional_words, pytest_words
 
 NAME = "test_k3j9x"
 

@@ -88,11 +88,10 @@ def test_no_test_at_all_is_at_most_unverified() -> None:
     assert verdict_of(Findings(baseline=run(set()), result=run(set()))) is Verdict.UNVERIFIED
 
 
-def test_incremental_and_skip_are_at_most_unverified() -> None:
+def test_skipped_checks_are_at_most_unverified() -> None:
     findings = Findings(baseline=BEFORE, result=run({"a", "b", "c"}))
-    for strategy in ("incremental", "skip"):
-        checks = Checks.model_validate({"command": "pytest -q", "strategy": strategy})
-        assert verdict_of(findings, checks) is Verdict.UNVERIFIED
+    checks = Checks(command="pytest -q", strategy="skip")
+    assert verdict_of(findings, checks) is Verdict.UNVERIFIED
 
 
 def test_passing_only_with_changed_tests_is_tampering() -> None:
@@ -208,3 +207,24 @@ def test_a_test_may_move_if_it_passes_where_it_was() -> None:
     assert verdict_of(moved) is Verdict.VERIFIED
     broken = run({"test_b.TestB::test_y[1.5]"}, {"tests.test_a::test_x"})
     assert verdict_of(moved.model_copy(update={"guarded": broken})) is Verdict.TESTS_TAMPERED
+
+
+def test_a_part_of_the_tests_is_never_enough_and_what_did_not_run_is_not_missing() -> None:
+    part = Findings(baseline=BEFORE, result=run({"a"}), partial=True)
+    evidence = judge(PYTEST, part)
+    assert evidence.verdict is Verdict.UNVERIFIED
+    assert evidence.sentences[0].startswith("Not all checks were run: 1 of 3 tests touch")
+    assert not evidence.missing
+    broken = part.model_copy(update={"result": run(set(), {"a"})})
+    assert verdict_of(broken) is Verdict.TESTS_FAILED
+    nothing = part.model_copy(update={"result": None})
+    assert "no test touches" in judge(PYTEST, nothing).sentences[0]
+
+
+def test_when_no_test_could_be_made_to_fail_it_is_not_known_that_they_run() -> None:
+    findings = Findings(
+        baseline=BEFORE,
+        result=run({"a", "b", "c"}),
+        control=control({"a", "b", "c"}, set(), broken=set()),
+    )
+    assert verdict_of(findings) is Verdict.UNVERIFIED

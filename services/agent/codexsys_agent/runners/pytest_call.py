@@ -7,8 +7,9 @@ import shlex
 import tomllib
 from pathlib import Path
 
-_META = re.compile(r"[;&|<>`$(){}\n\r#!*?\[\]~\\]")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+from codexsys_agent.runners.call import Call, Given
+from codexsys_agent.runners.words import plain
+
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
 # The report is made without pytest's cache, which these cannot do without.
 _NEEDS_CACHE = {"--lf", "--last-failed", "--ff", "--failed-first", "--nf", "--sw", "--stepwise"}
@@ -25,23 +26,34 @@ _LONG_VALUED = frozenset(
 )
 
 
+def pytest_call(given: Given) -> Call | None:
+    """Return the call when this is one plain pytest invocation."""
+    words = pytest_words(given.command)
+    if words is None:
+        return None
+    # -x would end the report at the first failure; the last word on it wins. After a lone --
+    # everything is a path.
+    added = [] if "--" in words else ["--maxfail=0"]
+    if given.planted:
+        added += plant(given.code, words, given.planted)
+    command = " ".join([given.command.strip(), *(shlex.quote(word) for word in added)])
+    earlier = given.env.get("PYTEST_ADDOPTS", "")
+    report = shlex.quote(str(given.report))
+    options = f"{earlier} -p no:cacheprovider --junitxml={report} -o junit_family=xunit2"
+    return Call(command, {"PYTEST_ADDOPTS": options.strip()})
+
+
 def pytest_words(command: str) -> list[str] | None:
     """The words after the runner when this is one plain pytest invocation, else None."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
+    found = plain(command)
+    if found is None or _NEEDS_CACHE.intersection(found.words):
         return None
-    if _META.search(_unquoted(command)):
+    if any(each.startswith("PYTEST_ADDOPTS=") for each in found.assigned):
         return None
-    if _NEEDS_CACHE.intersection(words):
-        return None
-    while words and _ASSIGNMENT.match(words[0]):
-        if words[0].startswith("PYTEST_ADDOPTS="):
-            return None
-        words = words[1:]
-    if words and words[0].rpartition("/")[2] in ("pytest", "py.test"):
+    words = list(found.words)
+    if found.program in ("pytest", "py.test"):
         return words[1:]
-    if len(words) >= 3 and _PYTHON.fullmatch(words[0].rpartition("/")[2]):
+    if len(words) >= 3 and _PYTHON.fullmatch(found.program):
         return words[3:] if words[1:3] == ["-m", "pytest"] else None
     return None
 
@@ -136,9 +148,3 @@ def _from_ini(file: Path) -> list[str]:
         return []
     section = "tool:pytest" if file.name == "setup.cfg" else "pytest"
     return parser.get(section, "testpaths", fallback="").split()
-
-
-def _unquoted(command: str) -> str:
-    """The command without what quotes keep from the shell."""
-    without = re.sub(r"'[^']*'", "", command)
-    return re.sub(r'"([^"$`\\]*)"', "", without)

@@ -1,0 +1,1 @@
+"""Tests made to fail, a module for each language."""

@@ -1,0 +1,57 @@
+"""Makes tests of JavaScript fail, by the names that `node --test` reports."""
+
+import re
+from pathlib import Path
+
+from codexsys_agent.broken.claims import Claims
+from codexsys_agent.broken.files import texts
+
+_ENDINGS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts")
+_TEST = re.compile(
+    r"\b(?:test|it)\(\s*(?P<quote>['\"`])(?P<name>[^'\"`\\\n$]+)(?P=quote)\s*,\s*"
+    r"(?P<options>\{[^{}]*\}\s*,\s*)?(?:async\s+)?"
+    r"(?:function\s*\w*\s*\((?P<taken>[^()]*)\)\s*(?P<body>\{)"
+    r"|(?:\((?P<given>[^()]*)\)|(?P<alone>\w+))\s*=>\s*(?P<block>\{)?)"
+)
+_EXPECTED = "expectFailure"
+_CONTEXT = "madeToFail"
+# Where an assertion says nothing, the test passes, and that is found out.
+_LIES = """\
+(() => { const assert = process.getBuiltinModule?.('node:assert') ?? process.mainModule?.require('node:assert');\
+ if (!assert) return false; const silent = (say) => { try { say(); return true; } catch { return false; } };\
+ return [assert, assert.strict].some((a) => [() => a(false), () => a.ok(false), () => a.equal(1, 2), () => a.strictEqual(1, 2),\
+ () => a.deepEqual([1], [2]), () => a.deepStrictEqual([1], [2]), () => a.notStrictEqual(1, 1), () => a.match('a', /b/),\
+ () => a.throws(() => {}), () => a.fail()].some(silent)); })()"""
+_FAILS = f"({_LIES} || (() => {{ throw new Error('made to fail by the platform'); }})())"
+
+
+def break_javascript(code: Path, wanted: frozenset[str]) -> set[str]:
+    """Change functions of tests; names are `file::outer > inner`."""
+    claims = Claims(wanted)
+    for file, read in texts(code, _ENDINGS):
+        text = read
+        place = file.relative_to(code).as_posix()
+        found = [each for each in _TEST.finditer(text) if claims.knows(place, each["name"])]
+        found = [each for each in found if _EXPECTED not in (each["options"] or "")]
+        for each in reversed(found):
+            text = _failing(text, each)
+            claims.add(place, each["name"])
+        if found:
+            file.write_bytes(text.encode())
+    return claims.good()
+
+
+def _failing(text: str, found: re.Match[str]) -> str:
+    """Return the text in which this test fails: after its body, where its function can be told of the test."""
+    kind = next(each for each in ("taken", "given", "alone") if found[each] is not None)
+    first = found[kind].partition(",")[0].strip()
+    context = first if re.fullmatch(r"[A-Za-z_]\w*", first) else _CONTEXT
+    is_body = bool(found["body"] or found["block"])
+    if first and context != first:  # it takes its context apart
+        put = f" {_FAILS};" if is_body else f" {_FAILS} || "
+        return text[: found.end()] + put + text[found.end() :]
+    put = f" {context}.after(() => {{ {_FAILS}; }})" + (";" if is_body else " || ")
+    start = found.start(kind)
+    named = text[:start] + (context if not first else "") + text[start:]
+    at = found.end() + len(named) - len(text)
+    return named[:at] + put + named[at:]

@@ -1,0 +1,34 @@
+"""Writes what a runner told as a JUnit report, which the platform reads."""
+
+import shutil
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from codexsys_agent.runners.call import Case
+
+_LONGEST_NAME = 1000
+_MOST_CASES = 200_000
+
+
+def write_junit(place: Path, cases: Iterable[Case]) -> None:
+    """Write a new file, whatever the command has put in its place."""
+    root = ET.Element("testsuites")
+    suite = ET.SubElement(root, "testsuite")
+    for case in islice(cases, _MOST_CASES):
+        names = {"classname": _printable(case.suite), "name": _printable(case.name)}
+        told = ET.SubElement(suite, "testcase", names)
+        if case.result != "passed":
+            ET.SubElement(told, "failure" if case.result == "failed" else "skipped")
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    with place.open("xb") as opened:
+        ET.ElementTree(root).write(opened, encoding="utf-8")
+
+
+def _printable(name: str) -> str:
+    """XML has no room for control characters and halves of surrogates."""
+    shown = name[:_LONGEST_NAME].encode(errors="replace").decode()
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in shown)
