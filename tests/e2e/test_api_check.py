@@ -1,10 +1,11 @@
 """`?check=true` connects, says what is wrong with a source, and makes nothing."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.api_service import Served, free_port, serving
+from tests.support.api_service import Served, free_port, serving, zipped
 from tests.support.git_http import GitHttpServer, git, make_repository
 
 from codexsys_api.main import run
@@ -47,3 +48,43 @@ async def test_each_fault_of_a_source_has_its_code(served: Served, tmp_path: Pat
 async def test_the_api_alone_refuses_parts_in_memory(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="api alone"):
         await run(Settings(data_dir=tmp_path))
+
+
+async def test_it_shows_how_a_change_would_be_checked(served: Served, tmp_path: Path) -> None:
+    files = {"go.mod": "module example.org/a\n", "a_test.go": "package a\n"}
+    root = tmp_path / "root"
+    make_repository(root / "a", files)
+    whole = {"prompt": "x"}
+    skipped, named = {"strategy": "skip"}, {"command": "make test"}
+
+    async def shown(url: str | None = None, **more: object) -> object:
+        body = whole | ({"source": {"git": {"url": url}}} if url else {}) | more
+        if url:
+            answer = await served.client.post("/api/v1/tasks?check=true", json=body)
+        else:
+            parts: dict[str, tuple[str | None, str | bytes, str]] = {
+                "task": (None, json.dumps(body), "application/json"),
+                "file": ("a.zip", zipped(files), "application/zip"),
+            }
+            answer = await served.client.post("/api/v1/tasks?check=true", files=parts)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["checks"]
+
+    found = {
+        "command": "go test ./...",
+        "found_in": "go.mod",
+        "strategy": "full",
+        "looked": True,
+    }
+    with GitHttpServer(root) as server:
+        url = server.url("a")
+        assert await shown(url) == await shown() == found
+        assert await shown(url, checks=named) == found | named | {"found_in": None}
+        assert await shown(url, checks=skipped) == found | skipped | {
+            "command": None,
+            "found_in": None,
+        }
+        assert await shown(url, environment={"checks": named}) == found | named | {"found_in": None}
+        assert await shown(url, mode="explain") is None
+    left = list((tmp_path / "data" / "tmp").glob("*/look-*"))
+    assert not left

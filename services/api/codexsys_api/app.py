@@ -14,6 +14,7 @@ from codexsys_api.described.description import describe
 from codexsys_api.described.page import page
 from codexsys_api.hosts import Hosts
 from codexsys_api.hot import Hot
+from codexsys_api.looking import Looker
 from codexsys_api.observe import Observe
 from codexsys_api.pages import Pages
 from codexsys_api.routes import (
@@ -126,7 +127,9 @@ def create_app(platform: Platform) -> FastAPI:
     app.state.condition = Condition(platform)
     app.state.changes = Changes(platform.objects)
     app.state.uploads = Uploads(platform, app.state.folders)
-    app.state.submitter = Submitter(platform, app.state.uploads)
+    app.state.submitter = Submitter(
+        platform, app.state.uploads, Looker(platform, app.state.folders)
+    )
     app.state.showing = Showing(platform)
     app.state.sessions = Sessions(platform)
     app.state.pages = Pages(clock=platform.clock, version=app.version)

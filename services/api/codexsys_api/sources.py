@@ -56,11 +56,25 @@ class CheckedZip(BaseModel):
     size: int
 
 
+class ChecksFound(BaseModel):
+    """How a change of this source would be checked."""
+
+    command: str | None
+    """None: nobody says how, and nothing was found."""
+    found_in: str | None = None
+    """The file of the source that says it; None when the request or its environment does."""
+    strategy: str
+    looked: bool = True
+    """Whether the source was looked through: what is large or slow to fetch is not."""
+
+
 class Checked(BaseModel):
     """What `?check=true` found out."""
 
     ok: bool
     source: CheckedGit | CheckedZip | TaskShown
+    checks: ChecksFound | None
+    """None for an explanation, which is not checked."""
 
 
 def shown_source(source: Source) -> SourceShown:

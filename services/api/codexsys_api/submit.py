@@ -12,11 +12,14 @@ from codexsys_api.begun import Begun
 from codexsys_api.bodies import CreateTask, RetryTask
 from codexsys_api.environments import Environments
 from codexsys_api.idempotency import promised
+from codexsys_api.looking import Looker
 from codexsys_api.models import chosen, limited
 from codexsys_api.received import Received
+from codexsys_api.sources import ChecksFound
 from codexsys_api.uploads import Uploads
 from codexsys_core.announcement import TaskRecord
 from codexsys_core.attempt import Attempt
+from codexsys_core.environment import Environment
 from codexsys_core.errors import (
     Conflict,
     FieldError,
@@ -33,15 +36,17 @@ from codexsys_core.secret import SecretUnreadable
 from codexsys_core.source import GitSource, Source, SourceFailure, TaskSource, ZipSource
 from codexsys_core.task import Task, TaskSpec
 from codexsys_core.upload import POINTER
+from codexsys_core.verdict import Checks
 from codexsys_wiring.platform import Platform
 
 
 class Submitter:
     """Makes tasks. `close` waits a moment for announcements under way; the relay makes up for others."""
 
-    def __init__(self, platform: Platform, uploads: Uploads) -> None:
+    def __init__(self, platform: Platform, uploads: Uploads, looker: Looker) -> None:
         self._platform = platform
         self._uploads = uploads
+        self._looker = looker
         self._announcer = Announcer(queue=platform.queue, outbox=platform.outbox)
         self._environments = Environments(platform)
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -87,23 +92,20 @@ class Submitter:
         """Try the source and make nothing."""
         _check(body, upload)
         self._model(body)
-        await self._environments.copied(principal, body.environment, row="check")
+        environment = await self._environments.copied(principal, body.environment, row="check")
+        checks = _checks(body, environment) if body.mode != "explain" else None
         if upload is not None:
-            return await self._checked_zip(upload)
+            return await self._checked_zip(upload, checks)
         if sent := _sent(body):
             usable = self._uploads.usable(await self._uploads.find(principal, sent))
             async with self._uploads.looked_at(usable) as zip_:
-                return await self._checked_zip(zip_, POINTER)
-        source = await self._source(principal, body)
-        if not isinstance(source, GitSource):
-            return {"ok": True, "source": {"task": source.task_id}}
-        try:
-            commit = await self._platform.git.resolve(source, tenant=principal.tenant_id)
-        except SourceFailure as failure:
-            pointer = "/source/git/ref" if failure.reason == "ref_not_found" else "/source/git/url"
-            fields = [FieldError(pointer, failure.detail)]
-            raise Invalid(failure.detail, code=str(failure.reason), fields=fields) from failure
-        return {"ok": True, "source": {"url": source.url, "commit": commit}}
+                return await self._checked_zip(zip_, checks, POINTER)
+        source, tenant = await self._source(principal, body), principal.tenant_id
+        if isinstance(source, GitSource):
+            return await self._checked_git(source, checks, tenant)
+        assert isinstance(source, TaskSource)  # noqa: S101 - a zip was answered above
+        found = await self._looker.of_task(source, checks, tenant=tenant) if checks else None
+        return _good({"task": source.task_id}, found)
 
     async def retry(
         self, principal: Principal, task_id: str, body: RetryTask, *, key: str | None = None
@@ -244,9 +246,26 @@ class Submitter:
             raise _wrong("/source/task", "This task was deleted.", code="source_task_deleted")
         return TaskSource(task_id=earlier.id)
 
-    async def _checked_zip(self, upload: Received, pointer: str = "/file") -> dict[str, Any]:
+    async def _checked_git(
+        self, source: GitSource, checks: Checks | None, tenant: str
+    ) -> dict[str, Any]:
+        try:
+            commit = await self._platform.git.resolve(source, tenant=tenant)
+            found = (
+                await self._looker.of_git(source, commit, checks, tenant=tenant) if checks else None
+            )
+        except SourceFailure as failure:
+            pointer = "/source/git/ref" if failure.reason == "ref_not_found" else "/source/git/url"
+            fields = [FieldError(pointer, failure.detail)]
+            raise Invalid(failure.detail, code=str(failure.reason), fields=fields) from failure
+        return _good({"url": source.url, "commit": commit}, found)
+
+    async def _checked_zip(
+        self, upload: Received, checks: Checks | None, pointer: str = "/file"
+    ) -> dict[str, Any]:
         await self._vet_zip(upload.path, pointer=pointer)
-        return {"ok": True, "source": {"sha256": upload.sha256, "size": upload.size}}
+        found = await self._looker.of_zip(upload.path, checks) if checks else None
+        return _good({"sha256": upload.sha256, "size": upload.size}, found)
 
     async def _vet_zip(self, file: Path, *, pointer: str = "/file") -> None:
         try:
@@ -268,8 +287,7 @@ class Submitter:
         fields |= self._model(body)
         environment = await self._environments.copied(principal, body.environment, row=task_id)
         fields |= {"source": source, "environment": environment}
-        if environment.checks is not None and "checks" not in body.model_fields_set:
-            fields["checks"] = environment.checks
+        fields["checks"] = _checks(body, environment)
         return TaskSpec(**fields)
 
     def _model(self, body: CreateTask) -> dict[str, Any]:
@@ -311,6 +329,17 @@ class Submitter:
         if stored.id == task.id:
             self._announcer.announce(_record(stored))
         return stored
+
+
+def _checks(body: CreateTask, environment: Environment) -> Checks:
+    """Return how a change is checked: as the task says, else as its environment does."""
+    if environment.checks is not None and "checks" not in body.model_fields_set:
+        return environment.checks
+    return body.checks
+
+
+def _good(source: dict[str, Any], found: ChecksFound | None) -> dict[str, Any]:
+    return {"ok": True, "source": source, "checks": found.model_dump() if found else None}
 
 
 def _check(body: CreateTask, upload: Received | None) -> None:

@@ -98,7 +98,7 @@ async def submit(request: Request, visitor: Signed, platform: Opened) -> Respons
         return go(f"/tasks/{made.id}")
     store = platform.forms.origin
     if isinstance(made, Checked):
-        return html(show({}, checked=made.source), store=store)
+        return html(show({}, checked=made.source | _checks(made.checks)), store=store)
     return html(show(made), status, store=store)
 
 
@@ -107,6 +107,20 @@ class Checked:
     """A source that was tried and found good; nothing was made."""
 
     source: dict[str, Any]
+    checks: dict[str, Any] | None
+
+
+def _checks(found: dict[str, Any] | None) -> dict[str, str]:
+    """Say how a change would be checked."""
+    if found is None:
+        return {}
+    if found["command"] is None:
+        none = "to be skipped" if found["strategy"] == "skip" else "none were found"
+        return {
+            "checks": none if found["looked"] else "not looked for: the source is large or slow"
+        }
+    place = f" (found in {found['found_in']})" if found["found_in"] else ""
+    return {"checks": f"{found['command']}{place}"}
 
 
 async def _made(
@@ -129,7 +143,7 @@ async def _made(
     upload = zip_of(file, most) if zipped and isinstance(file, Received) else None
     if typed.get("check"):
         found = await submitter.check(visitor.principal, body, upload=upload)
-        return Checked(found["source"])
+        return Checked(found["source"], found["checks"])
     return await submitter.create(visitor.principal, body, upload=upload)
 
 
