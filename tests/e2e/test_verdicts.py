@@ -60,7 +60,7 @@ async def test_a_change_is_judged_by_what_it_does(name: str, ended: Ended, place
     assert task.end is not None
     seen = (task.end, task.evidence, await place.text(task.id, "verify"))
     assert task.verdict is not None, seen
-    assert task.verdict in {change.verdict, change.by_chance}, seen
+    assert task.verdict is change.verdict, seen
     assert task.evidence is not None
     assert task.end.reason is task.verdict.end_reason
     assert change.says in " ".join(task.evidence.sentences), seen
@@ -94,8 +94,33 @@ async def test_a_rejected_change_goes_back_and_the_best_state_is_handed_out(
     assert "after round 1" in task.evidence.sentences[-1]
     kept = await place.handed_out(task_id)
     assert b"phone" not in kept["diff.patch"]
+    events = await place.platform.events.after(task_id, 0, limit=500)
+    trees = [each.data["tree"] for each in events if each.type == "verify.result"]
+    assert (len(set(trees)), task.evidence.tree) == (2, trees[0])
     assert b"+    return 'store'" in kept["diff.patch"]
     assert b"+    return 'store'" in kept["trajectory.json"]
+
+
+async def test_a_worse_state_is_taken_back_before_the_agent_goes_on(place: Place) -> None:
+    """The third round mends what the first one broke, and only if the second one's harm is gone."""
+    rounds = (
+        f"sed -i \"s/'shop'/'store'/\" shop.py; {MEND.strip()}",
+        "sed -i \"s/'fax'/'phone'/\" old.py; echo > new.py",
+        "grep -q fax old.py && ! test -e new.py && sed -i \"s/'store'/'shop'/\" shop.py",
+    )
+    cases = " ".join(f"{n}) {script} ;;" for n, script in enumerate(rounds))
+    script = f"n=$(cat ~/n || echo 0); echo $((n + 1)) > ~/n; case $n in {cases} esac"
+    task_id = await place.submit(
+        await place.zip_source(SHOP),
+        prompt=scripted(bash(script), FINISH),
+        engine="builtin",
+        command=None,
+        environment=ENVIRONMENT,
+        checks=Checks(command=PYTEST),
+        limits={"verify_rounds": 2},
+    )
+    task = await place.until(task_id, seconds=180)
+    assert task.verdict is Verdict.VERIFIED, task.evidence
 
 
 async def test_the_planted_test_is_in_no_count(ended: Ended) -> None:

@@ -51,8 +51,6 @@ class Change:
     checks: dict[str, Any] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     """What a person is told to look at, at least."""
-    by_chance: Verdict | None = None
-    """What may be found as well, where it races with the checks."""
 
 
 def put(path: str, text: str) -> str:

@@ -106,6 +106,7 @@ def certificates(text: str) -> str:
     return text
 
 
+CommandPattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*?+\[\]-]{1,100}$")]
 Name = Annotated[str, AfterValidator(_named)]
 Address = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(address)]
 Certificates = Annotated[str, Field(max_length=1_000_000), AfterValidator(certificates)]
@@ -159,6 +160,8 @@ class EnvironmentFields(BaseModel):
     """Whether the result of setup may be kept for later tasks with the very same inputs."""
     checks: Checks | None = None
     """For tasks that do not say how they are checked."""
+    allowed_commands: list[CommandPattern] | None = Field(default=None, max_length=200)
+    """Programs that the agent's commands may run, with * and ?; none: all. A rule for it, not a wall."""
     policy: Policy = Field(default_factory=dict)
     """What is done about a kind of flag: `flag` (the default) shows it, `ask` asks a person, `refuse` ends the task."""
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from codexsys_core.definitions import is_test
 from codexsys_core.patch import Patch
 from codexsys_core.redaction import looks_secret
+from codexsys_core.unsafe_calls import unsafe_call
 
 MOST_OF_A_KIND = 10
 MOST_SCANNED = 4 * 1024 * 1024
@@ -48,6 +49,7 @@ class FlagKind(StrEnum):
     ADDRESS = "address"
     PIPED_TO_SHELL = "piped_to_shell"
     KNOWS_ITS_TESTS = "knows_its_tests"
+    UNSAFE_CALL = "unsafe_call"
 
 
 class Flag(BaseModel):
@@ -122,6 +124,8 @@ def _of_line(path: str, number: int, line: str) -> Iterator[Flag]:
     if _TESTED.search(line) and not is_test(path) and not path.endswith(_PROSE):
         says = "reaches for the runner of its tests"
         yield Flag(kind=FlagKind.KNOWS_ITS_TESTS, path=path, line=number, says=says)
+    if not is_test(path) and not path.endswith(_PROSE) and (told := unsafe_call(path, line)):
+        yield Flag(kind=FlagKind.UNSAFE_CALL, path=path, line=number, says=told)
 
 
 def _addresses(path: str, number: int, line: str) -> Iterable[Flag]:

@@ -83,6 +83,8 @@ class Evidence(BaseModel):
     found_in: str | None = None
     """The file of the source that the command was found in; None when the submitter gave it, or there is none."""
     strategy: str = "full"
+    tree: str | None = None
+    """Git's id of the tree that was checked; what is handed out is this tree."""
     before: dict[str, int] | None = None
     after: dict[str, int] | None = None
     fixed: list[str] = Field(default_factory=list)

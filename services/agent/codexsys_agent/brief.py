@@ -71,6 +71,8 @@ class Brief:
     notes: tuple[str, ...] = ()
     may_ask: bool = False
     """Whether a person can be asked."""
+    allowed_commands: tuple[str, ...] | None = None
+    """Programs that bash may run, with * and ?; None: all."""
     answers: tuple[tuple[str, str], ...] = ()
     """Questions of earlier runs and what was answered."""
     first_number: int = 1
@@ -109,6 +111,7 @@ def _brief(section: "_Section") -> Brief:
         resume=section.optional_object("resume"),
         notes=section.texts("notes"),
         may_ask=section.flag("may_ask"),
+        allowed_commands=section.optional_texts("allowed_commands"),
         answers=section.pairs("answers", "question", "answer"),
         first_number=int(section.number("first_number", 1)),
         made_by_setup=section.changes("made_by_setup"),
@@ -181,6 +184,9 @@ class _Section:
     def texts(self, name: str) -> tuple[str, ...]:
         items = self._get(name, list, "a list", [])
         return tuple(item if isinstance(item, str) else json.dumps(item) for item in items)
+
+    def optional_texts(self, name: str) -> tuple[str, ...] | None:
+        return None if self._values.get(name) is None else self.texts(name)
 
     def flag(self, name: str) -> bool:
         value = self._values.get(name, False)

@@ -12,23 +12,20 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from codexsys_agent.descendants import adopt_orphans, end_descendants
-from codexsys_agent.junit_file import write_junit
-from codexsys_agent.runners.call import Call, Given, Listener
+from codexsys_agent.runners.call import Call, Given
 from codexsys_agent.runners.known import call_of
 from codexsys_agent.runners.narrowed import narrowed
 from codexsys_agent.shell import without_agent
+from codexsys_agent.telling import Telling, clear
 
 _BROKEN = 125
 NOTHING_TO_RUN = 5
 """As pytest ends when it finds no test."""
-_LONGEST_LINE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,46 +82,33 @@ def run_checks(
         sys.stdout.flush()
     if command is None:
         return NOTHING_TO_RUN
-    with tempfile.TemporaryDirectory(prefix="checks-") as scratch:
-        given = Given(command, code, Path(scratch), report, env, checks.planted)
-        call = call_of(given) or Call(command)
-        process = subprocess.Popen(
-            ["bash", "-c", call.command],
-            cwd=code,
-            env=env | call.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if call.listener else None,
-            stderr=subprocess.STDOUT if call.listener else None,
-        )
-        if call.listener:
-            _listen(process, call.listener, report, settled)
-        ended = process.wait()
-        settled()
+    with tempfile.TemporaryDirectory(prefix="checks-") as scratch, Telling() as telling:
+        told = Path(f"/dev/fd/{telling.writing}")
+        given = Given(command, code, Path(scratch), told, env, checks.planted)
+        call = call_of(given)
+        ended = _run(call or Call(command), telling, code, env)
+        settled_well = settled()
+        if call is not None:
+            clear(report)
+            if settled_well:
+                telling.write(report)
     return ended if ended >= 0 else 128 - ended
 
 
-def _listen(
-    process: "subprocess.Popen[bytes]",
-    listener: Listener,
-    report: Path,
-    settled: Callable[[], bool],
-) -> None:
-    """Pass output on while it comes, and write the report when nobody is left who could touch it."""
-    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-    reader = threading.Thread(target=_hear, args=(process.stdout, listener), daemon=True)
-    reader.start()
-    process.wait()
-    if settled():
-        reader.join()
-        write_junit(report, listener.cases())
-
-
-def _hear(pipe: IO[bytes], listener: Listener) -> None:
-    shown = sys.stdout.buffer
-    with pipe:
-        while line := pipe.readline(_LONGEST_LINE):
-            shown.write(listener.heard(line))
-            shown.flush()
+def _run(call: Call, telling: Telling, code: Path, env: Mapping[str, str]) -> int:
+    """Run to the end of the command itself; what it left behind may still tell something."""
+    output = telling.writing if call.listener else None
+    process = subprocess.Popen(
+        ["bash", "-c", call.command],
+        cwd=code,
+        env={**env, **call.env},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=() if call.listener else (telling.writing,),
+    )
+    telling.begin(call.listener)
+    return process.wait()
 
 
 def _read(file: Path) -> Checks:

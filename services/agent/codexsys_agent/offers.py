@@ -22,6 +22,8 @@ class Offer:
     command_seconds: float
     may_ask: bool = False
     """Whether a person has said that they can be asked."""
+    allowed: tuple[str, ...] | None = None
+    """Programs that bash may run; None: all."""
     criteria: int = 0
     """Acceptance criteria, each of which finish must answer."""
 
@@ -32,6 +34,8 @@ def offered(offer: Offer) -> list[dict[str, Any]]:
         "Run a command with bash -c in the repository root. No state is kept between calls. "
         "Non-interactive only. stdout and stderr together, clipped to 10k characters."
     )
+    if offer.allowed is not None:
+        bash += f" Allowed programs only, named plainly: {', '.join(offer.allowed) or 'none'}."
     timeout = {
         **_WHOLE,
         "description": f"seconds, default {offer.command_seconds:.0f}, at most 600",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codexsys_agent.allowed import must_be_allowed
 from codexsys_agent.chat import Call
 from codexsys_agent.files import Files, ToolError, clip
 from codexsys_agent.instructions import Nested
@@ -81,6 +82,7 @@ class Tools:
         return output + self._nested.first_met(str(arguments.get("path", "")))
 
     def _bash(self, remaining: float, command: str, timeout: float | None = None) -> str:
+        must_be_allowed(command, self._offer.allowed)
         wanted = float(timeout) if timeout else self._offer.command_seconds
         finished = run_command(
             ["bash", "-c", command],

@@ -182,7 +182,10 @@ class Life:
             result = await self._weigh(work, run, verifier, baseline, done)
             if not rounds.again(result):
                 break
-            notes = [*notes, rejection(result, verifier.tail)]
+            better = rounds.better_than(result)
+            if better is not None and not await run.roll_back(result.patch, better.patch):
+                better = None
+            notes = [*notes, rejection(result, verifier.tail, stands=better)]
         await run.move(Phase.COMMITTING)
         result = rounds.outcome(result)
         await self._approvals.ask(work, result)
@@ -224,7 +227,10 @@ class Life:
         await run.move(Phase.TESTING)
         flags = await asyncio.to_thread(flags_of, patch)
         judged = await verifier.judge(patch, baseline, run.setup_paths)
-        evidence, reason = judged.model_copy(update={"flags": flags}), judged.verdict.end_reason
+        evidence, reason = (
+            judged.model_copy(update={"flags": flags, "tree": patch.tree}),
+            judged.verdict.end_reason,
+        )
         if told := refused(work, evidence):
             evidence = told
             reason = EndReason.POLICY_REFUSED if reason is EndReason.FINISHED else reason
@@ -239,6 +245,7 @@ class Life:
     async def _tell(self, work: Work, evidence: Evidence) -> None:
         data: dict[str, Any] = {
             "verdict": evidence.verdict.value,
+            "tree": evidence.tree,
             "before": evidence.before,
             "after": evidence.after,
         }

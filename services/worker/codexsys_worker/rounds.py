@@ -36,6 +36,11 @@ class Rounds:
         self.left -= 1
         return True
 
+    def better_than(self, last: Result) -> Result | None:
+        """Return the best of the earlier rounds if the last one did worse."""
+        best = max(self._judged, key=_rank, default=last)
+        return best if _rank(best) > _rank(last) else None
+
     def outcome(self, last: Result) -> Result:
         """Return what the rounds came to: the last one, or the best state by its checks if it was better.
 
@@ -52,15 +57,21 @@ class Rounds:
         return replace(best, evidence=told, outputs=last.outputs)
 
 
-def rejection(result: Result, tail: str) -> str:
-    """Say to the agent why its change was rejected, and what it was."""
+def rejection(result: Result, tail: str, *, stands: Result | None = None) -> str:
+    """Say to the agent why its change was rejected, and what stands in the tree now: its own, or an earlier one."""
     sentences = " ".join(result.evidence.sentences) if result.evidence else ""
-    diff = result.patch.diff[: MOST_DIFF + 1] if result.patch else b""
+    patch = (stands or result).patch
+    diff = patch.diff[: MOST_DIFF + 1] if patch else b""
+    back = (
+        "This did worse than an earlier state of yours, so the tree is as it was then.\n"
+        if stands
+        else ""
+    )
     shown = diff[:MOST_DIFF].decode(errors="replace")
     more = "\n[… cut]" if len(diff) > MOST_DIFF else ""
     return (
         f"Your change was checked in a clean sandbox and rejected. {sentences}\n"
-        f"The end of the output:\n{tail}\n"
+        f"The end of the output:\n{tail}\n{back}"
         f"Your change so far, which is still in the working tree:\n{shown}{more}"
     )
 

@@ -8,6 +8,7 @@ from codexsys_core.attempt import AttemptStore
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.moves import Phase
 from codexsys_core.outcome import Outcome
+from codexsys_core.patch import Patch
 from codexsys_core.sandbox import PhaseEnd, PhaseSpec
 from codexsys_core.verdict import CheckRun
 from codexsys_worker.asking import WAITS, Asking, Waits
@@ -15,7 +16,7 @@ from codexsys_worker.collect import Collected, collect
 from codexsys_worker.keep import Keeper
 from codexsys_worker.room import Room
 from codexsys_worker.setup import Setup
-from codexsys_worker.stages import apply_patch, limit_outcome
+from codexsys_worker.stages import APPLY_SECONDS, apply_patch, limit_outcome
 from codexsys_worker.work import Lost, Work
 
 OWN_ENDING_SECONDS = 30.0
@@ -39,7 +40,13 @@ _EXITS = {
     143: EndReason.CANCELLED,
 }
 
-
+# The tree is put back whole, or stays as it is.
+_ROLL_BACK = """
+set -e
+apply() { git -c core.hooksPath=/dev/null apply --binary --whitespace=nowarn "$@"; }
+apply -R /app/input/worse
+if [ -s /app/input/better ] && ! apply /app/input/better; then apply /app/input/worse; exit 1; fi
+"""
 _MAY_BE_MEMORY = (EndReason.COMMAND_FAILED, EndReason.AGENT_CRASHED)
 """Ends whose cause was memory, when the phase lost a process to it."""
 
@@ -115,6 +122,19 @@ class AgentRun:
             raise Waits(asked)
         return Round(outcome=outcome, collected=collected)
 
+    async def roll_back(self, worse: Patch | None, better: Patch | None) -> bool:
+        """Put an earlier state of the agent's back into its tree; says whether that went well."""
+        if worse is None or better is None:
+            return False
+        phase = PhaseSpec(
+            name=f"rollback-{self._rounds}",
+            argv=("bash", "-c", _ROLL_BACK),
+            files={"worse": worse.diff, "better": better.diff},
+            seconds=APPLY_SECONDS,
+        )
+        end = await self._room.run(phase)
+        return end.reason is None and end.exit_code == 0
+
     async def move(self, phase: Phase) -> None:
         """Show the phase; raises `Lost` when the attempt is no longer ours."""
         await show(self._attempts, self._work, phase)
@@ -147,6 +167,7 @@ class AgentRun:
             "door": "http://127.0.0.1:8700",
             "checkpoint_seconds": CHECKPOINT_SECONDS,
             "may_ask": spec.clarify == "ask" and self._work.task.asked < MOST_ASKED,
+            "allowed_commands": spec.environment.allowed_commands,
             "answers": self._work.answers,
             "resume": json.loads(state) if state else None,
             "notes": notes,

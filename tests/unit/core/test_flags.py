@@ -73,6 +73,55 @@ def test_files_are_flagged(kind: str, given: Patch) -> None:
     assert found(given) == [(kind, given.files[0].path)]
 
 
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("a.py", "subprocess.run(f'ls {x}', shell=True)"),
+        ("a.py", "os.system('rm ' + name)"),
+        ("a.py", "total = eval(text)"),
+        ("a.py", "pickle.loads(body)"),
+        ("a.py", "yaml.load(text)"),
+        ("a.py", "db.execute(f'select {x}')"),
+        ("a.py", "db.execute('select ' + x)"),
+        ("a.py", "get(url, verify=False)"),
+        ("a.py", "os.chmod(path, 0o777)"),
+        ("a.js", "exec(`ls ${name}`)"),
+        ("a.ts", "new Function(text)"),
+        ("a.jsx", "<p dangerouslySetInnerHTML={x} />"),
+        ("a.mjs", "node.innerHTML = text"),
+        ("a.js", "{ rejectUnauthorized: false }"),
+        ("a.go", 'exec.Command("sh", "-c", text)'),
+        ("a.go", 'db.Query(fmt.Sprintf("select %s", x))'),
+        ("a.go", "&tls.Config{InsecureSkipVerify: true}"),
+        ("a.rs", "unsafe { *pointer }"),
+        ("a.rs", 'Command::new("sh").arg("-c")'),
+        ("run.sh", "chmod -R 777 /srv"),
+    ],
+)
+def test_unsafe_calls_are_flagged_by_language(path: str, line: str) -> None:
+    assert found(patch(path, line)) == [("unsafe_call", f"{path}:1")]
+    assert found(patch(f"tests/{path}", line)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("a.py", "model.eval()"),
+        ("a.py", "yaml.load(text, Loader=SafeLoader)"),
+        ("a.py", "db.execute('select ?', (x,))"),
+        ("a.py", "# os.system(x)"),
+        ("a.js", "regex.exec(text)"),
+        ("a.js", "execSync('npm test')"),
+        ("a.go", 'exec.Command("git", "log")'),
+        ("a.rs", "let unsafe_name = 1;"),
+        ("README.md", "subprocess.run(x, shell=True)"),
+        ("run.sh", "chmod 755 run"),
+    ],
+)
+def test_safe_calls_are_not(path: str, line: str) -> None:
+    assert found(patch(path, line)) == []
+
+
 def test_deletions_in_mass_are_flagged() -> None:
     gone = [ChangedFile(path=f"src/{n}.py", mode="0", blob="0", status="D") for n in range(20)]
     flags = flags_of(Patch(tree="t", diff=b"", files=gone, deletions=40))

@@ -54,6 +54,7 @@ def _loop(run: Run, session: Session, budget: Budget, nested: Nested) -> Loop:
         mode=brief.mode,
         command_seconds=brief.limits.command_seconds,
         may_ask=brief.may_ask,
+        allowed=brief.allowed_commands,
         criteria=len(brief.requirements.acceptance) if brief.mode == "modify" else 0,
     )
     tools = Tools(code=run.places.code, env=run.env, offer=offer, stop=run.stop, nested=nested)

@@ -26,6 +26,7 @@ class Given:
     scratch: Path
     """A folder of ours, which is gone when the call is over."""
     report: Path
+    """Where a runner that makes a report itself writes it: a pipe."""
     env: Mapping[str, str]
     planted: str | None = None
     """The name of a test to add, which must fail."""
@@ -49,4 +50,4 @@ class Call:
     env: dict[str, str] = field(default_factory=dict)
     """Put over the sandbox's own."""
     listener: Listener | None = None
-    """None: the runner writes the report itself."""
+    """Of its output; None: the runner makes the report itself."""

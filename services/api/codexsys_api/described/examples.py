@@ -151,6 +151,7 @@ _DONE: dict[str, Any] = _QUEUED | {
             "command": "pytest -q",
             "found_in": None,
             "strategy": "full",
+            "tree": "3f1c9a0b7d2e4f6a8b9c0d1e2f3a4b5c6d7e8f90",
             "before": {"passed": 40, "failed": 1},
             "after": {"passed": 42, "failed": 0},
             "fixed": ["tests/test_list.py::test_json"],
