@@ -34,7 +34,7 @@ from codexsys_worker.stages import StageFailed
 from codexsys_worker.verify import Verifier
 from codexsys_worker.work import Ended, Forsaken, Lost, Work
 
-LIFE = 2
+LIFE = 3
 """Raise it whenever a life begun by the former version could not be gone through again by this one:
 when steps come in another order, or phases, parts of a log, numbers of checkpoints or files of a
 sandbox have other names or contents. A worker adopts no life but its own; those of others go on in
