@@ -270,6 +270,7 @@ async def test_a_zip_is_dropped_checked_and_sent_with_its_progress(
         good = page.get_by_text("Good. Nothing was started.")
         await expect(good).to_be_visible()
         await expect(page.locator(".note")).to_contain_text(sha256(archive).hexdigest())
+        await expect(page.locator(".note")).to_contain_text("checks: ")
         await person.picture("submit-checked")
         await page.evaluate(KEEP_WHAT_IS_SAID)
         wire = await person.context.new_cdp_session(page)
