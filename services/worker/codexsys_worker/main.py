@@ -83,59 +83,21 @@ def worker_services(platform: Platform, backend: SandboxBackend) -> list[Service
 
 def _life(platform: Platform, backend: SandboxBackend) -> Life:
     objects = PatientObjects(platform.objects, seconds=platform.settings.store_patience_seconds)
-    preparer = Preparer(
-        attempts=platform.attempts,
-        tasks=platform.tasks,
-        objects=objects,
-        artifacts=platform.artifacts,
-        checkpoints=platform.checkpoints,
-        git=platform.git,
-        zips=platform.zips,
-        bench=platform.bench,
-    )
-    rooms = Rooms(
-        sandboxes=platform.sandboxes,
-        backend=backend,
-        lines=Lines(logs=platform.logs, hints=platform.hints),
-        clock=platform.clock,
-        ids=platform.ids,
-        kind=platform.settings.sandbox,
-        life=LIFE,
-    )
-    setups = Setups(
-        rooms=rooms,
-        secrets=platform.secrets,
-        operator=setup_provision(platform.settings),
-        names=LayerNames(
-            secrets=platform.secrets,
-            clock=platform.clock,
-            place=f"{platform.settings.sandbox} {backend.place}",
-            hours=platform.settings.setup_cache_hours,
-        ),
-    )
-    finisher = Finisher(
-        attempts=platform.attempts,
-        objects=objects,
-        logs=platform.logs,
-        outbox=platform.outbox,
-        queue=platform.queue,
-        isolated=rooms.isolated,
-    )
-    retries = Retries(
-        attempts=platform.attempts,
-        ids=platform.ids,
-        first_seconds=platform.settings.retry_seconds,
-        chance=random.random,
-    )
+    setups = _setups(platform, backend)
     return Life(
         attempts=platform.attempts,
         events=platform.events,
-        preparer=preparer,
+        preparer=_preparer(platform, objects),
         setups=setups,
         admission=FirstTenant(keys=platform.keys) if backend.unenforced else EveryTenant(),
         bench=platform.bench,
-        finisher=finisher,
-        retries=retries,
+        finisher=_finisher(platform, objects, isolated=setups.isolated),
+        retries=Retries(
+            attempts=platform.attempts,
+            ids=platform.ids,
+            first_seconds=platform.settings.retry_seconds,
+            chance=random.random,
+        ),
         keeper=Keeper(
             checkpoints=platform.checkpoints,
             objects=objects,
@@ -146,6 +108,53 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         asking=Asking(questions=platform.questions, ids=platform.ids, redactor=platform.redactor),
         baselines=Baselines(objects=objects),
         approvals=Approvals(objects=objects, bench=platform.bench),
+    )
+
+
+def _preparer(platform: Platform, objects: PatientObjects) -> Preparer:
+    return Preparer(
+        attempts=platform.attempts,
+        tasks=platform.tasks,
+        objects=objects,
+        artifacts=platform.artifacts,
+        checkpoints=platform.checkpoints,
+        git=platform.git,
+        zips=platform.zips,
+        bench=platform.bench,
+    )
+
+
+def _setups(platform: Platform, backend: SandboxBackend) -> Setups:
+    rooms = Rooms(
+        sandboxes=platform.sandboxes,
+        backend=backend,
+        lines=Lines(logs=platform.logs, hints=platform.hints),
+        clock=platform.clock,
+        ids=platform.ids,
+        kind=platform.settings.sandbox,
+        life=LIFE,
+    )
+    return Setups(
+        rooms=rooms,
+        secrets=platform.secrets,
+        operator=setup_provision(platform.settings),
+        names=LayerNames(
+            secrets=platform.secrets,
+            clock=platform.clock,
+            place=f"{platform.settings.sandbox} {backend.place}",
+            hours=platform.settings.setup_cache_hours,
+        ),
+    )
+
+
+def _finisher(platform: Platform, objects: PatientObjects, *, isolated: bool) -> Finisher:
+    return Finisher(
+        attempts=platform.attempts,
+        objects=objects,
+        logs=platform.logs,
+        outbox=platform.outbox,
+        queue=platform.queue,
+        isolated=isolated,
     )
 
 

@@ -53,6 +53,11 @@ class Setups:
         self._operator = operator
         self._names = names
 
+    @property
+    def isolated(self) -> bool:
+        """Say whether sandboxes keep what runs in them away from the host."""
+        return self._rooms.isolated
+
     def of(self, work: Work, prepared: Prepared) -> "Setup":
         """Return the setup of an attempt; raises `StageFailed` for secrets that no longer open."""
         environment = work.spec.environment
