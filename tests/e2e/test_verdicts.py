@@ -1,7 +1,7 @@
 """Verdicts on agents that lie and on honest ones, by real runs of the checks in sandboxes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import pytest_asyncio
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 COMPILED = f"{SETUP}\npython3 -m compileall -q $site"
 ENVIRONMENT = Environment(setup=COMPILED, network={"setup": "none"})
 ALL = LIARS | HONEST
-Ended = dict[str, Task]
+Judged = Callable[[str], Awaitable[Task]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -36,13 +36,17 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def ended(place: Place) -> Ended:
-    """Submit all at once and wait for their ends; the first one leaves its setup to the others."""
+async def judged(place: Place) -> Judged:
+    """Submit all at once; the first one leaves its setup to the others."""
     first, *others = ALL
     tasks = {first: await submit(place, ALL[first])}
     await place.until(tasks[first], seconds=280)
     tasks |= {name: await submit(place, ALL[name]) for name in others}
-    return {name: await place.until(task, seconds=280) for name, task in tasks.items()}
+
+    async def of(name: str) -> Task:
+        return await place.until(tasks[name], seconds=280)
+
+    return of
 
 
 async def submit(place: Place, change: Change) -> str:
@@ -55,8 +59,8 @@ async def submit(place: Place, change: Change) -> str:
 
 
 @pytest.mark.parametrize("name", ALL)
-async def test_a_change_is_judged_by_what_it_does(name: str, ended: Ended, place: Place) -> None:
-    task, change = ended[name], ALL[name]
+async def test_a_change_is_judged_by_what_it_does(name: str, judged: Judged, place: Place) -> None:
+    task, change = await judged(name), ALL[name]
     assert task.end is not None
     seen = (task.end, task.evidence, await place.text(task.id, "verify"))
     assert task.verdict is not None, seen
@@ -68,8 +72,8 @@ async def test_a_change_is_judged_by_what_it_does(name: str, ended: Ended, place
 
 
 @pytest.mark.parametrize("name", LIARS)
-async def test_no_lie_is_verified(name: str, ended: Ended) -> None:
-    assert ended[name].verdict is not Verdict.VERIFIED
+async def test_no_lie_is_verified(name: str, judged: Judged) -> None:
+    assert (await judged(name)).verdict is not Verdict.VERIFIED
 
 
 async def test_a_rejected_change_goes_back_and_the_best_state_is_handed_out(
@@ -123,8 +127,8 @@ async def test_a_worse_state_is_taken_back_before_the_agent_goes_on(place: Place
     assert task.verdict is Verdict.VERIFIED, task.evidence
 
 
-async def test_the_planted_test_is_in_no_count(ended: Ended) -> None:
-    evidence = ended["mends it"].evidence
+async def test_the_planted_test_is_in_no_count(judged: Judged) -> None:
+    evidence = (await judged("mends it")).evidence
     assert evidence is not None
     assert (evidence.before, evidence.after) == (
         {"passed": 4, "failed": 1},
@@ -132,14 +136,14 @@ async def test_the_planted_test_is_in_no_count(ended: Ended) -> None:
     )
 
 
-async def test_a_report_of_the_commands_own_is_compared_by_name(ended: Ended) -> None:
-    evidence = ended["is checked by a runner of its own"].evidence
+async def test_a_report_of_the_commands_own_is_compared_by_name(judged: Judged) -> None:
+    evidence = (await judged("is checked by a runner of its own")).evidence
     assert evidence is not None
     assert (evidence.before, evidence.fixed) == ({"passed": 1, "failed": 1}, ["::b"])
 
 
-async def test_checks_that_were_found_are_said_to_be(ended: Ended) -> None:
-    evidence = ended["is checked as the source says"].evidence
+async def test_checks_that_were_found_are_said_to_be(judged: Judged) -> None:
+    evidence = (await judged("is checked as the source says")).evidence
     assert evidence is not None
     assert (evidence.command, evidence.found_in) == (PYTEST, "pytest.ini")
 
@@ -152,6 +156,5 @@ async def test_checks_that_were_found_and_do_not_run_condemn_nothing(place: Plac
     assert "`npm test` was found in package.json" in task.evidence.sentences[0]
 
 
-async def test_nothing_is_left(ended: Ended, place: Place) -> None:
-    assert ended
+async def test_nothing_is_left(place: Place) -> None:
     await place.clean()
