@@ -330,6 +330,12 @@ EXAMPLES: dict[str, Example] = {
                 JSON: {
                     "ok": True,
                     "source": {"url": "https://example.org/a/b.git", "commit": _HASH[:40]},
+                    "checks": {
+                        "command": "python3 -m pytest -q",
+                        "found_in": "pytest.ini",
+                        "strategy": "full",
+                        "looked": True,
+                    },
                 }
             },
             202: {JSON: _QUEUED},
