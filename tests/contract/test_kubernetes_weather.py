@@ -177,12 +177,21 @@ async def test_the_api_server_restarts_and_has_forgotten_where_we_were(
     await asyncio.to_thread(cluster.stack, "kill", "kubernetes.apiserver")
     await asyncio.to_thread(cluster.stack, "up", "--keep", "kubernetes")
     await goes_on(backend, spec, 30)
-    kubectl("-n", NAMESPACE, "delete", "pod", "-l", f"codexsys.dev/sandbox={spec.id}")
+    selector = f"codexsys.dev/sandbox={spec.id}"
+    await asyncio.to_thread(kubectl, "-n", NAMESPACE, "delete", "pod", "-l", selector)
     with pytest.raises(SandboxError) as error:
-        await backend.start(spec.id, bash("next", "true"))
+        await until_lost(backend, spec)
     assert error.value.code == "sandbox_lost"
     await backend.destroy(spec.id)
     assert Listed.lists == 2  # 410 Gone: listed anew, once
+
+
+async def until_lost(backend: KubernetesBackend, spec: SandboxSpec) -> None:
+    """Look for a sandbox until there is none, as the new watch has to tell."""
+    async with asyncio.timeout(20):
+        while True:
+            await backend.create(spec, None)
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("part", ["kubelet", "containerd", "controllers", "etcd"])
