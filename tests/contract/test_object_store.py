@@ -265,8 +265,8 @@ async def test_what_is_taken_while_it_is_put_anew_is_whole(store: Store) -> None
     taken = "codexsys-code/tmp_zips/task_contract_2/code.zip"
     contents = [bytes([letter]) * 300_000 for letter in b"abcdef"]
     await store.put(NAME, contents[0])
-    puts = [store.put(NAME, content) for content in contents]
-    takes = [store.take(NAME, f"{taken}{number}") for number in range(6)]
+    puts = [store.put(NAME, content) for content in contents * 3]
+    takes = [store.take(NAME, f"{taken}{number}") for number in range(18)]
     results = await asyncio.gather(*puts, *takes, return_exceptions=True)
     for number, result in enumerate(results[len(puts) :]):
         if isinstance(result, Unavailable):

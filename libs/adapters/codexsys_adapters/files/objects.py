@@ -119,12 +119,7 @@ class FileObjects:
 
     def _take(self, path: Path, into: Path) -> int:
         with _told(), self._unfinished() as unfinished:
-            try:
-                unfinished.hardlink_to(path)
-            except FileNotFoundError:
-                raise
-            except OSError:  # a file system without links
-                shutil.copyfile(path, unfinished)
+            _give_name(path, unfinished)
             _move(unfinished, into)
             return into.stat().st_size
 
@@ -205,6 +200,20 @@ def _pieces(data: bytes | Path) -> Iterator[bytes]:
 def _read(file: BinaryIO) -> Iterator[bytes]:
     while piece := file.read(PIECE):
         yield piece
+
+
+def _give_name(path: Path, name: Path) -> None:
+    """Give a file another name; a file whose last name goes meanwhile takes none, but its heir does."""
+    while True:
+        try:
+            name.hardlink_to(path)
+        except FileNotFoundError:
+            if path.exists():
+                continue
+            raise
+        except OSError:  # a file system without links
+            shutil.copyfile(path, name)
+        return
 
 
 def _move(unfinished: Path, path: Path) -> None:
