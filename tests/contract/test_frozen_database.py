@@ -1,12 +1,12 @@
 """A database, or one who uses it, that was silent for longer than a lease."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from tests.contract.conftest import MakeTask
+from tests.contract.conftest import MakeTask, empty
 from tests.support.distributed import eventually
 from tests.support.fault_proxy import FaultProxy, Weather
 
@@ -25,6 +25,13 @@ from codexsys_relay.duties import Expired
 
 pytestmark = pytest.mark.stack
 LEASE = 2.0
+
+
+@pytest.fixture(autouse=True)
+def left_empty(mysql_database: str) -> Iterator[None]:
+    """Leave no row to other tests."""
+    yield
+    asyncio.run(empty(mysql_database))
 
 
 @asynccontextmanager

@@ -28,6 +28,8 @@ _TRIES = 5
 _LET_GO = " /*M!100300 , idle_transaction_timeout = 5 */ /*!80000 , wait_timeout = 30 */"
 _RECYCLE_SECONDS = 25
 """A connection that waits in the pool is younger than the server lets it become."""
+_STRICT = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+"""Whatever the server's own is: what does not fit is refused and never cut, and quotes mean what they do here."""
 _PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
 log = logging.getLogger(__name__)
@@ -244,7 +246,10 @@ def _sqlite_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
 def _mysql_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
     # FOUND_ROWS (matched rows, not changed ones, are counted) is set by SQLAlchemy's dialect itself.
     wait = max(1, round(busy_seconds))
-    session = f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {wait}{_LET_GO}"
+    session = (
+        f"SET time_zone = '+00:00', sql_mode = '{_STRICT}', innodb_lock_wait_timeout = {wait}"
+        f"{_LET_GO}"
+    )
     return {
         "connect_args": {
             "init_command": session,
