@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.contract.servers import DOCKER, IMAGE, must_have
+from tests.support.enterable import make_enterable
 from typing_extensions import override
 
 from codexsys_adapters.docker.backend import DockerBackend
@@ -46,8 +47,7 @@ def docker(folder: Path) -> SandboxBackend:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o711)
+    make_enterable(tmp_path / "any")
     return tmp_path
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.support.distributed import Fleet, required, whole_fleet
+from tests.support.enterable import make_enterable
 from tests.support.wheels import lay_down
 
 SETTINGS = {
@@ -20,7 +21,7 @@ SETTINGS = {
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
     lay_down(folder)
-    folder.parent.chmod(0o711)
+    make_enterable(folder)
     folder.chmod(0o755)
     return folder
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.api_service import free_port, zipped
+from tests.support.enterable import make_enterable
 
 from codexsys_core.attempt import Attempt
 from codexsys_core.end_reasons import EndReason
@@ -121,8 +122,7 @@ async def open_place(
     folder: Path, *, backend: Callable[[Path], SandboxBackend] | None = None, **settings: Any
 ) -> AsyncIterator[Place]:
     """Run worker, relay and gateway in this process, with sandboxes that others may enter."""
-    for parent in list(folder.parents)[:3]:
-        parent.chmod(0o711)
+    make_enterable(folder)
     chosen = Settings(
         data_dir=folder,
         gateway_port=free_port(),
