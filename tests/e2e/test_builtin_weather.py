@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,7 +99,14 @@ ASK: list[Step] = [
     bash("echo three >> README.md"),
     {"tool": "finish", "arguments": {"status": "done", "summary": "s", "criteria": ["met"]}},
 ]
+RULE = "Line ends are LF in this house."
 Ended = dict[str, Task]
+
+
+def house_rules(folder: Path) -> Path:
+    file = folder / "rules.md"
+    file.write_text(f"{RULE}\n")
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +128,7 @@ async def place(
         worker_slots=4,
         relay_seconds=0.2,
         models_file=models_file(folder, [upstream]),
+        agent_instructions_file=house_rules(folder),
     ) as running:
         yield running
 
@@ -165,6 +174,9 @@ async def test_each_ends_as_it_should_and_keeps_the_work(
     told = json.dumps([body for body in server.asked if body["model"] == name])
     assert case.told in told
     assert "CODEXSYS_" not in told
+    assert RULE in told
+    prompt = kept["prompt.txt"].decode()
+    assert prompt.index(RULE) < prompt.index("# Task, in the user's own words")
     assert len(kept["prompt.txt"]) < 60_000
 
 

@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     """Longest silence of the model's endpoint."""
     models_file: Path | None = None
     """TOML file with several endpoints, their models, prices and limits, instead of the settings above; see `docs/models.md`."""
+    agent_instructions_file: Path | None = None
+    """Markdown file, of at most 32 KiB, with what every agent is told before what its repository says, such as your conventions. It is no secret: it stands in each task's prompt.txt. Read at the start of a worker."""
     public_url: str = ""
     """Where people reach the API and the pages. Empty: the API's own address."""
     gateway_url: str = ""

@@ -61,6 +61,8 @@ class Brief:
     engine: Engine
     model: str
     prompt: str
+    instructions: str = ""
+    """What whoever runs the platform tells every agent."""
     requirements: Requirements = field(default_factory=Requirements)
     checks: Checks = field(default_factory=Checks)
     command: str | None = None
@@ -102,6 +104,7 @@ def _brief(section: "_Section") -> Brief:
         engine=cast("Engine", section.choice("engine", ("builtin", "command"))),
         model=section.text("model", ""),
         prompt=section.text("prompt", ""),
+        instructions=section.text("instructions", ""),
         requirements=_requirements(section.section("requirements")),
         checks=_checks(section.section("checks")),
         command=section.optional_text("command"),

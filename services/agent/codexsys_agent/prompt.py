@@ -42,6 +42,7 @@ _MODES = {
 def user_message(brief: Brief, *, facts: str, instructions: str, code: Path) -> str:
     """Everything after the system prompt, as one message."""
     parts = [
+        _section("Instructions for every task here", brief.instructions),
         _section("Project instructions", instructions),
         _section("Repository", facts),
         _section("Checks", _checks(brief.checks)),

@@ -70,6 +70,7 @@ class Life:
         keeper: Keeper,
         baselines: Baselines,
         approvals: Approvals,
+        instructions: str,
     ) -> None:
         self._attempts = attempts
         self._events = events
@@ -83,6 +84,7 @@ class Life:
         self._keeper = keeper
         self._baselines = baselines
         self._approvals = approvals
+        self._instructions = instructions
 
     async def see_through(self, work: Work) -> None:
         """Work until the attempt is over; never raises for the user's or a sandbox's failure.
@@ -199,6 +201,7 @@ class Life:
             setup=setup,
             asking=self._asking,
             keeper=self._keeper,
+            instructions=self._instructions,
         )
 
     def _rounds(self, work: Work) -> int:

@@ -8,6 +8,7 @@ from codexsys_core.vigil import Vigil
 from codexsys_wiring import service
 from codexsys_wiring.folders import Folders
 from codexsys_wiring.health import Health
+from codexsys_wiring.instructions import agent_instructions
 from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.provision import setup_provision
 from codexsys_wiring.sandbox import proven_backend, with_sandbox
@@ -108,6 +109,7 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
         asking=Asking(questions=platform.questions, ids=platform.ids, redactor=platform.redactor),
         baselines=Baselines(objects=objects),
         approvals=Approvals(objects=objects, bench=platform.bench),
+        instructions=agent_instructions(platform.settings),
     )
 
 

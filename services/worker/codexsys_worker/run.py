@@ -71,7 +71,9 @@ class AgentRun:
         setup: Setup,
         asking: Asking,
         keeper: Keeper,
+        instructions: str,
     ) -> None:
+        self._instructions = instructions
         self._attempts = attempts
         self._keeper = keeper
         self._asking = asking
@@ -150,6 +152,7 @@ class AgentRun:
             "mode": spec.mode,
             "engine": spec.engine,
             "model": spec.model,
+            "instructions": self._instructions,
             "prompt": spec.prompt,
             "requirements": spec.requirements.model_dump(),
             "checks": {

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from codexsys_wiring.settings import ConfigurationError, load_settings
+from codexsys_wiring.instructions import agent_instructions
+from codexsys_wiring.settings import ConfigurationError, Settings, load_settings
 
 
 def test_an_unknown_variable_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,3 +84,17 @@ def test_a_socket_has_a_short_path() -> None:
         load_settings(gateway_sockets=long)
     with pytest.raises(ConfigurationError, match="CODEXSYS_GATEWAY_SOCKETS"):
         _ = load_settings(data_dir=long, sandbox="docker").sockets
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [(None, "No such file"), (b"x" * 32_769, "longer than 32,768 bytes"), (b"\xff", "utf-8")],
+)
+def test_instructions_that_cannot_be_told_are_a_problem(
+    tmp_path: Path, content: bytes | None, wrong: str
+) -> None:
+    file = tmp_path / "rules.md"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=f"CODEXSYS_AGENT_INSTRUCTIONS_FILE: .*{wrong}"):
+        agent_instructions(Settings(agent_instructions_file=file))
