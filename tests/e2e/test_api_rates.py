@@ -31,7 +31,7 @@ async def test_without_a_rate_nothing_is_counted(tmp_path: Path) -> None:
 async def test_a_link_that_is_used_too_often_says_so_until_it_may_be_used_again(
     tmp_path: Path,
 ) -> None:
-    limits = {"share_rate_per_minute": 60, "share_rate_burst": 2}
+    limits = {"share_rate_per_minute": 1, "share_rate_burst": 2}
     body = {"prompt": "x", "source": {"git": {"url": "https://example.org/a.git"}}}
     async with serving(tmp_path, **limits) as served:
         task = (await served.client.post("/api/v1/tasks", json=body)).json()
@@ -43,6 +43,6 @@ async def test_a_link_that_is_used_too_often_says_so_until_it_may_be_used_again(
             answers = [await anyone.get(made[0]["url"]) for _ in range(3)]
             assert [each.status_code for each in answers] == [200, 200, 429]
             assert answers[1].headers["ratelimit"] == '"link";r=0'
-            assert answers[2].headers["retry-after"] == "1"
+            assert 0 < int(answers[2].headers["retry-after"]) <= 60
             assert (await anyone.get(f"{made[0]['url']}/log")).status_code == 429
             assert (await anyone.get(made[1]["url"])).status_code == 200
