@@ -34,8 +34,10 @@ exec 9>"$1.lock" && flock 9 && echo $$ >&9 && echo ready || exit 1
 exec >/dev/null 2>&1
 if [ "$2" != 0 ]; then
   sleep "$2" 9>&- &
-  # A signal from here on reaches sleep, too, which ends the wait.
-  if [ $end = over ]; then wait $!; else kill $!; fi
+  # A signal from here on reaches sleep, too, which ends the wait; but one that comes before it has
+  # become sleep may be lost on it.
+  if [ $end = over ]; then wait $!; fi
+  if [ $end != over ]; then kill -9 $!; fi
 fi
 mv "$1.$end" "$1.end"
 """
