@@ -195,7 +195,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--connections", type=int, default=64, help="of who submits and polls")
     parser.add_argument("--sandbox-rounds", type=int, default=7)
     parser.add_argument(
         "--only",
