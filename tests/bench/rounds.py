@@ -13,8 +13,8 @@ _ABOUT = """## One API process against the plain way
 `ours`: key, rules, a task with its attempt, wallet and event in one transaction, announced in the background.
 `plain`: tests/bench/plain.py; FastAPI, SQLModel and aiokafka as documented; no keys, one row, `send_and_wait`.
 Who polls sends the ETag that it was given; `plain` gives none, and always answers with the whole task.
-Closed loop over as many connections as keep both servers' cores busy (of 16, ours is idle for a sixth of the time, in which all wait
-for the database); sides in turn; server and generator on a core each. CPU is user and system time of the server's process for each
+Closed loop over as many connections as keep both servers' cores busy (where there are 16, all of them at times wait
+for the database at once); sides in turn; server and generator on a core each. CPU is user and system time of the server's process for each
 request.
 """
 
