@@ -76,21 +76,26 @@ async def test_no_lie_is_verified(name: str, judged: Judged) -> None:
     assert (await judged(name)).verdict is not Verdict.VERIFIED
 
 
-async def test_a_rejected_change_goes_back_and_the_best_state_is_handed_out(
-    place: Place,
-) -> None:
-    """The agent breaks one test, is told so, and breaks another one; that is given up."""
-    worse = "sed -i \"s/'fax'/'phone'/\" old.py"
-    script = f"if [ -e ~/told ]; then {worse}; else touch ~/told; sed -i \"s/'shop'/'store'/\" shop.py; {MEND.strip()}; fi"
-    task_id = await place.submit(
+async def in_rounds(place: Place, script: str, most: int) -> str:
+    """Submit an agent that runs the script in each round, as often as it is sent back."""
+    return await place.submit(
         await place.zip_source(SHOP),
         prompt=scripted(bash(script), FINISH),
         engine="builtin",
         command=None,
         environment=ENVIRONMENT,
         checks=Checks(command=PYTEST),
-        limits={"verify_rounds": 1},
+        limits={"verify_rounds": most},
     )
+
+
+async def test_a_rejected_change_goes_back_and_the_best_state_is_handed_out(
+    place: Place,
+) -> None:
+    """The agent breaks one test, is told so, and breaks another one; that is given up."""
+    worse = "sed -i \"s/'fax'/'phone'/\" old.py"
+    script = f"if [ -e ~/told ]; then {worse}; else touch ~/told; sed -i \"s/'shop'/'store'/\" shop.py; {MEND.strip()}; fi"
+    task_id = await in_rounds(place, script, 1)
     task = await place.until(task_id, seconds=120)
     assert task.verdict is Verdict.TESTS_FAILED
     assert task.evidence is not None
@@ -114,15 +119,7 @@ async def test_a_worse_state_is_taken_back_before_the_agent_goes_on(place: Place
     )
     cases = " ".join(f"{n}) {script} ;;" for n, script in enumerate(rounds))
     script = f"n=$(cat ~/n || echo 0); echo $((n + 1)) > ~/n; case $n in {cases} esac"
-    task_id = await place.submit(
-        await place.zip_source(SHOP),
-        prompt=scripted(bash(script), FINISH),
-        engine="builtin",
-        command=None,
-        environment=ENVIRONMENT,
-        checks=Checks(command=PYTEST),
-        limits={"verify_rounds": 2},
-    )
+    task_id = await in_rounds(place, script, 2)
     task = await place.until(task_id, seconds=180)
     assert task.verdict is Verdict.VERIFIED, task.evidence
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import codexsys_core
 
+TRIES = 3
+"""A nursery may die with a question, and is then found dead by the next."""
 _START_SECONDS = 30.0
 _LONGEST_QUESTION = 16_384
 _PACKAGES = sorted({str(Path(each).parents[1]) for each in (__file__, codexsys_core.__file__)})
@@ -41,7 +43,7 @@ class Nursery:
         self._close = weakref.finalize(self, lambda: None)
 
     def ask(self, question: bytes, answer: int) -> None:
-        """Let a new process answer on a descriptor; where that is closed unanswered, ask again."""
+        """Let a new process answer on a descriptor; where that is closed unanswered, ask again (`TRIES`)."""
         try:
             socket.send_fds(self._process(), [question], [answer])
         except (BrokenPipeError, ConnectionResetError):

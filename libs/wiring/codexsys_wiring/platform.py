@@ -1,17 +1,17 @@
 """Open the platform: the one place that chooses adapters, each port by one URL."""
 
 import asyncio
-import fcntl
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from codexsys_adapters.aes_gcm import AesGcmSecrets
+from codexsys_adapters.disks.alone import alone
 from codexsys_adapters.files import FileObjects
 from codexsys_adapters.git import FetchLimits, GitFetcher, GitPatchBench
 from codexsys_adapters.memory import MemoryQueue
@@ -286,23 +286,13 @@ def secret_key(settings: Settings) -> bytes:
         return given.encode()
     path = settings.data_dir / "secret_key"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _alone(path.parent):  # services that start together have one
+    with alone(path.parent):  # services that start together have one
         if not path.exists():
             draft = path.with_suffix(f".{os.getpid()}")
             draft.touch(mode=0o600)
             draft.write_text(secrets.token_urlsafe(32))
             draft.rename(path)
     return path.read_bytes()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    opened = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(opened)
 
 
 @asynccontextmanager

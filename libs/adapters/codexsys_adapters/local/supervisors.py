@@ -4,11 +4,10 @@ import os
 import select
 from pathlib import Path
 
-from codexsys_adapters.nursery import Nursery
+from codexsys_adapters.nursery import TRIES, Nursery
 
 READY = b"ready"
 _READY_SECONDS = 600.0  # for an ordinary user, a layer is copied
-_TRIES = 3  # a nursery may die with a question, and is then found dead by the next
 
 
 class Supervisors:
@@ -20,7 +19,7 @@ class Supervisors:
     def supervise(self, folder: Path) -> None:
         """Return when a supervisor keeps the folder; OSError says why none does."""
         said = b""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             said = said or self._ask(folder)
         if said != READY:
             raise OSError(said.decode(errors="replace") or "no answer")

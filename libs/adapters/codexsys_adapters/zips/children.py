@@ -3,11 +3,10 @@
 import asyncio
 import socket
 
-from codexsys_adapters.nursery import Nursery
+from codexsys_adapters.nursery import TRIES, Nursery
 
 CHILDREN = 8
 """At the same time; more would only keep each other, and everybody else in this process, from working."""
-_TRIES = 3  # a nursery may die with a question, and is then found dead by the next
 
 
 class Children:
@@ -24,7 +23,7 @@ class Children:
         """
         said = b""
         async with self._free:
-            for _ in range(_TRIES):
+            for _ in range(TRIES):
                 said = await self._asked(question, seconds)
                 if said:
                     break
