@@ -9,7 +9,8 @@ from pathlib import Path
 from codexsys_adapters.kubernetes.cluster import Cluster
 from codexsys_adapters.kubernetes.runs.asked import WORKSPACE, Asked, seconds_of, variables_of
 from codexsys_adapters.kubernetes.runs.home import namespace_of
-from codexsys_adapters.kubernetes.runs.run import Run, Terminal
+from codexsys_adapters.kubernetes.runs.run import Run
+from codexsys_adapters.kubernetes.runs.terminal import Terminal
 from codexsys_adapters.kubernetes.runs.told import Ended
 from codexsys_core.clock import SystemClock
 from codexsys_wiring.settings import ConfigurationError

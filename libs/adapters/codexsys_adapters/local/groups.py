@@ -1,11 +1,22 @@
-"""What both versions of control groups have in common: files with numbers, folders that empty."""
+"""What the ways to hold a sandbox's processes have in common: counts, files with numbers, folders that empty."""
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+CPU_PERIOD = 100_000
+"""Microseconds in which a group may use its quota of processor time."""
 _EMPTY_SECONDS = 10.0
 _POLL_SECONDS = 0.002
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often something was refused; only differences mean anything."""
+
+    oom_kills: int
+    pids_refused: int
 
 
 def until_empty() -> Iterator[None]:

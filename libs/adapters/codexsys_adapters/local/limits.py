@@ -2,20 +2,15 @@
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-CPU_PERIOD = 100_000
+from codexsys_adapters.local.groups import CPU_PERIOD, Counts
+from codexsys_adapters.local.split import SplitGroup
+from codexsys_adapters.local.unified import UnifiedGroup
+from codexsys_adapters.local.watched import WatchedGroup
+
 _OWN_PROCESSES = 3  # bwrap outside, bwrap inside, and the launcher before them
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How often something was refused; only differences mean anything."""
-
-    oom_kills: int
-    pids_refused: int
 
 
 class Group(Protocol):
@@ -46,10 +41,6 @@ class Group(Protocol):
 
 def make_group(name: str, *, memory_mb: int, pids: int, cpus: float, share: float = 1.0) -> Group:
     """Make a group with its limits: the best that this host gives us."""
-    from codexsys_adapters.local.split import SplitGroup  # noqa: PLC0415 - they need what is above
-    from codexsys_adapters.local.unified import UnifiedGroup  # noqa: PLC0415
-    from codexsys_adapters.local.watched import WatchedGroup  # noqa: PLC0415
-
     for found in (SplitGroup.here(name, share), UnifiedGroup.here(name, share)):
         if found is None:
             continue
@@ -76,9 +67,6 @@ def write_down(group: Group, path: Path) -> None:
 
 def written_down(path: Path) -> Group | None:
     """Return the group that was noted there; None when there is none."""
-    from codexsys_adapters.local.split import SplitGroup  # noqa: PLC0415
-    from codexsys_adapters.local.unified import UnifiedGroup  # noqa: PLC0415
-
     try:
         folders = [Path(text) for text in json.loads(path.read_text())]
     except (FileNotFoundError, json.JSONDecodeError):

@@ -17,6 +17,7 @@ from typing import Any
 from codexsys_adapters.disks.image import FOLDERS, Disk
 from codexsys_adapters.local import cage, limits
 from codexsys_adapters.local.capture import Capture
+from codexsys_adapters.local.groups import Counts
 from codexsys_adapters.local.launch import Launch
 from codexsys_adapters.local.usage import DiskUsage, FolderUsage, UnknownUsage, Usage
 from codexsys_adapters.walls import seccomp
@@ -217,7 +218,7 @@ class Phase:
         return {"reason": "sandbox_failed", "detail": capture.tail()}
 
     def _judge(
-        self, reason: str | None, code: int, before: limits.Counts, *, full: bool
+        self, reason: str | None, code: int, before: Counts, *, full: bool
     ) -> dict[str, Any]:
         """Say why a phase ended: a limit counts where the program failed and the limit was met."""
         after = self._group.counts()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from codexsys_adapters.local import groups
-from codexsys_adapters.local.limits import CPU_PERIOD, Counts
+from codexsys_adapters.local.groups import CPU_PERIOD, Counts
 from codexsys_adapters.walls.yielding import Yielding
 
 _MOUNT = Path("/sys/fs/cgroup")

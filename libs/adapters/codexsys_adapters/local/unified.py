@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from codexsys_adapters.local import groups
-from codexsys_adapters.local.limits import CPU_PERIOD, Counts
+from codexsys_adapters.local.groups import CPU_PERIOD, Counts
 from codexsys_adapters.walls.yielding import Yielding
 
 _MOUNT = Path("/sys/fs/cgroup")

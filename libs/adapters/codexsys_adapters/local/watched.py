@@ -9,7 +9,7 @@ import resource
 import signal
 from pathlib import Path
 
-from codexsys_adapters.local.limits import Counts
+from codexsys_adapters.local.groups import Counts
 
 _PAGE = resource.getpagesize()
 _TIMES_PIDS = 4  # the kernel's wall is beyond ours, so that it is us who say why

@@ -3,16 +3,14 @@
 import asyncio
 import contextlib
 import tempfile
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from codexsys_adapters.kubernetes.cluster import Cluster
 from codexsys_adapters.kubernetes.runs.asked import Asked
 from codexsys_adapters.kubernetes.runs.folder import MOST_BYTES, Changes, Folder
 from codexsys_adapters.kubernetes.runs.job import ARRIVED, FETCHED, IN, OUT
+from codexsys_adapters.kubernetes.runs.terminal import Terminal
 from codexsys_core.errors import SandboxError
-
-if TYPE_CHECKING:
-    from codexsys_adapters.kubernetes.runs.run import Terminal
 
 _PIECE = 1 << 20
 _TRIES = 3
@@ -25,9 +23,7 @@ _LEAVE = f": > {FETCHED}"
 class Carrier:
     """That of one run; without a folder it has nothing to do."""
 
-    def __init__(
-        self, cluster: Cluster, namespace: str, asked: Asked, terminal: "Terminal"
-    ) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, asked: Asked, terminal: Terminal) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._terminal = terminal

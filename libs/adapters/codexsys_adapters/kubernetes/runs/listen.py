@@ -2,15 +2,12 @@
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
 
 from codexsys_adapters.kubernetes.cluster import NOT_FOUND, Cluster, Refusal
 from codexsys_adapters.kubernetes.runs.job import MAIN
 from codexsys_adapters.kubernetes.runs.log import Stamped
+from codexsys_adapters.kubernetes.runs.terminal import Terminal
 from codexsys_core.errors import SandboxError
-
-if TYPE_CHECKING:
-    from codexsys_adapters.kubernetes.runs.run import Terminal
 
 FORBIDDEN, NO_LOG = 403, 400
 _PAUSE_SECONDS = 0.5
@@ -21,7 +18,7 @@ _TRIES = 60
 class Listener:
     """Of one run."""
 
-    def __init__(self, cluster: Cluster, namespace: str, terminal: "Terminal") -> None:
+    def __init__(self, cluster: Cluster, namespace: str, terminal: Terminal) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._terminal = terminal

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
 
 from codexsys_adapters.kubernetes import states
 from codexsys_adapters.kubernetes.cluster import NOT_FOUND, Cluster, Refusal
@@ -15,22 +14,13 @@ from codexsys_adapters.kubernetes.runs.asked import Asked
 from codexsys_adapters.kubernetes.runs.carry import Carrier
 from codexsys_adapters.kubernetes.runs.lease import Lease
 from codexsys_adapters.kubernetes.runs.listen import Listener
+from codexsys_adapters.kubernetes.runs.terminal import Terminal
 from codexsys_adapters.kubernetes.runs.told import FAILED, Ended
 from codexsys_adapters.kubernetes.site import Object, Site
 from codexsys_core.clock import Clock
 from codexsys_core.errors import PlatformError, SandboxError
 
 _CLEAR_SECONDS = 20.0
-
-
-class Terminal(Protocol):
-    """Where a run is seen: its output, and what we say of it."""
-
-    async def write(self, data: bytes) -> None:
-        """Write output; raises `OutputClosed` when nobody reads it any more."""
-
-    def say(self, line: str) -> None:
-        """Say one line of our own."""
 
 
 class Run:
