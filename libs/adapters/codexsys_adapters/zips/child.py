@@ -151,6 +151,8 @@ def _unpack(tree: ZipTree, into: Path, git: str) -> dict[str, str]:
             importing.stdin.close()
         except BaseException:
             importing.kill()
+            with contextlib.suppress(BrokenPipeError):  # or that is told in place of why
+                importing.stdin.close()
             raise
     if importing.returncode:
         raise RuntimeError(f"git fast-import ended with {importing.returncode}")
