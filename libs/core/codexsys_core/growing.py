@@ -2,7 +2,14 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
+
+STALL_SECONDS = 5.0
+"""So long it is waited for more, and for the first of it at its slowest pace."""
+SLOWEST = 1 << 20
+"""Bytes a second: what comes more slowly must not keep others from a thread."""
 
 
 class GivenUp(Exception):
@@ -57,11 +64,30 @@ class Growing:
 
     def readable(self, at: int, seconds: float) -> int:
         """Return up to where it may be read, as soon as that is beyond `at`; raises `GivenUp` after so long."""
+        return self._beyond(at, self._end, seconds)
+
+    def arrived(self, at: int, seconds: float) -> int:
+        """Return how much of it is there, held back or not, as soon as that is beyond `at`; raises `GivenUp`."""
+        return self._beyond(at, lambda: self._there, seconds)
+
+    def _beyond(self, at: int, end: Callable[[], int], seconds: float) -> int:
         with self._changed:
-            self._changed.wait_for(lambda: self._given_up or self._end() > at, seconds)
-            if self._given_up or self._end() <= at:
+            self._changed.wait_for(lambda: self._given_up or end() > at, seconds)
+            if self._given_up or end() <= at:
                 raise GivenUp
-            return self._end()
+            return end()
 
     def _end(self) -> int:
         return self.size if self.released else min(self._there, self.size - 1)
+
+
+class Pace:
+    """Whether a file grows fast enough to be followed; it begins with whoever follows."""
+
+    def __init__(self) -> None:
+        self._began = monotonic()
+
+    def keep(self, at: int) -> None:
+        """Raise `GivenUp` where it is only `at` after so long."""
+        if at < SLOWEST * (monotonic() - self._began - STALL_SECONDS):
+            raise GivenUp

@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from codexsys_core.growing import Growing
+
 _NO_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-/.]|[/.]$|^@$")
 LONGEST_REF = 255
 
@@ -108,8 +110,12 @@ class GitFetcher(Protocol):
 class ZipReader(Protocol):
     """Checks and unpacks zips with one parser, in a child without network."""
 
-    async def vet(self, file: Path) -> None:
-        """Refuse (`Invalid`, code zip_refused) what cannot be unpacked safely."""
+    async def vet(self, file: Path | Growing) -> None:
+        """Refuse (`Invalid`, code zip_refused) what cannot be unpacked safely.
+
+        One that still grows is looked through meanwhile, and judged once all of it is there; `GivenUp` where
+        that cannot be, and then it is to be judged as any other.
+        """
 
     async def unpack(self, file: Path, into: Path) -> Base:
         """Make `into` (must not exist) a bare git directory with a platform-made commit.

@@ -181,7 +181,7 @@ class _Parts:
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._part.file is not None:
             self._part.begins = self._part.begins or (data, start)
-            self._part.file.take(data[start:end])
+            self._part.file.take(memoryview(data)[start:end])
             return
         self._part.text += data[start:end]
         if len(self._part.text) > JSON_BYTES:

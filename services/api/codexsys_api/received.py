@@ -43,7 +43,7 @@ class Arriving:
         self._begun: Begun | None = None
         self._file = path.open("xb")
         self._digest, self._size = hashlib.sha256(), 0
-        self._batch: list[bytes] = []
+        self._batch: list[bytes | memoryview] = []
         self._held = 0
         self._writing: asyncio.Future[None] | None = None
 
@@ -67,7 +67,7 @@ class Arriving:
         """Store it while it comes in, if it is of this size; else that comes to nothing."""
         self._begun = begin(self._path, size)
 
-    def take(self, piece: bytes) -> None:
+    def take(self, piece: bytes | memoryview) -> None:
         """Hold a piece until `settle`."""
         self._batch.append(piece)
         self._held += len(piece)
@@ -93,14 +93,15 @@ class Arriving:
             await asyncio.shield(self._writing)
             self._writing = None
 
-    def _write(self, batch: list[bytes]) -> None:
+    def _write(self, batch: list[bytes | memoryview]) -> None:
         for piece in batch:
             self._file.write(piece)
-            self._digest.update(piece)
             self._size += len(piece)
         if self._begun is not None:
             self._file.flush()
             self._begun.growing.grew(self._size)
+        for piece in batch:  # while others read what was written
+            self._digest.update(piece)
 
 
 @asynccontextmanager

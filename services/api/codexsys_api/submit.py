@@ -1,7 +1,8 @@
 """From a request to a stored task: checks, the upload's way, and the announcement in the background."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,8 @@ class Submitter:
                 object=name, sha256=upload.sha256, size=upload.size, filename=upload.filename
             )
             spec = await self._spec(principal, body, source, task_id)
-            await self._vet_zip(upload.path)
+            with _at("/file"):
+                await begun.vetted()
             await begun.finish(upload.sha256)
             return await self._add_zip(self._task(principal, spec, task_id), name, idempotency)
         finally:
@@ -172,8 +174,15 @@ class Submitter:
     def begin(self, path: Path, size: int) -> Begun:
         """Store a zip for a new task while it comes in and is looked through; what is refused never is there."""
         task_id = self._platform.ids.new("task")
-        objects, name = self._platform.objects, _zip_of(task_id)
-        return Begun(task_id=task_id, name=name, objects=objects, path=path, size=size)
+        platform, name = self._platform, _zip_of(task_id)
+        return Begun(
+            task_id=task_id,
+            name=name,
+            objects=platform.objects,
+            zips=platform.zips,
+            path=path,
+            size=size,
+        )
 
     async def _create_sent(
         self, principal: Principal, body: CreateTask, upload_id: str, key: str | None
@@ -268,16 +277,12 @@ class Submitter:
         return _good({"sha256": upload.sha256, "size": upload.size}, found)
 
     async def _vet_zip(self, file: Path, *, pointer: str = "/file") -> None:
-        try:
+        with _at(pointer):
             await self._platform.zips.vet(file)
-        except Invalid as error:
-            raise _wrong(pointer, error.message, code=error.code) from error
 
     def _vet(self, url: str) -> str:
-        try:
+        with _at("/source/git/url"):
             return self._platform.git.vet(url)
-        except Invalid as error:
-            raise _wrong("/source/git/url", error.message, code=error.code) from error
 
     async def _spec(
         self, principal: Principal, body: CreateTask, source: Source, task_id: str
@@ -383,6 +388,15 @@ def _announced(source: Source) -> dict[str, Any]:
     if isinstance(source, GitSource):
         return {"git": {"url": source.url, "ref": source.ref}}
     return {"object": source.object} if isinstance(source, ZipSource) else {"task": source.task_id}
+
+
+@contextmanager
+def _at(pointer: str) -> Iterator[None]:
+    """Say of what is invalid where it stands in the request."""
+    try:
+        yield
+    except Invalid as error:
+        raise _wrong(pointer, error.message, code=error.code) from error
 
 
 def _wrong(pointer: str, detail: str, *, code: str = "invalid") -> Invalid:

@@ -1,18 +1,13 @@
 """A growing file as the body of a request, which ends rather than wait for one that hardly grows."""
 
 import io
-from time import monotonic
 
 from typing_extensions import override
 
-from codexsys_core.growing import GivenUp, Growing
+from codexsys_core.growing import STALL_SECONDS, GivenUp, Growing, Pace
 
-STALL_SECONDS = 5.0
-"""So long it is waited for more, and for the first of it at its slowest pace."""
 HELD_SECONDS = 10.0
 """So long for the word that lets the last byte go: servers end connections on which nothing comes."""
-SLOWEST = 1 << 20
-"""Bytes a second: what comes more slowly must not keep others from a thread."""
 
 
 class Following(io.RawIOBase):
@@ -23,7 +18,7 @@ class Following(io.RawIOBase):
         self._growing = growing
         self._file = io.FileIO(growing.path)
         self._at = 0
-        self._began = monotonic()
+        self._pace = Pace()
 
     @override
     def read(self, size: int = -1, /) -> bytes:
@@ -33,8 +28,8 @@ class Following(io.RawIOBase):
             return b""
         patience = HELD_SECONDS if left == 1 else STALL_SECONDS
         end = self._growing.readable(self._at, patience)
-        if left > 1 and self._at < SLOWEST * (monotonic() - self._began - STALL_SECONDS):
-            raise GivenUp
+        if left > 1:
+            self._pace.keep(self._at)
         piece = self._file.read(min(size, end - self._at)) or b""
         if not piece:
             raise GivenUp  # somebody made it shorter

@@ -11,6 +11,7 @@ from codexsys_adapters.zips.children import Children
 from codexsys_adapters.zips.rules import ZipLimits
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Invalid, PlatformError
+from codexsys_core.growing import Growing
 from codexsys_core.source import Base, SourceFailure
 
 _TOO_MUCH = {-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGXFSZ}
@@ -28,10 +29,16 @@ class Zips:
         self._limits = limits or ZipLimits()
         self._children = Children()
 
-    async def vet(self, file: Path) -> None:
-        """Refuse (`Invalid`, code zip_refused) what cannot be unpacked safely."""
+    async def vet(self, file: Path | Growing) -> None:
+        """Refuse (`Invalid`, code zip_refused) what cannot be unpacked safely.
+
+        One that still grows is looked through meanwhile; `GivenUp` where that cannot be.
+        """
         try:
-            await self._ask("vet", file)
+            if isinstance(file, Growing):
+                await self._ask("vet", file.path, growing=file)
+            else:
+                await self._ask("vet", file)
         except _Refused as problem:
             raise Invalid(str(problem), code="zip_refused") from problem
 
@@ -46,19 +53,23 @@ class Zips:
             raise
         return Base(commit=answer["commit"], tree=answer["tree"])
 
-    async def _ask(self, verb: str, *paths: Path) -> dict[str, str]:
-        question = self._question(verb, *paths)
+    async def _ask(self, verb: str, *paths: Path, growing: Growing | None = None) -> dict[str, str]:
+        seconds = self._limits.seconds
+        question = self._question(verb, *paths, grows_to=growing.size if growing else 0)
         try:
-            said = await self._children.ask(question, self._limits.seconds)
+            if growing is not None:
+                said = await self._children.follow(question, growing, seconds)
+            else:
+                said = await self._children.ask(question, seconds)
         except TimeoutError as error:
             raise _Refused("The zip takes too long to unpack.") from error
         return _read(*said)
 
-    def _question(self, verb: str, *paths: Path) -> bytes:
+    def _question(self, verb: str, *paths: Path, grows_to: int) -> bytes:
         """Name everything from the root: a child has a folder of its own."""
         limits, files = asdict(self._limits), [str(path.absolute()) for path in paths]
         asked = {"verb": verb, "paths": files, "git": self._git, "limits": limits}
-        return json.dumps(asked).encode()
+        return json.dumps(asked | {"grows_to": grows_to}).encode()
 
 
 def _read(code: int | None, out: bytes) -> dict[str, str]:

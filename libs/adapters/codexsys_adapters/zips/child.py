@@ -1,4 +1,4 @@
-"""The child that reads a zip: no network, limits, then `vet FILE` or `unpack FILE INTO GIT`."""
+"""The child that reads a zip: no network, limits, then `vet FILE`, which may still grow, or `unpack FILE INTO GIT`."""
 
 import contextlib
 import ctypes
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
+from codexsys_adapters.zips.ahead import Arriving, look_ahead
 from codexsys_adapters.zips.reader import ZipFile, ZipTree
 from codexsys_adapters.zips.rules import ZipLimits, ZipRefused
 from codexsys_core.base_directory import BASE_REF, lay_out
@@ -50,7 +51,7 @@ def _ends_before_hang_up(worker: int, answer: int) -> bool:
     ended = os.pidfd_open(worker)
     poll = select.poll()
     poll.register(ended, select.POLLIN)
-    poll.register(answer, select.POLLIN)
+    poll.register(answer, select.POLLRDHUP)  # what else comes there is for the worker
     return ended in {descriptor for descriptor, _ in poll.poll()}
 
 
@@ -70,28 +71,31 @@ def _work(asked: dict[str, Any], answer: int) -> None:
         limits = ZipLimits(**asked["limits"])
         _limit(limits)
         with open(answer, "wb", closefd=False) as out:
-            out.write(json.dumps(_answered(asked, limits)).encode())
+            out.write(json.dumps(_answered(asked, limits, answer)).encode())
         status = 0
     finally:
         os._exit(status)
 
 
-def _answered(asked: dict[str, Any], limits: ZipLimits) -> dict[str, str]:
+def _answered(asked: dict[str, Any], limits: ZipLimits, told: int) -> dict[str, str]:
     try:
-        return _answer(asked, limits)
+        return _answer(asked, limits, told)
     except ZipRefused as problem:
         return {"refused": str(problem)}
     except MemoryError:
         return {"refused": "The zip needs more memory to unpack than it may."}
 
 
-def _answer(asked: dict[str, Any], limits: ZipLimits) -> dict[str, str]:
+def _answer(asked: dict[str, Any], limits: ZipLimits, told: int) -> dict[str, str]:
     file, *into = map(Path, asked["paths"])
     with file.open("rb") as opened:
+        arriving = Arriving(opened, told, asked["grows_to"])
+        seen = frozenset(look_ahead(arriving, limits))
+        arriving.wait()
         tree = ZipTree(opened, limits)
         if asked["verb"] == "unpack":
             return _unpack(tree, into[0], asked["git"])
-        tree.check()
+        tree.check(seen)
         return {}
 
 

@@ -5,23 +5,33 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from codexsys_adapters.zips.ending import read_ending
 from codexsys_adapters.zips.rules import ZipLimits, ZipRefused
 
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
-_LOCAL = struct.Struct("<4s5H3L2H")
-_FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
-_ENCRYPTED = 0x1 | 0x40 | 0x2000
-_DESCRIPTOR = 0x8
-_PATCH = 0x20
+LOCAL = struct.Struct("<4s5H3L2H")
+_FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
+ENCRYPTED = 0x1 | 0x40 | 0x2000
+DESCRIPTOR = 0x8
+PATCH = 0x20
 _UTF8 = 0x800
 _SIZES, _UNICODE_PATH, _STRONG, _AES = 0x1, 0x7075, 0x17, 0x9901
 _DOS, _UNIX, _MACOS = 0, 3, 19
 _WINDOWS = (_DOS, 10, 11, 14)
 _DOS_FOLDER = 0x10
 _BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+
+
+class Content(NamedTuple):
+    """Where an entry's bytes are, and what must come of them."""
+
+    data: int
+    packed: int
+    size: int
+    crc: int
+    method: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,11 @@ class Entry:
     """Where its bytes begin."""
     end: int = 0
     """Where all that belongs to it ends."""
+
+    @property
+    def content(self) -> Content:
+        """Return where its bytes are, and what must come of them."""
+        return Content(self.data, self.packed, self.size, self.crc, self.method)
 
     @property
     def folder(self) -> bool:
@@ -93,11 +108,11 @@ def _entry(fields: tuple[int, ...], raw_name: bytes, raw_extra: bytes) -> Entry:
     extra, host = _extra(raw_extra), made_by >> 8
     name = _slashed(_name(raw_name, flags, extra), windows=host in _WINDOWS)
     size, packed, offset = _wide(name, extra.get(_SIZES, b""), size, packed, offset)
-    if flags & _ENCRYPTED or extra.keys() & {_STRONG, _AES}:
+    if flags & ENCRYPTED or extra.keys() & {_STRONG, _AES}:
         raise ZipRefused(f"{name!r} is encrypted.")
     if disk not in (0, _FULL16):
         raise ZipRefused("The zip is one part of several.")
-    if method not in (0, 8) or flags & _PATCH:
+    if method not in (0, 8) or flags & PATCH:
         raise ZipRefused(f"{name!r} is packed by method {method}; only deflate is known.")
     if method == 0 and packed != size:
         raise ZipRefused(f"The sizes of {name!r} contradict each other.")
@@ -154,7 +169,7 @@ def _wide(name: str, extra: bytes, *narrow: int) -> list[int]:
     """Replace 32-bit fields that are full by their 64-bit values."""
     values = []
     for value in narrow:
-        if value != _FULL32:
+        if value != FULL32:
             values.append(value)
         elif len(extra) < 8:
             raise ZipRefused(f"The 64-bit sizes of {name!r} are missing.")
@@ -167,27 +182,27 @@ def _wide(name: str, extra: bytes, *narrow: int) -> list[int]:
 def _with_data(file: BinaryIO, entry: Entry, most: int) -> Entry:
     """Hold the entry against its local header, find where its bytes begin, and what follows them."""
     file.seek(min(entry.offset, most))
-    raw = file.read(_LOCAL.size)
-    if len(raw) < _LOCAL.size or raw[:4] != b"PK\x03\x04":
+    raw = file.read(LOCAL.size)
+    if len(raw) < LOCAL.size or raw[:4] != b"PK\x03\x04":
         raise ZipRefused(f"{entry.name!r} is not where the directory says.")
-    _, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(raw)
+    _, _, flags, method, _, _, crc, packed, size, name_length, extra_length = LOCAL.unpack(raw)
     raw_name = file.read(name_length)
     extra = _extra(file.read(extra_length))
     local_name = _slashed(_name(raw_name, flags, extra), windows=entry.windows)
     size, packed = _wide(local_name, extra.get(_SIZES, b""), size, packed)
     said, meant = (crc, packed, size), (entry.crc, entry.packed, entry.size)
-    if flags & _DESCRIPTOR:  # then the truth follows the bytes, and the header may leave it open
+    if flags & DESCRIPTOR:  # then the truth follows the bytes, and the header may leave it open
         same = all(local in (0, central) for local, central in zip(said, meant, strict=True))
     else:
         same = said == meant
     same &= (raw_name, local_name, method) == (entry.raw_name, entry.name, entry.method)
-    if not same or (flags ^ entry.flags) & (_DESCRIPTOR | _ENCRYPTED):
+    if not same or (flags ^ entry.flags) & (DESCRIPTOR | ENCRYPTED):
         raise ZipRefused(f"The two headers of {entry.name!r} contradict each other.")
-    data = entry.offset + _LOCAL.size + name_length + extra_length
+    data = entry.offset + LOCAL.size + name_length + extra_length
     end = data + entry.packed
     if end > most:
         raise ZipRefused(f"{entry.name!r} is longer than the zip.")
-    if flags & _DESCRIPTOR:
+    if flags & DESCRIPTOR:
         end += _descriptor(file, entry, end)
     return replace(entry, data=data, end=end)
 
@@ -197,7 +212,7 @@ def _descriptor(file: BinaryIO, entry: Entry, at: int) -> int:
     file.seek(at)
     found = file.read(24)
     for form in ("<L2Q", "<3L"):
-        if form == "<3L" and max(entry.packed, entry.size) > _FULL32:
+        if form == "<3L" and max(entry.packed, entry.size) > FULL32:
             continue
         plain = struct.pack(form, entry.crc, entry.packed, entry.size)
         for said in (b"PK\x07\x08" + plain, plain):

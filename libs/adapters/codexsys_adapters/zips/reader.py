@@ -2,13 +2,13 @@
 
 import os
 import stat
-import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from codexsys_adapters.zips.directory import Entry, read_directory
+from codexsys_adapters.zips.contents import inflated
+from codexsys_adapters.zips.directory import Content, Entry, read_directory
 from codexsys_adapters.zips.rules import (
     ZipLimits,
     ZipRefused,
@@ -19,7 +19,6 @@ from codexsys_adapters.zips.rules import (
     without_wrapping,
 )
 
-_CHUNK = 1 << 18
 _LARGE = 1 << 20
 _AT_ONCE = 2
 
@@ -51,19 +50,12 @@ class ZipTree:
 
     def read(self, entry: Entry) -> Iterator[bytes]:
         """Inflate an entry; its size and checksum are checked against what really comes out."""
-        size = crc = 0
-        for chunk in self._inflate(entry):
-            size += len(chunk)
-            crc = zlib.crc32(chunk, crc)
-            if size > entry.size:
-                raise ZipRefused(f"{entry.name!r} is larger than it says.")
-            yield chunk
-        if size != entry.size or crc != entry.crc:
-            raise ZipRefused(f"{entry.name!r} is damaged (its checksum is wrong).")
+        return inflated(self._read_at, entry)
 
-    def check(self) -> None:
-        """Read every file once, large ones two at a time: inflating and adding up hold no lock."""
-        large = [file.entry for file in self.files if file.entry.packed >= _LARGE]
+    def check(self, seen: Collection[Content] = ()) -> None:
+        """Read every file once that was not `seen`, large ones two at a time: inflating and adding up hold no lock."""
+        entries = [file.entry for file in self.files if file.entry.content not in seen]
+        large = [entry for entry in entries if entry.packed >= _LARGE]
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             reading = [threads.submit(self._check, entry) for entry in large]
             try:
@@ -71,42 +63,16 @@ class ZipTree:
                     each.result()
             finally:
                 threads.shutdown(wait=False, cancel_futures=True)
-        for file in self.files:
-            if file.entry.packed < _LARGE:
-                self._check(file.entry)
+        for entry in entries:
+            if entry.packed < _LARGE:
+                self._check(entry)
+
+    def _read_at(self, size: int, at: int) -> bytes:
+        return os.pread(self._file.fileno(), size, at)
 
     def _check(self, entry: Entry) -> None:
         for _ in self.read(entry):
             pass
-
-    def _inflate(self, entry: Entry) -> Iterator[bytes]:
-        if entry.method == 0:
-            yield from self._raw(entry)
-            return
-        inflating = zlib.decompressobj(-15)
-        try:
-            for raw in self._raw(entry):
-                left = raw
-                while left:
-                    if inflating.eof:
-                        raise ZipRefused(f"{entry.name!r} has bytes after its end.")
-                    yield inflating.decompress(left, _CHUNK)
-                    left = inflating.unconsumed_tail or inflating.unused_data
-            while not inflating.eof and (more := inflating.decompress(b"", _CHUNK)):
-                yield more
-        except zlib.error as error:
-            raise ZipRefused(f"{entry.name!r} is damaged and cannot be unpacked.") from error
-        if not inflating.eof:
-            raise ZipRefused(f"{entry.name!r} is cut off.")
-
-    def _raw(self, entry: Entry) -> Iterator[bytes]:
-        at, end = entry.data, entry.data + entry.packed
-        while at < end:
-            chunk = os.pread(self._file.fileno(), min(_CHUNK, end - at), at)
-            if not chunk:
-                raise ZipRefused(f"{entry.name!r} is cut off.")
-            at += len(chunk)
-            yield chunk
 
     def _target(self, entry: Entry) -> str:
         if entry.size > 4096:
