@@ -44,7 +44,7 @@ from codexsys_api.routes import (
 from codexsys_api.routes.changes import Changes
 from codexsys_api.routes.params import BODIES
 from codexsys_api.showing import Showing
-from codexsys_api.submit import Submitter
+from codexsys_api.submit.submitter import Submitter
 from codexsys_api.tails import Tails
 from codexsys_api.uploads import Uploads
 from codexsys_api.workspaces import Workspaces

@@ -16,7 +16,7 @@ from codexsys_api.bodies import CreateTask, media_type, read_json
 from codexsys_api.problems import refusal
 from codexsys_api.routes import tasks
 from codexsys_api.showing import Showing
-from codexsys_api.submit import Submitter
+from codexsys_api.submit.submitter import Submitter
 from codexsys_core.errors import PlatformError
 
 _SUBMITTED = tasks.router.prefix

@@ -33,7 +33,7 @@ from codexsys_api.routes.shares import new_share, share_of_token, while_it_works
 from codexsys_api.routes.shown import change_in, live_shares, shared_data, tab_data
 from codexsys_api.routes.tasks import cancelled, shown
 from codexsys_api.routes.uploads import answered
-from codexsys_api.submit import Submitter
+from codexsys_api.submit.submitter import Submitter
 from codexsys_api.uploads import Uploads
 from codexsys_api.workspaces import Workspaces
 from codexsys_core.errors import Invalid, NotFound, PlatformError

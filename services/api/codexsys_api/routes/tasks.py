@@ -35,7 +35,7 @@ from codexsys_api.routes.params import ONCE, IdempotencyKey, TaskId, takes
 from codexsys_api.serialize import AttemptList, TaskBody, TaskList, attempt_body, task_body
 from codexsys_api.showing import RETRY_AFTER, Showing, asked_by
 from codexsys_api.sources import Checked
-from codexsys_api.submit import Submitter
+from codexsys_api.submit.submitter import Submitter
 from codexsys_core.errors import FieldError, Invalid
 from codexsys_core.moves import TaskStatus
 from codexsys_core.principal import Principal
