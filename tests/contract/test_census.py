@@ -121,7 +121,7 @@ async def test_a_question_that_nobody_sees_to_is_stuck(
     question = Question(
         id="qst_late", task_id=hold.task_id, text="Red?", deadline=datetime.now(UTC)
     )
-    await SqlQuestions(database=database).suspend(hold, question, answer_seconds=-1)
+    await SqlQuestions(database=database).suspend(hold, [question], answer_seconds=-1)
     (found,) = await stuck(census, 1)
     assert (found.kind, found.what) == (StuckKind.UNANSWERED, "qst_late")
     assert (await census.census(unpublished_seconds=0)).tasks["suspended"] == 1

@@ -37,9 +37,9 @@ class Asking:
         self.events = SqlEvents(database=database)
 
     async def suspend(
-        self, hold: Hold, question: Question | None, *, seconds: float = 600
+        self, hold: Hold, *questions: Question, seconds: float = 600
     ) -> TaskStatus | None:
-        return await self.questions.suspend(hold, question, answer_seconds=seconds)
+        return await self.questions.suspend(hold, questions, answer_seconds=seconds)
 
     async def answer(
         self, hold: Hold, question: Question, text: str, *, key: str = "key_a"
@@ -168,12 +168,42 @@ async def test_the_attempt_waits_for_all_open_questions(asking: Asking, hold: Ho
     assert [each.answer for each in questions] == ["one", "two"]
 
 
+async def test_several_asked_together_are_open_together(asking: Asking, hold: Hold) -> None:
+    names = [f"qst_{number}" for number in range(3)]
+    together = [a_question(hold, default="Größe").model_copy(update={"id": name}) for name in names]
+    assert await asking.suspend(hold, *together) is TaskStatus.SUSPENDED
+    assert await asking.suspend(hold, *together) is TaskStatus.SUSPENDED
+    task = await asking.tasks.get(hold.task_id, tenant_id="ten_a")
+    assert task.asked == 3
+    (found,) = (await asking.questions.of_tasks([hold.task_id])).values()
+    assert [each.id for each in found] == names
+    answers = [asking.answer(hold, each, each.id) for each in together]
+    await answers.pop()
+    assert await asking.status(hold) is TaskStatus.SUSPENDED
+    await asyncio.gather(*answers)  # at once: the one that is the last queues it
+    assert await asking.status(hold) is TaskStatus.QUEUED
+    events = await asking.events.after(hold.task_id, 0)
+    assert [each.type.value for each in events].count("task.question") == 3
+    claim = await asking.attempts.claim(hold.task_id, owner="own_b", lease_seconds=60)
+    assert claim is not None
+    assert claim.hold.attempt_id == hold.attempt_id
+
+
+async def test_defaults_of_several_come_together(asking: Asking, hold: Hold) -> None:
+    together = [a_question(hold, default="Größe"), a_question(hold, default="Länge")]
+    await asking.suspend(hold, *together, seconds=-1)
+    assert await asking.questions.overdue(limit=9) == 2
+    assert await asking.status(hold) is TaskStatus.QUEUED
+    (found,) = (await asking.questions.of_tasks([hold.task_id])).values()
+    assert {each.answer for each in found} == {"Größe", "Länge"}
+
+
 async def test_nothing_open_is_nothing_to_wait_for(asking: Asking, hold: Hold) -> None:
     assert await asking.suspend(hold, a_question(hold, answer="known")) is TaskStatus.QUEUED
     assert await asking.status(hold) is TaskStatus.QUEUED
     claim = await asking.attempts.claim(hold.task_id, owner="own_b", lease_seconds=60)
     assert claim is not None
-    assert await asking.suspend(claim.hold, None) is TaskStatus.QUEUED
+    assert await asking.suspend(claim.hold) is TaskStatus.QUEUED
 
 
 async def test_what_is_asked_of_whom(asking: Asking, hold: Hold, make_task: MakeTask) -> None:

@@ -31,6 +31,21 @@ async def test_an_added_row_comes_back_as_it_was(
     assert await store.get(sandbox.id) == sandbox
 
 
+async def test_a_row_that_nothing_stands_for_is_never_to_be_cleared_away(
+    store: SqlSandboxes, hold: Hold, make_sandbox: MakeSandbox
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    row = make_sandbox(hold, role=SandboxRole.PREFLIGHT, token_hash="b" * 64, destroyed_at=now)
+    assert await store.add(hold, row)
+    assert await store.by_token("b" * 64) == row
+    assert await store.undestroyed(row.place) == []
+    assert await store.end(hold, row.id, "ready")
+    assert await store.by_token("b" * 64) is None
+    assert await store.undestroyed(row.place) == []
+    (found,) = await store.of_task(hold.task_id)
+    assert (found.state, found.end_reason, found.destroyed_at) == (SandboxState.ENDED, "ready", now)
+
+
 async def test_adding_the_same_row_again_is_no_error(
     store: SqlSandboxes, hold: Hold, make_sandbox: MakeSandbox
 ) -> None:

@@ -33,7 +33,7 @@ async def suspended(served: Served, text: str = "Red or blue?") -> tuple[str, st
         options=["red", "blue"],
         deadline=platform.clock.now(),
     )
-    await platform.questions.suspend(claim.hold, question, answer_seconds=600)
+    await platform.questions.suspend(claim.hold, [question], answer_seconds=600)
     return task_id, question.id
 
 

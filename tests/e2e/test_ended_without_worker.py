@@ -62,7 +62,7 @@ class Abandoned:
             text="Which?",
             deadline=self.platform.clock.now(),
         )
-        asked = await self.platform.questions.suspend(self.hold, question, answer_seconds=seconds)
+        asked = await self.platform.questions.suspend(self.hold, [question], answer_seconds=seconds)
         assert asked == "suspended"
 
 

@@ -160,6 +160,33 @@ async def test_only_an_agents_token_opens_the_door(door: Door, role: SandboxRole
         assert answer.status_code == 401
 
 
+OTHERS = [
+    ("POST", "/v1/events"),
+    ("POST", "/v1/logs"),
+    ("PUT", "/v1/checkpoint"),
+    ("PUT", "/v1/outputs/answer.md"),
+    ("GET", "/v1/workspace"),
+    ("GET", "/v1/control?wait=0"),
+]
+
+
+async def test_the_preflight_gate_may_ask_a_model_and_nothing_else(door: Door) -> None:
+    row = row_of(door.platform, door.hold, role=SandboxRole.PREFLIGHT, token="gate")
+    assert await door.platform.sandboxes.add(door.hold, row)
+    headers = {"Authorization": "Bearer gate"}
+    for path in ("/v1/chat/completions", "/v1/responses"):
+        body = CHAT if path.startswith("/v1/chat") else {"input": "hello"}
+        answer = await door.client.post(path, json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        for method, other in OTHERS:  # also once it is known here
+            answer = await door.client.request(method, other, json={}, headers=headers)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "token_revoked")
+    assert (await door.usage()).calls == 2
+    assert await door.platform.sandboxes.end(door.hold, row.id, "ready")
+    answer = await door.client.post("/v1/chat/completions", json=CHAT, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "token_revoked")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "content"),
     [

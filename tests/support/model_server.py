@@ -15,6 +15,8 @@ from typing import Any
 from tests.support.served import Served
 from typing_extensions import override
 
+from codexsys_core.preflight import MARK
+
 USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
 _ERRORS = {
     "401": (401, {"message": "Incorrect API key", "code": "invalid_api_key"}),
@@ -65,6 +67,7 @@ _MESSAGES: list[dict[str, Any]] = [
 ]
 """Of 3 new input tokens, 4 that are kept (and cost as 5), and 3 that were."""
 _HALF = 3
+READY = '{"ready": true}'
 Step = dict[str, Any] | str | int
 
 
@@ -80,6 +83,10 @@ class ModelServer(Served):
         self.keys: list[str] = []
         """Whose word each of them brought."""
         self.scripts: dict[str, list[Step]] = {}
+        self.gates: dict[str, list[Step]] = {}
+        """What the pre-flight gate is told, by the model's name; "ready" where nothing is said."""
+        self.gated: Counter[str] = Counter()
+        """Calls of the gate, which count in no script."""
         self.most_at_once = 0
         """Of calls that are slow."""
         self.slow_now = 0
@@ -146,9 +153,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _follow(self, body: dict[str, Any]) -> None:
         name = body["model"]
-        steps = self.models.scripts[name]
-        step = steps[min(self.models.calls[name], len(steps) - 1)]
-        self.models.calls[name] += 1
+        gate = str(body["messages"][0]["content"]).startswith(MARK)
+        steps = self.models.gates.get(name, [READY]) if gate else self.models.scripts[name]
+        calls = self.models.gated if gate else self.models.calls
+        step = steps[min(calls[name], len(steps) - 1)]
+        calls[name] += 1
         if step == 0:
             return  # the connection ends without a word
         if isinstance(step, int):

@@ -48,7 +48,11 @@ class Place:
         self, source: Source, *, retry_of: str | None = None, limits: Any = None, **spec: Any
     ) -> str:
         ids, now = self.platform.ids, self.platform.clock.now()
-        spec = {"prompt": "Do it", "engine": "command", "command": "echo two >> README.md"} | spec
+        spec = {
+            "prompt": "Do it in README.md",
+            "engine": "command",
+            "command": "echo two >> README.md",
+        } | spec
         chosen = Limits.model_validate(LIMITS | (limits or {}))
         task_id = ids.new("task")
         if isinstance(given := spec.get("environment"), EnvironmentGiven):

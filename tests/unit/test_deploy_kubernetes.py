@@ -264,6 +264,10 @@ def test_nobody_speaks_to_anybody_unless_it_is_said() -> None:
         each for each in policies if each["metadata"]["namespace"] == "codexsys-sandboxes"
     ]
     assert sandboxes["spec"]["ingress"] == []
+    (gateway,) = [each for each in policies if each["metadata"]["name"] == "codexsys-gateway"]
+    (asks,) = [each for each in policies if each["metadata"]["name"] == "codexsys-worker-asks"]
+    assert {"podSelector": asks["spec"]["podSelector"]} in gateway["spec"]["ingress"][0]["from"]
+    assert asks["spec"]["egress"][0]["to"] == [{"podSelector": gateway["spec"]["podSelector"]}]
     assert sandboxes["spec"]["podSelector"] == {}
     metadata = [
         block

@@ -5,6 +5,8 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+from codexsys_core.preflight import MARK
+
 NAME = "scripted-demo"
 _BLOCK = re.compile(r"```scripted\s*\n(.*?)\n```", re.DOTALL)
 _QUOTED = re.compile(r"^> ?", re.MULTILINE)
@@ -42,6 +44,8 @@ DEMO: list[dict[str, Any]] = [
         },
     },
 ]
+_READY = {"ready": True}
+"""What the pre-flight gate is told: a script needs no answers."""
 _LOST: dict[str, Any] = {
     "say": "I only know the steps of my script.",
     "tool": "finish",
@@ -64,7 +68,7 @@ class ScriptedModels:
     async def _whole(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the next step as one completion."""
         messages = request["messages"]
-        step = _step(messages)
+        step = _READY if _asks_whether_ready(messages) else _step(messages)
         size = len(json.dumps(messages)) // 4
         answer = len(json.dumps(step)) // 4
         return {
@@ -72,9 +76,7 @@ class ScriptedModels:
             "object": "chat.completion",
             "created": 0,
             "model": NAME,
-            "choices": [
-                {"index": 0, "message": _message(step, messages), "finish_reason": "tool_calls"}
-            ],
+            "choices": [{"index": 0, **_choice(step, messages)}],
             "usage": {
                 "prompt_tokens": size,
                 "completion_tokens": answer,
@@ -86,12 +88,12 @@ class ScriptedModels:
         """Yield the next step in three chunks: words, the call, usage."""
         whole = await self._whole(request)
         head = {"id": whole["id"], "object": "chat.completion.chunk", "created": 0, "model": NAME}
-        message = whole["choices"][0]["message"]
+        message, ended = whole["choices"][0]["message"], whole["choices"][0]["finish_reason"]
         calls = [{**call, "index": index} for index, call in enumerate(message["tool_calls"])]
         for delta, reason in (
             ({"role": "assistant", "content": message["content"]}, None),
-            ({"tool_calls": calls}, None),
-            ({}, "tool_calls"),
+            *([({"tool_calls": calls}, None)] if calls else []),
+            ({}, ended),
         ):
             yield {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
         yield {**head, "choices": [], "usage": whole["usage"]}
@@ -128,6 +130,17 @@ def _text(message: dict[str, Any]) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(part.get("text", "") for part in content or [] if isinstance(part, dict))
+
+
+def _asks_whether_ready(messages: list[dict[str, Any]]) -> bool:
+    return messages[0].get("role") == "system" and _text(messages[0]).startswith(MARK)
+
+
+def _choice(step: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
+    if step is _READY:
+        message = {"role": "assistant", "content": json.dumps(_READY), "tool_calls": []}
+        return {"message": message, "finish_reason": "stop"}
+    return {"message": _message(step, messages), "finish_reason": "tool_calls"}
 
 
 def _message(step: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class EventType(StrEnum):
     TASK_CANCELLING = "task.cancelling"
     TASK_ATTEMPT_ENDED = "task.attempt_ended"
     TASK_TAKEN_OVER = "task.taken_over"
+    TASK_PREFLIGHT = "task.preflight"
     TASK_QUESTION = "task.question"
     TASK_MESSAGE = "task.message"
     TASK_SUSPENDED = "task.suspended"

@@ -1,5 +1,6 @@
 """What an agent asks a person, and the store that lets a task wait for the answer."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Protocol
 
@@ -51,9 +52,9 @@ class QuestionStore(Protocol):
     """
 
     async def suspend(
-        self, hold: Hold, question: Question | None, *, answer_seconds: float
+        self, hold: Hold, questions: Sequence[Question], *, answer_seconds: float
     ) -> TaskStatus | None:
-        """Fenced: ask (None: it was asked before), and wait while a question is open.
+        """Fenced: ask these, all or none, (empty: they were asked before), and wait while one is open.
 
         Returns what the task is now: suspended; queued, when every question has its answer already;
         cancelled, when somebody wanted that. None when the fence is stale. The deadline is

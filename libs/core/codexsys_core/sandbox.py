@@ -18,6 +18,8 @@ class SandboxRole(StrEnum):
     AGENT = "agent"
     BASELINE = "baseline"
     VERIFY = "verify"
+    PREFLIGHT = "preflight"
+    """A row alone, for the token of the platform's own calls before there is a sandbox: nothing is made."""
 
 
 class SandboxState(StrEnum):

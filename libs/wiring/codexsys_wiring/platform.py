@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from codexsys_adapters.aes_gcm import AesGcmSecrets
 from codexsys_adapters.disks.alone import alone
 from codexsys_adapters.files import FileObjects
+from codexsys_adapters.gateway_calls import GatewayCalls
 from codexsys_adapters.git import FetchLimits, GitFetcher, GitPatchBench
 from codexsys_adapters.memory import MemoryQueue
 from codexsys_adapters.outbound import Outbound
@@ -57,6 +58,7 @@ from codexsys_core.log import LogStore, Redactor
 from codexsys_core.message import MessageStore
 from codexsys_core.named_environment import EnvironmentStore
 from codexsys_core.patch import PatchBench
+from codexsys_core.preflight import ModelCalls
 from codexsys_core.principal import KeyStore, TenantStore
 from codexsys_core.question import QuestionStore
 from codexsys_core.quota import QuotaStore
@@ -136,6 +138,7 @@ class Platform:
     local_objects: LocalObjects | None
     outbound: Outbound
     catalogue: Catalogue
+    model_calls: ModelCalls
     git: source.GitFetcher
     zips: source.ZipReader
     bench: PatchBench
@@ -242,6 +245,7 @@ async def open_platform(
             local_objects=local,
             outbound=outbound,
             catalogue=catalogue,
+            model_calls=GatewayCalls(urls=settings.gateway_urls, sockets=settings.sockets),
             git=_git(settings, outbound, git_logins),
             zips=Zips(limits=ZipLimits(total_bytes=settings.max_source_mb << 20)),
             bench=GitPatchBench(),

@@ -131,6 +131,7 @@ class CreateTask(Body):
     """The bash script of engine `command`."""
     requirements: Requirements = Field(default_factory=lambda: _REQUIREMENTS)
     clarify: Literal["ask", "assume", "never"] = "ask"
+    """Whether a person is asked: by the agent, and before it begins where the task says too little."""
     answer_within_seconds: int = Field(default=86_400, ge=60, le=2_592_000)
     limits: Limits = Field(default_factory=lambda: _LIMITS)
     priority: int = Field(default=5, ge=0, le=9)

@@ -77,7 +77,7 @@ class Routes:
 
     def _guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         calls = handler in (self._chat, self._responses)
-        whose = self._tokens.once if calls else self._tokens.sandbox
+        whose = self._tokens.caller if calls else self._tokens.sandbox
 
         async def guarded(request: Request) -> Response:
             try:

@@ -5,7 +5,7 @@ from typing import Any
 from codexsys_core.event import EventStore, EventType
 from codexsys_core.log import LogStore
 from codexsys_core.ready import Hints
-from codexsys_core.sandbox import Sandbox
+from codexsys_core.sandbox import Sandbox, SandboxRole
 from codexsys_core.task import Usage
 from codexsys_gateway.raw import Raw
 from codexsys_gateway.transcript import Transcript
@@ -29,13 +29,13 @@ class Records:
         transcript: Transcript,
         outcome: str,
     ) -> None:
-        """Keep one call; the first one's request is the prompt, whatever became of it."""
+        """Keep one call; what begins a conversation is a prompt, whatever became of it."""
         task_id = sandbox.task_id
         line = self._raw.line(sandbox.id, number, request, transcript, outcome)
         await self._logs.append(task_id, sandbox.id, "calls", number, line)
-        if number == 1:
+        if all(message["role"] != "assistant" for message in request["messages"]):
             prompt = transcript.prompt(request)
-            await self._logs.append(task_id, sandbox.id, "prompt", 1, prompt)
+            await self._logs.append(task_id, _speaker(sandbox), "prompt", 1, prompt)
         if not transcript.heard:
             return
         reply = transcript.reply(number)
@@ -50,3 +50,11 @@ class Records:
         }
         await self._events.append(task_id, EventType.MODEL_CALL, data, attempt=sandbox.attempt)
         await self._hints.tell(f"task:{task_id}")
+
+
+def _speaker(sandbox: Sandbox) -> str:
+    """Return whose first words a prompt is: once of a task's agents, and of each pre-flight round.
+
+    What is there of it already is not added again.
+    """
+    return sandbox.id if sandbox.role is SandboxRole.PREFLIGHT else "agent"

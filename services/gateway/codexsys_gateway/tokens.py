@@ -1,4 +1,4 @@
-"""Whose door is it? A token is good while its sandbox's row is, and only for the agent's role."""
+"""Whose door is it? A token is good while its sandbox's row is, and only for what its role needs."""
 
 from starlette.requests import Request
 
@@ -7,6 +7,8 @@ from codexsys_core.sandbox import Sandbox, SandboxRole, SandboxStore
 from codexsys_gateway.refusals import STOPS, Refused
 
 MOST_KNOWN = 4096
+_CALLERS = (SandboxRole.AGENT, SandboxRole.PREFLIGHT)
+"""Who may ask for a model. Everything else is the agent's alone."""
 
 
 class Tokens:
@@ -17,21 +19,38 @@ class Tokens:
         self._once: dict[str, Sandbox] = {}
 
     async def sandbox(self, request: Request) -> Sandbox:
-        """Return the sandbox that asks; raises `Refused` with 401."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        hashed = hash_secret(token) if scheme.lower() == "bearer" and token else None
-        row = await self._sandboxes.by_token(hashed) if hashed else None
-        if hashed is None or row is None or row.role is not SandboxRole.AGENT:
-            raise Refused(STOPS, "token_revoked", "This sandbox has ended.")
-        if len(self._once) > MOST_KNOWN:
-            self._once.clear()
-        self._once[hashed] = row
+        """Return the agent's sandbox that asks; raises `Refused` with 401."""
+        row = await self._found(request)
+        if row is None or row.role is not SandboxRole.AGENT:
+            raise _revoked()
         return row
 
-    async def once(self, request: Request) -> Sandbox:
-        """Return the sandbox that asks, also one that has ended since it was first seen here.
+    async def caller(self, request: Request) -> Sandbox:
+        """Return who asks for a model, also one that has ended since it was first seen here.
 
-        For model calls: the ledger's own statement looks whether the row is live.
+        The ledger's own statement looks whether the row is live.
         """
-        _, _, token = request.headers.get("authorization", "").partition(" ")
-        return self._once.get(hash_secret(token)) or await self.sandbox(request)
+        known = self._once.get(hash_secret(_token(request)))
+        row = known or await self._found(request)
+        if row is None or row.role not in _CALLERS:
+            raise _revoked()
+        return row
+
+    async def _found(self, request: Request) -> Sandbox | None:
+        token = _token(request)
+        hashed = hash_secret(token)
+        row = await self._sandboxes.by_token(hashed) if token else None
+        if row is not None:
+            if len(self._once) > MOST_KNOWN:
+                self._once.clear()
+            self._once[hashed] = row
+        return row
+
+
+def _token(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else ""
+
+
+def _revoked() -> Refused:
+    return Refused(STOPS, "token_revoked", "This sandbox has ended.")

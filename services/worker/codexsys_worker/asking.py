@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from codexsys_core.ids import Ids
 from codexsys_core.log import Redactor
+from codexsys_core.preflight import questions
 from codexsys_core.question import DECIDE_YOURSELF, MOST_QUESTIONS, Asked, Question, QuestionStore
 from codexsys_worker.collect import Collected
 from codexsys_worker.work import Lost, Work
@@ -16,10 +17,10 @@ FILE = "question.json"
 
 
 class Waits(Exception):
-    """The agent waits for an answer; its sandbox is not needed meanwhile."""
+    """The task waits for answers; a sandbox is not needed meanwhile."""
 
-    def __init__(self, asked: Asked, *, always: bool = False) -> None:
-        super().__init__("the agent waits for an answer")
+    def __init__(self, *asked: Asked, always: bool = False) -> None:
+        super().__init__("the task waits for answers")
         self.asked = asked
         self.always = always
         """Whether a person is asked who does not want the agent's questions, too."""
@@ -52,6 +53,11 @@ class Asking:
                 if each.answer is not None
             ]
 
+    def read_reply(self, text: str) -> list[Asked]:
+        """Return what a model asks before the work begins, less any secret; raises `Unreadable`."""
+        clean = self._redactor.redact(text.encode(errors="replace"))
+        return questions(clean.decode(errors="replace"))
+
     def read(self, work: Work, collected: Collected) -> Asked | None:
         """Return what the agent asks, None when it may not or it is no question."""
         if work.task.asked >= MOST_QUESTIONS:
@@ -60,18 +66,21 @@ class Asking:
 
     async def suspend(self, work: Work, waits: Waits) -> None:
         """Ask and let go of the attempt; raises `Lost` when it is not ours any more."""
-        asked = waits.asked
         to_be_asked = waits.always or work.spec.clarify == "ask"
-        question = Question(
-            id=self._ids.new("qst"),
-            task_id=work.task.id,
-            text=asked.text,
-            options=list(asked.options),
-            default=asked.default,
-            deadline=work.task.created_at,  # the row's is the database's
-            answer=None if to_be_asked else asked.default or DECIDE_YOURSELF,
-        )
+        ids = sorted(self._ids.new("qst") for _ in waits.asked)  # of one moment they have no order
+        rows = [
+            Question(
+                id=question_id,
+                task_id=work.task.id,
+                text=asked.text,
+                options=list(asked.options),
+                default=asked.default,
+                deadline=work.task.created_at,  # the row's is the database's
+                answer=None if to_be_asked else asked.default or DECIDE_YOURSELF,
+            )
+            for question_id, asked in zip(ids, waits.asked, strict=True)
+        ]
         seconds = float(work.spec.answer_within_seconds)
-        if await self._questions.suspend(work.hold, question, answer_seconds=seconds) is None:
+        if await self._questions.suspend(work.hold, rows, answer_seconds=seconds) is None:
             raise Lost
         work.over = True

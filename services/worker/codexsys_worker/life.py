@@ -24,6 +24,7 @@ from codexsys_worker.asking import Asking, Waits
 from codexsys_worker.baselines import Baselines
 from codexsys_worker.finish import Finisher, Result
 from codexsys_worker.keep import Keeper
+from codexsys_worker.preflight import Preflight
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.retries import Retries
 from codexsys_worker.room import Room
@@ -67,6 +68,7 @@ class Life:
         finisher: Finisher,
         retries: Retries,
         asking: Asking,
+        preflight: Preflight,
         keeper: Keeper,
         baselines: Baselines,
         approvals: Approvals,
@@ -81,6 +83,7 @@ class Life:
         self._finisher = finisher
         self._retries = retries
         self._asking = asking
+        self._preflight = preflight
         self._keeper = keeper
         self._baselines = baselines
         self._approvals = approvals
@@ -166,6 +169,7 @@ class Life:
         if approved := await self._approvals.recall(work):
             return approved
         setup = self._setups.of(work, prepared)
+        await self._preflight.look(work, prepared)
         room = await rooms.enter_async_context(setup.room(SandboxRole.AGENT))
         run = self._run_in(room, work, setup)
         await run.settle_in()

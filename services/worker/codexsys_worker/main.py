@@ -30,6 +30,7 @@ from codexsys_worker.keep import Keeper
 from codexsys_worker.layers import LayerNames
 from codexsys_worker.life import LIFE, Life
 from codexsys_worker.patience import PatientObjects
+from codexsys_worker.preflight import Preflight
 from codexsys_worker.prepare import Preparer
 from codexsys_worker.reconcile import Reconciler
 from codexsys_worker.retries import Retries
@@ -85,6 +86,7 @@ def worker_services(platform: Platform, backend: SandboxBackend) -> list[Service
 def _life(platform: Platform, backend: SandboxBackend) -> Life:
     objects = PatientObjects(platform.objects, seconds=platform.settings.store_patience_seconds)
     setups = _setups(platform, backend)
+    asking = Asking(questions=platform.questions, ids=platform.ids, redactor=platform.redactor)
     return Life(
         attempts=platform.attempts,
         events=platform.events,
@@ -106,7 +108,16 @@ def _life(platform: Platform, backend: SandboxBackend) -> Life:
             clock=platform.clock,
             ids=platform.ids,
         ),
-        asking=Asking(questions=platform.questions, ids=platform.ids, redactor=platform.redactor),
+        asking=asking,
+        preflight=Preflight(
+            sandboxes=platform.sandboxes,
+            events=platform.events,
+            calls=platform.model_calls,
+            asking=asking,
+            bench=platform.bench,
+            clock=platform.clock,
+            ids=platform.ids,
+        ),
         baselines=Baselines(objects=objects),
         approvals=Approvals(objects=objects, bench=platform.bench),
         instructions=agent_instructions(platform.settings),

@@ -9,7 +9,9 @@ from codexsys_core.end_reasons import EndReason
 from codexsys_core.moves import Phase
 from codexsys_core.outcome import Outcome
 from codexsys_core.patch import Patch
+from codexsys_core.preflight import MOST_AT_ONCE, MOST_ROUNDS, concerned
 from codexsys_core.sandbox import PhaseEnd, PhaseSpec
+from codexsys_core.task import TaskSpec
 from codexsys_core.verdict import CheckRun
 from codexsys_worker.asking import WAITS, Asking, Waits
 from codexsys_worker.collect import Collected, collect
@@ -169,7 +171,7 @@ class AgentRun:
             },
             "door": "http://127.0.0.1:8700",
             "checkpoint_seconds": CHECKPOINT_SECONDS,
-            "may_ask": spec.clarify == "ask" and self._work.task.asked < MOST_ASKED,
+            "may_ask": spec.clarify == "ask" and self._work.task.asked < most_asked(spec),
             "allowed_commands": spec.environment.allowed_commands,
             "answers": self._work.answers,
             "resume": json.loads(state) if state else None,
@@ -177,6 +179,14 @@ class AgentRun:
             "first_number": 1 + (self._rounds - 1) * NUMBERS_PER_ROUND,
             "made_by_setup": self._skip,
         }
+
+
+def most_asked(spec: TaskSpec) -> int:
+    """Return how many questions a task may have asked before its agent has to decide by itself.
+
+    What may be asked before it begins takes nothing away from it.
+    """
+    return MOST_ASKED + (MOST_ROUNDS * MOST_AT_ONCE if concerned(spec) else 0)
 
 
 async def show(attempts: AttemptStore, work: Work, phase: Phase) -> None:

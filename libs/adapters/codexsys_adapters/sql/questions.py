@@ -1,6 +1,7 @@
 """Questions of tasks: asked with the suspension, answered with the return to the queue."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,7 @@ class SqlQuestions:
         self._database = database
 
     async def suspend(
-        self, hold: Hold, question: Question | None, *, answer_seconds: float
+        self, hold: Hold, questions: Sequence[Question], *, answer_seconds: float
     ) -> TaskStatus | None:
         """Ask and suspend, in one transaction that holds the attempt's row."""
 
@@ -47,7 +48,7 @@ class SqlQuestions:
                 await leave(connection, hold, CANCELLED.outcome)
                 await end_task(connection, hold, CANCELLED)
                 return TaskStatus.CANCELLED
-            if question is not None:
+            for question in questions:
                 await _ask(connection, hold, question, answer_seconds)
             return await _wait(connection, hold)
 

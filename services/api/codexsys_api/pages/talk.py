@@ -201,6 +201,9 @@ def _of_platform(event: Json, asked: Mapping[str, Json]) -> Step | None:
         return Step(
             "Question", at, icon="answer", state="suspended", words=_text(question.get("text"))
         )
+    if kind == "task.preflight" and data.get("outcome") != "asks":
+        title = "Clear enough to begin" if data.get("outcome") == "ready" else "Begins unasked"
+        return Step(title, at, icon="answer", state="info", words=_text(data.get("detail")))
     if kind == "task.answered":
         return Step("Answer", at, icon="user", state="info", words=_text(question.get("answer")))
     if kind == "verify.result":
