@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 from tests.e2e.conftest import SETTINGS
+from tests.support.api_service import client_of
 from tests.support.distributed import Fleet, eventually
 from tests.support.model_server import ModelServer, Step
 from tests.support.models_file import models_file
@@ -182,7 +184,8 @@ async def test_a_thin_task_is_asked_about_before_any_sandbox(house: House, tmp_p
     assert (row["role"], row["state"], row["end_reason"]) == ("preflight", "ended", "suspended")
     assert await house.rounds(task_id) == ["suspended"]
 
-    assert (await house.answer(task_id, red, "two, always"))["status"] == "suspended"
+    await answer_on_its_page(house, task_id, red, "two, always")
+    assert len(await house.waits(task_id, 2)) == 1
     variables = {"CODEXSYS_URL": str(house.ada.client.base_url), "CODEXSYS_API_KEY": key_of(house)}
     code, said, _ = await operate(
         tmp_path, "answer", task_id, "when the test passes", variables=variables
@@ -202,6 +205,28 @@ async def test_a_thin_task_is_asked_about_before_any_sandbox(house: House, tmp_p
     assert "two, always" in prompt.split("Answers of the person who asked")[1]
     assert "when the test passes" in prompt.split("Answers of the person who asked")[1]
     assert RED["text"] in await house.text(task_id, "llm_response.txt")
+
+
+async def answer_on_its_page(
+    house: House, task_id: str, question: dict[str, Any], text: str
+) -> None:
+    async with client_of(str(house.ada.client.base_url)) as browser:
+        csrf = csrf_of((await browser.get("/sign-in")).text)
+        signed_in = await browser.post("/sign-in", data={"csrf": csrf, "key": key_of(house)})
+        assert signed_in.headers["location"] == "/tasks"
+        page = (await browser.get(f"/tasks/{task_id}")).text
+        assert page.count('aria-label="Question"') == 2
+        assert question["text"] in page
+        assert f"Default: {DECIDE_YOURSELF}" in page
+        form = {"csrf": csrf_of(page), "question": question["id"], "words": text}
+        answered = await browser.post(f"/tasks/{task_id}/answers", data=form)
+        assert answered.status_code == 303, answered.text
+
+
+def csrf_of(page: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
 
 
 def key_of(house: House) -> str:
