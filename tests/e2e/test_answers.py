@@ -1,5 +1,6 @@
 """Answers over the API and from the command line."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -55,6 +56,28 @@ async def test_a_question_is_shown_and_answered_once(served: Served) -> None:
     assert answered.json()["questions"][0]["answer"] == "red"
     late = await served.client.post(f"{path}/answers", json=body | {"answer": "blue"})
     assert (late.status_code, late.json()["code"]) == (409, "already_answered")
+
+
+async def test_of_answers_at_once_one_wins(served: Served) -> None:
+    task_id, question_id = await suspended(served)
+    answers = await asyncio.gather(
+        *(
+            served.client.post(
+                f"/api/v1/tasks/{task_id}/answers",
+                json={"question": question_id, "answer": f"number {number}"},
+            )
+            for number in range(8)
+        )
+    )
+    assert sorted(each.status_code for each in answers) == [200] + [409] * 7
+    assert {each.json().get("code") for each in answers if each.status_code == 409} == {
+        "already_answered"
+    }
+    (won,) = [number for number, each in enumerate(answers) if each.status_code == 200]
+    (question,) = (await served.client.get(f"/api/v1/tasks/{task_id}")).json()["questions"]
+    assert question["answer"] == f"number {won}"
+    events = (await served.client.get(f"/api/v1/tasks/{task_id}/events?after=0")).json()["items"]
+    assert [each["type"] for each in events].count("task.answered") == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.support.git_http import ENVIRONMENT, GitHttpServer, git
 from tests.support.model_server import ModelServer, Step
 from tests.support.models_file import models_file
 from tests.support.place import FINISH, Place, bash, open_place, reason
@@ -19,7 +21,7 @@ from codexsys_core.end_reasons import EndReason
 from codexsys_core.event import EventType
 from codexsys_core.moves import TaskStatus
 from codexsys_core.sandbox import SandboxState
-from codexsys_core.source import ZipSource
+from codexsys_core.source import GitSource, ZipSource
 from codexsys_core.task import Requirements, Task
 from codexsys_core.verdict import Checks
 
@@ -99,6 +101,17 @@ ASK: list[Step] = [
     bash("echo three >> README.md"),
     {"tool": "finish", "arguments": {"status": "done", "summary": "s", "criteria": ["met"]}},
 ]
+MODULES = b'[submodule "lib"]\n\tpath = vendor/lib\n\turl = ext::sh -c touch% /tmp/mark\n'
+STRANGE = "meets everything that git may hold"
+LOOK: list[Step] = [
+    *(
+        {"tool": "read", "arguments": {"path": path}}
+        for path in ("out", "loop", "gone", "vendor/lib")
+    ),
+    bash("git ls-files -z | tr -dc '\\0' | wc -c"),
+    EDIT,
+    FINISH,
+]
 RULE = "Line ends are LF in this house."
 Ended = dict[str, Task]
 
@@ -112,7 +125,10 @@ def house_rules(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def server() -> Iterator[ModelServer]:
     with ModelServer() as running:
-        running.scripts = {name: case.script for name, case in CASES.items()} | {ASKED: ASK}
+        running.scripts = {name: case.script for name, case in CASES.items()} | {
+            ASKED: ASK,
+            STRANGE: LOOK,
+        }
         yield running
 
 
@@ -222,6 +238,62 @@ async def test_a_question_suspends_and_its_answer_goes_on(
     answered = [{"criterion": "three lines", "answer": "met"}]
     assert json.loads(kept["report.json"])["criteria"] == answered
     assert b"AC-1: three lines" in kept["report.md"]
+
+
+def strange_repository(folder: Path) -> None:
+    """Make a repository of what no zip may hold: 50,000 files, a submodule, links out, odd names."""
+    files = {
+        "README.md": (b"100644", b"one\n"),
+        ".gitmodules": (b"100644", MODULES),
+        "out": (b"120000", b"/etc/passwd"),
+        "loop": (b"120000", b"loop"),
+        "gone": (b"120000", b"not/there"),
+        r"caf\351": (b"100644", b"a\r\nb\r\n"),
+        r"a\nb\"c": (b"100755", b"#!/bin/sh\n"),
+    }
+    parts = [
+        b"blob\nmark :1\ndata 2\nx\n",
+        b"commit refs/heads/main\ncommitter A <a@b> 1 +0000\ndata 1\nx\n",
+    ]
+    for name, (mode, data) in files.items():
+        head = b'M %s inline "%s"\ndata %d\n' % (mode, name.encode(), len(data))
+        parts.append(head + data + b"\n")
+    parts.append(b"M 160000 %s vendor/lib\n" % (b"1" * 40))
+    parts += [b"M 100644 :1 many/%d/%d\n" % (number % 97, number) for number in range(50_000)]
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    importing = ["git", "fast-import", "--quiet"]
+    subprocess.run(importing, cwd=folder, env=ENVIRONMENT, input=b"".join(parts), check=True)
+
+
+async def test_a_repository_of_everything_that_git_may_hold(
+    place: Place, server: ModelServer, tmp_path: Path, ended: Ended
+) -> None:
+    assert ended  # the others are out of the way
+    await asyncio.to_thread(strange_repository, tmp_path / "strange")
+    with GitHttpServer(tmp_path) as served:
+        task_id = await place.submit(
+            GitSource(url=served.url("strange")),
+            engine="builtin",
+            command=None,
+            model=STRANGE,
+            checks=Checks(strategy="skip"),
+            limits={"wall_seconds": 120},
+        )
+        task = await place.until(task_id, seconds=200)
+    assert reason(task) is FINISHED, (task.end, await place.text(task_id, "agent"))
+    kept = await place.handed_out(task_id)
+    changed = [line for line in kept["diff.patch"].splitlines() if line.startswith(b"diff --git")]
+    assert changed == [b"diff --git a/README.md b/README.md"]
+    last = [body for body in server.asked if body["model"] == STRANGE][-1]["messages"]
+    out, loop, gone, module, listed = [each["content"] for each in last if each["role"] == "tool"][
+        :5
+    ]
+    assert "out is outside the repository" in out
+    assert "root:" not in json.dumps(last)
+    assert all("error" in each for each in (loop, gone)), (loop, gone)
+    assert "error" in module or module.strip() in ("", "(empty)"), module
+    assert listed == "exit 0\n50006\n"
 
 
 async def test_nothing_is_left_of_any_of_them(ended: Ended, place: Place) -> None:

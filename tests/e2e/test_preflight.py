@@ -45,6 +45,8 @@ def asks(*questions: dict[str, Any]) -> str:
     return json.dumps({"questions": questions})
 
 
+ASKS_AT_WORK = "asks at work"
+ASK: Step = {"tool": "ask_user", "arguments": {"question": "One or two?"}}
 GATES: dict[str, list[Step]] = {
     "asks": [asks(RED, DEEP), '{"ready": true}'],
     "asks once": [asks(RED), '{"ready": true}'],
@@ -125,7 +127,7 @@ class House:
 def models() -> Iterator[ModelServer]:
     with ModelServer() as server:
         server.gates = GATES
-        server.scripts = dict.fromkeys(GATES, MEND)
+        server.scripts = dict.fromkeys(GATES, MEND) | {ASKS_AT_WORK: [ASK, *MEND]}
         yield server
 
 
@@ -171,7 +173,7 @@ async def house(
 
 
 def catalogue(folder: Path, models: ModelServer) -> Path:
-    upstream = {"name": "scripts", "url": models.url("script"), "models": list(GATES)}
+    upstream = {"name": "scripts", "url": models.url("script"), "models": [*GATES, ASKS_AT_WORK]}
     return models_file(folder / "models", [upstream])
 
 
@@ -335,6 +337,23 @@ async def test_a_worker_killed_before_it_hears_the_answer(
         # A round that nobody heard counts, too: two, and no more.
         assert await house.rounds(task_id) == ["taken_over", "suspended"]
         assert models.gated["asks for ever"] == 2
+
+
+async def test_an_agents_question_is_answered_at_another_worker(
+    tmp_path: Path, models: ModelServer, wheels: Path
+) -> None:
+    async with many(tmp_path, models, wheels) as house:
+        assert house.fleet is not None
+        task_id = await house.submit(ASKS_AT_WORK, "Fix calc.py")
+        (question,) = await house.waits(task_id, 1)
+        (worker,) = house.fleet.named("worker")
+        await worker.stop()
+        await house.fleet.start("worker", 2)
+        assert {row["state"] for row in await house.sandboxes(task_id)} == {"ended"}
+        await house.answer(task_id, question, "two")
+        task = await house.ada.finished(task_id, seconds=120)
+        assert task["verdict"] == "verified", task
+        assert "the answer is: two" in json.dumps(models.asked[-1]["messages"])
 
 
 async def test_without_a_gateway_the_gate_lets_it_pass(
