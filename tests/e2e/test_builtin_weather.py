@@ -292,7 +292,7 @@ async def test_a_repository_of_everything_that_git_may_hold(
     assert "root:x:" not in json.dumps(last)
     assert all("error" in each for each in (loop, gone)), (loop, gone)
     assert module == "(empty folder)"
-    assert listed == "exit 0\n50006\n"
+    assert listed == "exit 0\n50008\n"
 
 
 async def test_nothing_is_left_of_any_of_them(ended: Ended, place: Place) -> None:
