@@ -50,6 +50,9 @@ class FlagKind(StrEnum):
     PIPED_TO_SHELL = "piped_to_shell"
     KNOWS_ITS_TESTS = "knows_its_tests"
     UNSAFE_CALL = "unsafe_call"
+    SYNTAX = "syntax"
+    LINT = "lint"
+    FORMAT = "format"
 
 
 class Flag(BaseModel):
@@ -70,9 +73,14 @@ class Flag(BaseModel):
 
 def flags_of(patch: Patch) -> list[Flag]:
     """Return what is to be looked at, a bounded number of each kind; pure, and takes long for a large patch."""
+    return few_of_each((*_of_files(patch), *_of_lines(patch)))
+
+
+def few_of_each(flags: Iterable[Flag]) -> list[Flag]:
+    """Return the first flags of each kind."""
     found: list[Flag] = []
     counts: Counter[FlagKind] = Counter()
-    for flag in (*_of_files(patch), *_of_lines(patch)):
+    for flag in flags:
         counts[flag.kind] += 1
         if counts[flag.kind] <= MOST_OF_A_KIND:
             found.append(flag)

@@ -92,3 +92,5 @@ class Evidence(BaseModel):
     missing: list[str] = Field(default_factory=list)
     flags: list[Flag] = Field(default_factory=list)
     """What to look at in the change, whatever the verdict is."""
+    looked: list[str] = Field(default_factory=list)
+    """Which tools looked at the changed files beside the checks, and what could not be looked at."""

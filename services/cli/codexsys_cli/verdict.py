@@ -31,6 +31,7 @@ def summary(task: Task) -> list[str]:
     lines += [f"  fixed: {name}" for name in evidence.get("fixed", [])]
     lines += [f"  broken: {name}" for name in evidence.get("broken", [])]
     lines += [f"  look at: {_flag(flag)}" for flag in evidence.get("flags", [])]
+    lines += [f"  {note}" for note in evidence.get("looked", [])]
     diff = task["diff"]
     if diff is not None:
         files = "1 file" if diff["files"] == 1 else f"{diff['files']} files"

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codexsys_core.errors import SandboxError
+from codexsys_core.inspection import Inspection
 from codexsys_core.junit import read_junit
 from codexsys_core.patch import Patch
 from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxRole
 from codexsys_core.verdict import CheckRun, TestReport
 from codexsys_worker.collect import collect
+from codexsys_worker.inspecting import inspect
 from codexsys_worker.room import Room
 from codexsys_worker.setup import Setup
-from codexsys_worker.stages import apply_patch, limit_outcome
+from codexsys_worker.stages import StageFailed, apply_patch, limit_outcome
 from codexsys_worker.work import Work
 
 UNCHANGED = Patch(tree="", diff=b"", files=[])
@@ -58,6 +60,8 @@ class Order:
     """Whether only the tests that touch the change are run."""
     first: bool = False
     """Whether to find out, too, what of the change is imported from elsewhere."""
+    inspected: bool = False
+    """Whether parsers, linters and formatters look at the changed files afterwards."""
     watched: frozenset[str] = frozenset()
     """Changed paths that are put back as they were in the base."""
     rewritten: Mapping[str, str] = field(default_factory=dict)
@@ -76,6 +80,8 @@ class Checking:
     """The end of the last run's output, without the planted test: what a rejected agent is told."""
     foreign: tuple[str, ...] = field(default=(), init=False)
     """Changed packages that were found outside the workspace, before the last run's checks."""
+    inspection: Inspection | None = field(default=None, init=False)
+    """Of the changed files, once they were looked at beside the checks."""
     broken: frozenset[str] = field(default=frozenset(), init=False)
     """Tests that were made to fail for the last run."""
 
@@ -90,7 +96,31 @@ class Checking:
             self.broken = await self._break(room, order.breaking)
             if order.watched or order.rewritten:
                 await self._restore(room, order)
-            return await self._check(room, order)
+            run = await self._check(room, order)
+            if order.inspected:
+                await self._inspect(room, order.patch, run)
+            return run
+
+    async def only_inspect(self, patch: Patch) -> Inspection:
+        """Look at the changed files in a sandbox in which no checks run."""
+        seconds = float(self.work.spec.limits.checks_seconds)
+        try:
+            async with self.setup.room(SandboxRole.VERIFY) as room:
+                await self.setup.run(room)
+                await apply_patch(room, patch.diff, name="change")
+                return await inspect(room, self.work, patch, seconds=seconds)
+        except (StageFailed, SandboxError) as error:
+            # Nothing stands on this: without it the change is what it is.
+            return Inspection(notes=[f"Changed files could not be looked at: {error}"])
+
+    async def _inspect(self, room: Room, patch: Patch, run: CheckRun) -> None:
+        """Look when the checks are over and their report is out: no setting of a tool can touch it any more."""
+        if run.reason is not None:
+            note = "Changed files were not looked at: a limit ended the checks."
+            self.inspection = Inspection(notes=[note])
+            return
+        left = self.work.spec.limits.checks_seconds - (run.seconds or 0.0)
+        self.inspection = await inspect(room, self.work, patch, seconds=left)
 
     async def _check(self, room: Room, order: Order) -> CheckRun:
         spec, shown = self.work.spec, not order.breaking

@@ -219,6 +219,7 @@ def _markdown(report: dict[str, Any]) -> str:
             f"- look at: {flag['says']} {_place(flag)}".rstrip()
             for flag in evidence.get("flags", [])
         ),
+        *(f"- {note}" for note in evidence.get("looked", [])),
         *(f"- changed: `{file['path']}`" for file in report["diff"]),
     ]
     for number, each in enumerate(report["criteria"], 1):

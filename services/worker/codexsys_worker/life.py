@@ -235,7 +235,7 @@ class Life:
         flags = await asyncio.to_thread(flags_of, patch)
         judged = await verifier.judge(patch, baseline, run.setup_paths)
         evidence, reason = (
-            judged.model_copy(update={"flags": flags, "tree": patch.tree}),
+            judged.model_copy(update={"flags": [*flags, *judged.flags], "tree": patch.tree}),
             judged.verdict.end_reason,
         )
         if told := refused(work, evidence):

@@ -173,7 +173,7 @@ class Room:
         self.id = sandbox_id
         self.layer: str | None = None
         """What it stands on."""
-        self._redactor = redactor
+        self.redactor = redactor
         self._work = work
         self._backend = backend
         self._lines = lines
@@ -280,7 +280,7 @@ class Room:
     def _copy(self, stream: str, *, part: int) -> Copy:
         return Copy(
             lines=self._lines,
-            redactor=self._redactor,
+            redactor=self.redactor,
             task_id=self._work.task.id,
             sandbox_id=self.id,
             stream=stream,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 
 from codexsys_core.end_reasons import EndReason
+from codexsys_core.flags import FlagKind
+from codexsys_core.policy import named
 from codexsys_core.verdict import Evidence, Verdict
 from codexsys_worker.finish import Result
 
@@ -71,9 +73,16 @@ def rejection(result: Result, tail: str, *, stands: Result | None = None) -> str
     more = "\n[… cut]" if len(diff) > MOST_DIFF else ""
     return (
         f"Your change was checked in a clean sandbox and rejected. {sentences}\n"
-        f"The end of the output:\n{tail}\n{back}"
+        f"The end of the output:\n{tail}\n{_seen(result)}{back}"
         f"Your change so far, which is still in the working tree:\n{shown}{more}"
     )
+
+
+def _seen(result: Result) -> str:
+    """Return what tools said of the change beside the checks, as a line; it is no reason for a round."""
+    flags = result.evidence.flags if result.evidence else []
+    seen = [flag for flag in flags if flag.kind in (FlagKind.SYNTAX, FlagKind.LINT)]
+    return f"Also seen in lines that you changed: {named(seen)}.\n" if seen else ""
 
 
 def _is_refused(result: Result) -> bool:

@@ -6,6 +6,7 @@ from codexsys_core.definitions import guarded, is_definition, is_test, opened
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import TooLarge
 from codexsys_core.inline_tests import may_hold_tests, with_tests_of
+from codexsys_core.inspection import Inspection, inspectable
 from codexsys_core.judgement import Control, Findings, judge, plain_name
 from codexsys_core.outcome import Outcome
 from codexsys_core.patch import Patch, PatchBench
@@ -34,6 +35,9 @@ class Verifier:
     bench: PatchBench
     tail: str = field(default="", init=False)
     """The end of the checks' output after the last change: what a rejected agent is told."""
+
+    inspection: Inspection | None = field(default=None, init=False)
+    """What a look at the files of the last change came to; None where there was none."""
 
     unusable: str = field(default="", init=False)
     """Why checks that were found, and not asked for, are not run."""
@@ -70,7 +74,23 @@ class Verifier:
     async def judge(
         self, patch: Patch, baseline: CheckRun | None, setup_paths: frozenset[str]
     ) -> Evidence:
-        """Return the verdict on a change that is not empty."""
+        """Return the verdict on a change that is not empty, and what else is to be looked at in it."""
+        self.inspection = None
+        evidence = await self._judge(patch, baseline, setup_paths)
+        found = await self._inspection_of(patch, setup_paths)
+        return evidence.model_copy(update={"flags": found.flags, "looked": found.notes})
+
+    async def _inspection_of(self, patch: Patch, setup_paths: frozenset[str]) -> Inspection:
+        """Return what was found beside the checks; without checks, or a use for them, it is done alone."""
+        if self.inspection is not None:
+            return self.inspection
+        if setup_paths.intersection(file.path for file in patch.files) or not inspectable(patch):
+            return Inspection()
+        return await self._checking().only_inspect(patch)
+
+    async def _judge(
+        self, patch: Patch, baseline: CheckRun | None, setup_paths: frozenset[str]
+    ) -> Evidence:
         checks = self.work.checks
         paths = {file.path for file in patch.files}
         findings = Findings(
@@ -102,9 +122,15 @@ class Verifier:
     async def _of_a_part(self, patch: Patch, findings: Findings) -> Findings:
         """Run the tests that touch the change alone."""
         checking = self._checking()
-        order = Order("checks after the change, those that touch it", patch, part=True, first=True)
+        order = Order(
+            "checks after the change, those that touch it",
+            patch,
+            part=True,
+            first=True,
+            inspected=True,
+        )
         run = await checking.run(SandboxRole.VERIFY, order)
-        self.tail = checking.tail
+        self.tail, self.inspection = checking.tail, checking.inspection
         if run.exit_code == NOTHING_TO_RUN and run.report is None:
             return findings.model_copy(update={"partial": True})
         found = {"result": run, "partial": True, "foreign_packages": checking.foreign}
@@ -122,9 +148,14 @@ class Verifier:
     async def _after(self, patch: Patch, findings: Findings) -> Findings:
         """Run the checks on the result, and again with tests and their definitions as before."""
         checking = self._checking()
-        order = Order("checks after the change (one planted test must fail)", patch, first=True)
+        order = Order(
+            "checks after the change (one planted test must fail)",
+            patch,
+            first=True,
+            inspected=self.inspection is None,
+        )
         result = await checking.run(SandboxRole.VERIFY, order)
-        self.tail = checking.tail
+        self.tail, self.inspection = checking.tail, self.inspection or checking.inspection
         if result.reason == "deadline":
             detail = f"The checks took longer than {self.work.spec.limits.checks_seconds} s."
             raise StageFailed(Outcome(reason=EndReason.CHECKS_TIMEOUT, detail=detail))

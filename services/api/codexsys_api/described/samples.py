@@ -133,8 +133,15 @@ DONE: dict[str, Any] = QUEUED | {
                     "path": "tests/api/test_list.py",
                     "line": None,
                     "says": "a test was changed",
-                }
+                },
+                {
+                    "kind": "lint",
+                    "path": "src/list.py",
+                    "line": 41,
+                    "says": "ruff: F401 `json` imported but unused",
+                },
             ],
+            "looked": ["Looked at by python, ruff."],
         },
     },
     "diff": {"files": 2, "insertions": 31, "deletions": 4},
