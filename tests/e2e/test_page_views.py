@@ -30,12 +30,22 @@ def get(url: str, attempts: int = 4) -> bytes:
     return client.get(url)
 '''
 AFTER = BEFORE.replace("attempts: int = 4", "attempts: int = 5")
-FILES = {"src/fetch.py": BEFORE, "run.sh": "#!/bin/sh\n", "gone.txt": "bye\n"}
+FILES = {
+    "src/fetch.py": BEFORE,
+    "run.sh": "#!/bin/sh\n",
+    "gone.txt": "bye\n",
+    "old.md": "It is moved.\n",
+}
 PATCH = "diff --git a/README.md b/README.md\n--- a/README.md\n+++ b/README.md\n@@ -1 +1,2 @@\n one\n+two\n"
 KEEP_WHAT_IS_SAID = """() => {
   const box = document.querySelector(".upload .hint");
   const keep = () => sessionStorage.setItem("said", (sessionStorage.getItem("said") ?? "") + box.textContent);
   new MutationObserver(keep).observe(box, { childList: true, characterData: true, subtree: true });
+}"""
+KEEP_WHAT_IS_TOLD = """() => {
+  const told = document.getElementById("told");
+  const keep = () => told.textContent && (told.dataset.kept = told.textContent);
+  new MutationObserver(keep).observe(told, { childList: true, characterData: true, subtree: true });
 }"""
 EVIL = "<img src=x onerror=alert(1)>"
 GROWING = """
@@ -52,7 +62,7 @@ SCRIPT = f"""
 printf '\\033[1;31mFAILED\\033[0m \\033]0;title\\007{EVIL} \\342\\200\\256rtl\\n'
 cat > src/fetch.py <<'END'
 {AFTER}END
-printf 'a\\0b' > picture.bin; chmod +x run.sh; rm gone.txt
+printf 'a\\0b' > picture.bin; chmod +x run.sh; rm gone.txt; mv old.md src/new.md
 printf '%s\\n' '{EVIL}' > '<b>bold.js'
 seq 1 {LINES} > rows.json
 yes 'fetched one more page of the almanac' | head -n 60000
@@ -137,7 +147,7 @@ async def test_the_change_in_two_columns_and_in_one_by_keys(seen: Seen) -> None:
     await page.keyboard.press("u")
     await expect(page.locator(".diff:not(.split) del")).to_have_text(["4"])
     await page.wait_for_load_state()  # before its scripts nobody hears a key or a click
-    for said in ("Binary content, not shown.", "100644 → 100755", "deleted"):
+    for said in ("Binary content, not shown.", "100644 → 100755", "deleted", "old.md → src/new.md"):
         await expect(page.get_by_text(said).first).to_be_visible()
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await page.locator("summary", has_text="Apply").click()
@@ -244,6 +254,27 @@ async def test_a_question_is_answered_where_it_is_asked(rehearsal: Up) -> None:
         await expect(message).to_contain_text("never read")  # an agent of a rehearsal reads nothing
         await expect(page.get_by_text("Tell the agent something")).to_have_count(0)
         await person.picture("conversation-asked")
+
+
+async def test_what_changes_is_told_politely(rehearsal: Up) -> None:
+    ask = [{"text": "Red?", "default": "yes"}, {"text": "Blue?", "default": "no"}]
+    variables = {"DUMMY_AGENT_ASK": json.dumps(ask), "DUMMY_PATCH": PATCH}
+    async with owner_of(rehearsal) as owner, fresh_profile(rehearsal.url) as person:
+        page = person.page
+        await sign_in(person, rehearsal)
+        body = {"prompt": "Paint it.", "environment": {"variables": variables}}
+        task_id = await owner.submit(body, archive=zipped({"README.md": "one\n"}))
+        await person.open(f"/tasks/{task_id}")
+        box = page.get_by_role("region", name="Question")
+        await expect(box).to_contain_text("Red?", timeout=60_000)
+        await expect(page.get_by_text("This page follows the task.")).to_be_visible()
+        await page.evaluate(KEEP_WHAT_IS_TOLD)
+        (question,) = (await owner.get(f"/api/v1/tasks/{task_id}"))["questions"]
+        answer = {"question": question["id"], "answer": "yes"}
+        await owner.client.post(f"/api/v1/tasks/{task_id}/answers", json=answer)
+        await expect(box).to_contain_text("Blue?", timeout=60_000)
+        await page.wait_for_function("document.getElementById('told').dataset.kept")
+        assert await page.locator("#told").get_attribute("role") == "status"
 
 
 async def test_a_zip_is_dropped_checked_and_sent_with_its_progress(

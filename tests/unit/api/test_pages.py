@@ -533,19 +533,41 @@ def test_an_empty_form_is_whole(pages: Pages, ctx: PageContext) -> None:
     }  # fmt: skip
 
 
+def a_question(number: int, **more: Any) -> dict[str, Any]:
+    base = {"id": f"qst_{number}", "text": f"Really {number}?", "options": [], "default": "no"}
+    return base | {"deadline": "2026-11-28T12:00:00Z", "answer": None} | more
+
+
 def test_an_open_question_is_shown(pages: Pages, ctx: PageContext) -> None:
-    question: dict[str, Any] = {
-        "id": "q_1",
-        "text": "Really?",
-        "options": [],
-        "default": "no",
-        "deadline": None,
-        "answer": None,
-    }
-    assert (
-        "Really?"
-        in parsed(pages.task(running(status="suspended", questions=[question]), None, ctx)).text
-    )
+    asked = [a_question(1), a_question(2, answer="yes")]
+    page = parsed(pages.task(running(status="suspended", questions=asked), None, ctx))
+    assert "Really 1?" in page.text
+    assert "it takes the default." in page.text
+    assert "Send answer" in page.text
+    assert "Really 2?" not in page.text
+
+
+def test_open_questions_are_answered_by_one_form(pages: Pages, ctx: PageContext) -> None:
+    asked = [
+        a_question(1, options=["red", "blue"], default="blue"),
+        a_question(2),
+        a_question(3, default=None),
+    ]
+    page = parsed(pages.task(running(status="suspended", questions=asked), None, ctx))
+    assert "The agent asks 3 questions" in page.text
+    assert "the task ends." in page.text
+    (form,) = (form for form in page.all("form") if str(form.get("action")).endswith("/answers"))
+    assert form["method"] == "post"
+    inputs = page.all("input")
+    assert [each["value"] for each in inputs if each.get("name") == "question"] == [
+        each["id"] for each in asked
+    ]
+    assert [
+        each["value"] for each in inputs if each.get("type") == "radio" and "checked" in each
+    ] == ["blue"]
+    words = [each for each in inputs if str(each.get("name")).startswith("words-")]
+    assert [each["name"] for each in words] == [f"words-{each['id']}" for each in asked]
+    assert not any("required" in each for each in words)  # what is left empty stays open
 
 
 def a_large_change(lines: int) -> diff.Diff:

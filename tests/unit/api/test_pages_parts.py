@@ -75,6 +75,50 @@ def test_a_patch_is_read_file_by_file() -> None:
     assert read.files[4].modes == "100644 → 100755"
 
 
+MOVED = b"""diff --git a/docs/old.md b/docs/old.md
+deleted file mode 100644
+index 1111..0000
+--- a/docs/old.md
++++ /dev/null
+@@ -1,2 +0,0 @@
+-one
+-two
+diff --git a/lib/new.sh b/lib/new.sh
+new file mode 100755
+index 0000..2222
+--- /dev/null
++++ b/lib/new.sh
+@@ -0,0 +1,2 @@
++one
++two
+"""
+
+
+def test_a_file_that_came_with_the_lines_of_one_that_went_was_renamed() -> None:
+    (file,) = diff.read(MOVED).files
+    assert (file.old_path, file.path, file.word) == ("docs/old.md", "lib/new.sh", "renamed")
+    assert (file.modes, file.rows) == ("100644 → 100755", [])
+    assert (diff.read(MOVED).insertions, diff.read(MOVED).deletions) == (0, 0)
+    again = diff.read(
+        MOVED + MOVED.replace(b"docs/old", b"docs/older").replace(b"new.sh", b"newer.sh")
+    )
+    assert [each.old_path for each in again.files] == ["docs/old.md", "docs/older.md"]
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        (b"+two", b"+Two"),
+        (b"+two\n", b"+two\n\\ No newline at end of file\n"),
+        (b"index 0000..2222", b"GIT binary patch"),
+        (b"deleted file", b"old"),
+    ],
+)
+def test_what_differs_in_anything_was_not_renamed(said: bytes, instead: bytes) -> None:
+    files = diff.read(MOVED.replace(said, instead)).files
+    assert [file.old_path for file in files] == ["", ""]
+
+
 def test_lines_of_a_hunk_that_look_like_headers_are_lines() -> None:
     rows = diff.read(NEW_AND_CHANGED).files[1].rows
     assert [row.text for row in rows[1:]] == ["--- a/not/a/header", "diff --git a/x b/x"]

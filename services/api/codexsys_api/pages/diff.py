@@ -247,8 +247,37 @@ def read(patch: bytes) -> Diff:
     shown = patch[:MAX_BYTES].decode("utf-8", "replace").removesuffix("\n")
     reader = _Reader(map(_shorten, shown.split("\n")))
     reader.run()
+    files = _moved(reader.files)
     return Diff(
-        tuple(reader.files[:MAX_FILES]),
+        tuple(files[:MAX_FILES]),
         truncated=len(patch) > MAX_BYTES,
-        hidden=max(0, len(reader.files) - MAX_FILES),
+        hidden=max(0, len(files) - MAX_FILES),
     )
+
+
+def _moved(files: list[File]) -> list[File]:
+    """Return them with one for each that is gone and has come elsewhere with the same lines.
+
+    The platform's patches know no renames: they are applied as they stand, and hide nothing. Here
+    the lines themselves are compared, and never a name or an id that the patch tells.
+    """
+    gone: dict[tuple[str, ...], list[File]] = {}
+    for file in files:
+        if file.kind == "deleted" and (lines := _lines(file)):
+            gone.setdefault(lines, []).append(file)
+    taken: set[int] = set()
+    for file in files:
+        if file.kind == "added" and (before := gone.get(_lines(file))):
+            old = before.pop(0)
+            taken.add(id(old))
+            modes = file.modes if file.modes == old.modes else f"{old.modes} → {file.modes}"
+            file.kind, file.old_path, file.modes = "renamed", old.path, modes
+            file.rows, file.insertions = [], 0
+    return [file for file in files if id(file) not in taken]
+
+
+def _lines(file: File) -> tuple[str, ...]:
+    """Return the text of a file that came or went whole, as far as a patch tells it; else nothing."""
+    if file.binary or file.cut:
+        return ()
+    return tuple(row.text for row in file.rows if row.kind != "hunk")

@@ -160,10 +160,21 @@ def in_list(task: Json, now: datetime) -> str:
     if task["status"] == "running" and (begun := task.get("started_at")):
         return f"{said}, {text.age(begun, now)}"
     if task["status"] == "suspended":
-        asked = [each for each in task.get("questions") or () if each.get("answer") is None]
-        deadlines = [each["deadline"] for each in asked if each.get("deadline")]
+        deadlines = [each["deadline"] for each in open_questions(task) if each.get("deadline")]
         return f"until {text.soon(min(deadlines))}" if deadlines else said
     return said
+
+
+def open_questions(task: Json) -> list[Json]:
+    """Return the questions that wait for an answer."""
+    return [each for each in task.get("questions") or () if each.get("answer") is None]
+
+
+def without_answers(asked: list[Json]) -> str:
+    """Say what happens to a task when its open questions get no answer in time."""
+    if not all(each.get("default") for each in asked):
+        return "the task ends."
+    return f"it takes the {'defaults' if len(asked) > 1 else 'default'}."
 
 
 def under_verdict(task: Json) -> str:
@@ -267,7 +278,13 @@ def _open_sentence(task: Json) -> str:
         place = under_status(task)
         return f"Waits for a worker{', ' + place if place else ''}."
     if task["status"] == "suspended":
-        return "The agent asked a question and waits for the answer."
+        several = len(open_questions(task)) > 1
+        asked = (
+            "some questions and waits for the answers"
+            if several
+            else "a question and waits for the answer"
+        )
+        return f"The agent asked {asked}."
     return "No verdict before the checks have run."
 
 

@@ -36,7 +36,7 @@ from codexsys_api.routes.uploads import answered
 from codexsys_api.submit.submitter import Submitter
 from codexsys_api.uploads import Uploads
 from codexsys_api.workspaces import Workspaces
-from codexsys_core.errors import Invalid, NotFound, PlatformError
+from codexsys_core.errors import Conflict, Invalid, NotFound, PlatformError
 from codexsys_core.limits import Limits
 from codexsys_core.task import Task
 from codexsys_wiring.platform import Platform
@@ -220,17 +220,31 @@ async def artifact(
 
 @router.post("/tasks/{task_id}/answers")
 async def answer(request: Request, task_id: TaskId, visitor: Signed, platform: Opened) -> Response:
-    """Answer a question: one of its options, or in own words."""
+    """Answer open questions, each by one of its options or in own words; what is left empty stays open."""
     who = visitor.principal
     async with visitor.form(request) as form:
-        question_id = known_form(text(form, "question"), "question")
-        given = text(form, "words").strip() or text(form, "option")
-    body = read(GiveAnswer, {"question": question_id, "answer": given})
-    await platform.questions.answer(
-        task_id, question_id, body.answer, tenant_id=who.tenant_id, key_id=who.key_id
-    )
+        asked = form.getlist("question") or [""]
+        given = [said for each in asked if (said := _said_to(form, each))]
+    if not given:
+        raise Invalid("Choose an answer, or write one.")
+    refused: list[Conflict] = []
+    for each in given:
+        try:
+            await platform.questions.answer(
+                task_id, each.question, each.answer, tenant_id=who.tenant_id, key_id=who.key_id
+            )
+        except Conflict as conflict:  # the other answers hold all the same
+            refused.append(conflict)
     await platform.hints.tell(f"task:{task_id}")
+    if refused:
+        raise refused[0]
     return go(f"/tasks/{task_id}")
+
+
+def _said_to(form: Form, question: str | Received) -> GiveAnswer | None:
+    asked = known_form(question if isinstance(question, str) else "", "question")
+    words = text(form, f"words-{asked}").strip() or text(form, f"option-{asked}")
+    return read(GiveAnswer, {"question": asked, "answer": words}) if words else None
 
 
 @router.post("/tasks/{task_id}/messages")
