@@ -186,6 +186,10 @@ async def test_a_long_log_is_searched_and_its_lines_have_addresses(seen: Seen) -
     await seen.person.open("/tasks")
     await seen.person.open(f"{seen.path}?tab=log#L40000")
     await expect(page.locator("#L40000.here")).to_be_in_viewport()
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.keyboard.press("y")
+    await expect(page.locator("#L40000[data-done]")).to_be_visible()
+    assert await page.evaluate("navigator.clipboard.readText()") == page.url
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Raw").click()
     file = await (await download.value).path()

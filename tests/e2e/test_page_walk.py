@@ -276,6 +276,8 @@ async def test_the_form_keeps_what_was_typed_beside_what_is_wrong(up: Up, plain:
     await no_zip(person)
     assert await person.open("/tasks/task_unknown") == 404
     await person.picture("problem")
+    await person.page.get_by_role("link", name="All tasks").click()
+    await person.page.wait_for_url("**/tasks")
     assert await person.open("/tasks") == 200
     await expect(page.get_by_role("heading", name="No tasks yet")).to_be_visible()
 

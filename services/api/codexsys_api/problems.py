@@ -107,9 +107,8 @@ def respond(
     wants_page = "text/html" in request.headers.get("accept", "")
     if wants_page and not request.url.path.startswith(("/api/", "/objects/")):
         pages: Pages = request.app.state.pages
-        return HTMLResponse(
-            pages.error(problem), status_code=status, headers=HEADERS | (headers or {})
-        )
+        page = pages.error(problem, getattr(request.state, "seen_as", None))
+        return HTMLResponse(page, status_code=status, headers=HEADERS | (headers or {}))
     return JSONResponse(problem, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 

@@ -65,7 +65,9 @@ async def visitor_of(request: Request, platform: Opened) -> Visitor:
     tenant = await platform.keys.tenant(principal.tenant_id)
     name = tenant.name if tenant else principal.tenant_id
     pages: Pages = request.app.state.pages
-    return Visitor(principal, name, cookie, sessions, pages, request.url.path)
+    visitor = Visitor(principal, name, cookie, sessions, pages, request.url.path)
+    request.state.seen_as = visitor.context  # a refusal is a page for its visitor, too
+    return visitor
 
 
 Signed = Annotated[Visitor, Depends(visitor_of)]

@@ -106,8 +106,12 @@ const go = (path) => () => location.assign(path);
 if (document.querySelector(".top nav")) {
   bind("c", "New task", go("/submit"));
   bind("g t", "Tasks", go("/tasks"));
+  bind("g u", "Usage", go("/usage"));
 }
 bind("/", "Search or filter", () => document.querySelector("input[type=search]")?.focus());
+bind("y", "Copy the address of this page and its line", () => {
+  copy(location.href, document.querySelector(".here") ?? document.querySelector("h1"));
+});
 bind("?", "These keys", showKeys);
 const tabs = [...document.querySelectorAll(".tabs a")];
 tabs.forEach((tab, at) => {
