@@ -213,10 +213,12 @@ async def test_a_growing_log_is_followed_until_one_looks_back(up: Up, seen: Seen
         await expect(follow).not_to_be_checked()
         place, count = await page.evaluate(PLACE)
         await page.wait_for_function(LONGER, arg=count)
+        await expect(page.locator("[data-new]")).to_have_text(re.compile(r"^\+\d+$"))
         assert (await page.evaluate(PLACE))[0] == place
         await page.get_by_role("group", name="Lines of the log").focus()
         await page.keyboard.press("f")
         await expect(follow).to_be_checked()
+        await expect(page.locator("[data-new]")).to_be_empty()
         await page.wait_for_function(AT_END)
         await owner.client.post(f"/api/v1/tasks/{task_id}/cancel")
         await expect(page.locator("#status h2")).to_have_text("Cancelled", timeout=60_000)

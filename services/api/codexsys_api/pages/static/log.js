@@ -51,6 +51,8 @@ async function read(log, before) {
   take(log, decoder.decode());
   settle(log);
   if (!shown) show(log, before);
+  log.seen = log.drawn;
+  countNew(log);
   say(log, "");
   jumpToHash(log);
   if (log.panel.dataset.live) listen(log);
@@ -133,7 +135,17 @@ function settle(log) {
   while (log.blocks.length - log.dropped > MOST / BLOCK) log.blocks[log.dropped++].remove();
   log.drawn = count;
   if (log.follow.checked) toEnd(log);
+  countNew(log);
   choices(log);
+}
+
+// What came since one looked back; the place for it is always as wide, so nothing moves.
+function countNew(log) {
+  if (log.follow.checked || log.seen === undefined) log.seen = log.drawn ?? 0;
+  const place = log.panel.querySelector("[data-new]");
+  if (!place) return;
+  const more = (log.drawn ?? 0) - log.seen;
+  place.textContent = more <= 0 ? "" : more < 10000 ? `+${more.toLocaleString("en")}` : "+9,999";
 }
 
 function linesOf(log, at) {
@@ -335,7 +347,10 @@ function wire(log) {
     history.replaceState(null, "", `#${row.id}`);
     jump(log, Number(row.id.slice(1)));
   });
-  follow.addEventListener("change", () => follow.checked && toEnd(log));
+  follow.addEventListener("change", () => {
+    if (follow.checked) toEnd(log);
+    countNew(log);
+  });
   addEventListener("hashchange", () => jumpToHash(log));
   bind("f", "Follow the log", () => follow.click());
   bind("n", "Next hit in the log", () => next(log, 1));
