@@ -159,13 +159,14 @@ for _name in (
         for _rest in ("", "/{rest:path}"):
             TABLE[f"{_verb} /api/v1/{_name}{_rest}"] = look(*["not_available_yet"] * 2)
 
+_NO_QUESTION = "qst_" + "0" * 26
 BODIES: dict[str, Any] = {
     "POST /api/v1/tasks": {
         "prompt": "x",
         "source": {"git": {"url": "https://example.org/a.git"}},
     },
     "POST /api/v1/uploads": {"filename": "a.zip"},
-    f"POST {_TASK}/answers": {"question": "qst_" + "0" * 26, "answer": "x"},
+    f"POST {_TASK}/answers": {"question": _NO_QUESTION, "answer": "x"},
     f"POST {_TASK}/messages": {"text": "x"},
     "POST /api/v1/keys": {"name": "another"},
     "PATCH /api/v1/keys/{key_id}": {"name": "renamed"},
@@ -176,7 +177,7 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /sign-in": {"key": "cdx_nonsense"},
     "POST /keys": {"name": "page", "scope": "read"},
     "POST /environments": {"name": "page", "setup": "true"},
-    "POST /tasks/{task_id}/answers": {"question": "qst_" + "0" * 26, "words": "x"},
+    "POST /tasks/{task_id}/answers": {"question": _NO_QUESTION, f"words-{_NO_QUESTION}": "x"},
     "POST /tasks/{task_id}/messages": {"text": "x"},
     "POST /tasks/{task_id}/shares": {"expires_in": "60", "parts": "status"},
 }
