@@ -275,7 +275,7 @@ async def test_what_changes_is_told_politely(rehearsal: Up) -> None:
         await expect(box).to_contain_text("Red?", timeout=60_000)
         await expect(page.get_by_text("This page follows the task.")).to_be_visible()
         await page.evaluate(KEEP_WHAT_IS_TOLD)
-        (question,) = (await owner.get(f"/api/v1/tasks/{task_id}"))["questions"]
+        (question,) = (await owner.get(f"/tasks/{task_id}"))["questions"]
         answer = {"question": question["id"], "answer": "yes"}
         await owner.client.post(f"/api/v1/tasks/{task_id}/answers", json=answer)
         await expect(box).to_contain_text("Blue?", timeout=60_000)

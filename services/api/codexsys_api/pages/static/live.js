@@ -44,7 +44,8 @@ function state(words) {
 let heard = heading();
 function heading() {
   const now = document.querySelector("#status .phases [aria-current]") ?? document.querySelector("#status h2");
-  return now?.textContent.trim();
+  const asked = [...document.querySelectorAll(".ask q")].map((question) => question.textContent);
+  return [now?.textContent.trim(), ...asked].join(": ");
 }
 document.addEventListener("htmx:after:swap", () => {
   const now = heading();
