@@ -219,7 +219,7 @@ async def answer_on_its_page(
         assert page.count('aria-label="Question"') == 2
         assert question["text"] in page
         assert f"Default: {DECIDE_YOURSELF}" in page
-        form = {"csrf": csrf_of(page), "question": question["id"], "words": text}
+        form = {"csrf": csrf_of(page), "question": question["id"], f"words-{question['id']}": text}
         answered = await browser.post(f"/tasks/{task_id}/answers", data=form)
         assert answered.status_code == 303, answered.text
 
