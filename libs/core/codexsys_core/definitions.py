@@ -9,12 +9,12 @@ from posixpath import normpath
 _TESTS = (
     "test_*.py", "*_test.py", "*_test.go", "*.test.*", "*.spec.*", "*_spec.rb", "*Test.java", "*.snap",
 )  # fmt: skip
-_TEST_FOLDERS = ("tests", "test", "__tests__", "__snapshots__", "testdata")
+_TEST_FOLDERS = ("tests", "test", "__tests__", "__snapshots__", "__mocks__", "testdata")
 _DEFINITIONS = (
     "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg",
     "setup.py", "tox.ini", "noxfile.py", ".coveragerc", "sitecustomize.py", "usercustomize.py", "*.pth",
     "*.egg-info", "*.dist-info", "makefile", "gnumakefile", "*.mk", "justfile", "taskfile.yml", "package.json",
-    "jest.config.*", "jest.setup.*", "vitest.config.*", "vite.config.*", "babel.config.*", ".babelrc*", ".swcrc",
+    "jest.*", "jest-*.?js", "jest-*.js", "jest-*.ts", "jest-*.json", "setup-jest.*", "setupjest.*", "setuptests.*", "vitest.config.*", "vite.config.*", "babel.config.*", ".babelrc*", ".swcrc",
     "tsconfig*.json", "node.config.json", ".mocharc*", ".npmrc", ".yarnrc*", ".pnp.*", "pnpm-workspace.yaml", "rust-toolchain*", "go.mod", "go.sum", "go.work", "cargo.toml", "build.rs",
     "pom.xml", "build.gradle*", "*.lock", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml",
     "requirements*.txt", "setup.sh", ".gitlab-ci.yml", "jenkinsfile", ".gitattributes", ".gitignore", "*.pyc",

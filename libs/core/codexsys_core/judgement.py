@@ -235,6 +235,8 @@ def _doubts_of_the_runner(findings: Findings) -> Iterable[str]:
         yield "No test could be made to fail, so it is not known that they are run."
     elif control is not None and control.run.report is None:
         yield "With every test made to fail, the checks gave no report, so theirs cannot be trusted."
+    elif control is not None and not _made_to_fail(control):
+        yield "No test that was made to fail was reported as failed, so it is not known that they are run."
 
 
 def _doubts_of_tests(findings: Findings, report: TestReport, compared: Comparison) -> Iterable[str]:
@@ -252,9 +254,8 @@ def _proofs(findings: Findings, report: TestReport, compared: Comparison) -> Ite
     yield f"{len(report.passed)} tests passed in a fresh sandbox, the planted failing test was reported."
     control = findings.control
     if control is not None and control.run.report is not None:
-        failed = {plain_name(name) for name in control.run.report.failed} & control.broken
         yield (
-            f"In one more run, {len(failed)} tests that the platform had made to fail were "
+            f"In one more run, {len(_made_to_fail(control))} tests that the platform had made to fail were "
             "reported as failed, and none as passed."
         )
     if findings.guarded is not None:
@@ -262,6 +263,11 @@ def _proofs(findings: Findings, report: TestReport, compared: Comparison) -> Ite
     if compared.let_go:
         yield _names("are gone from files that the change may touch", compared.let_go)
     yield CAVEAT
+
+
+def _made_to_fail(control: Control) -> set[str]:
+    report = _report(control.run) or _NOTHING
+    return {plain_name(name) for name in report.failed} & control.broken
 
 
 def _passing_only_as_changed(findings: Findings, report: TestReport) -> list[str]:

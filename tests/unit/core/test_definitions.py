@@ -7,7 +7,7 @@ from codexsys_core.definitions import guarded, holds, is_definition, is_test, na
 
 @pytest.mark.parametrize(
     "path",
-    ["test_a.py", "a/b_test.py", "tests/data.json", "x/__tests__/a.js", "a_test.go", "src/a.spec.ts", "ATest.java"],
+    ["test_a.py", "a/b_test.py", "tests/data.json", "x/__tests__/a.js", "a_test.go", "src/a.spec.ts", "ATest.java", "src/__mocks__/fs.js"],
 )  # fmt: skip
 def test_tests_are_known_by_their_names(path: str) -> None:
     assert is_test(path)
@@ -20,10 +20,15 @@ def test_other_files_are_not_taken_for_tests(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["conftest.py", "pytest.toml", "a/Makefile", "x.egg-info/entry_points.txt", "src/json.py", ".venv/bin/pytest", "a/__pycache__/b.pyc", "Cargo.toml"],
+    ["conftest.py", "pytest.toml", "a/Makefile", "x.egg-info/entry_points.txt", "src/json.py", ".venv/bin/pytest", "a/__pycache__/b.pyc", "Cargo.toml", "jest.config.e2e.ts", "jest-setup.mjs", "src/setupTests.ts"],
 )  # fmt: skip
 def test_what_decides_how_tests_run_is_known(path: str) -> None:
     assert is_definition(path)
+
+
+@pytest.mark.parametrize("path", ["packages/jest-dom/src/index.js", "src/setup.ts", "jester.py"])
+def test_what_only_sounds_like_it_does_not(path: str) -> None:
+    assert not is_definition(path)
 
 
 @pytest.mark.parametrize(

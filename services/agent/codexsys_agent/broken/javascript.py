@@ -1,12 +1,15 @@
-"""Makes tests of JavaScript fail, by the names that `node --test` reports."""
+"""Makes tests of JavaScript fail, by the names that `node --test` and jest report."""
 
 import re
+from collections import defaultdict
 from pathlib import Path
 
 from codexsys_agent.broken.claims import Claims
 from codexsys_agent.broken.files import texts
 
-_ENDINGS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts")
+_ENDINGS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx")
+_CALLED = re.compile(r"\b(?:test|it)\b")
+_REVERSED = re.compile(r"\.(?:failing|fails)\b")
 _TEST = re.compile(
     r"\b(?:test|it)\(\s*(?P<quote>['\"`])(?P<name>[^'\"`\\\n$]+)(?P=quote)\s*,\s*"
     r"(?P<options>\{[^{}]*\}\s*,\s*)?(?:async\s+)?"
@@ -22,15 +25,33 @@ _LIES = """\
  return [assert, assert.strict].some((a) => [() => a(false), () => a.ok(false), () => a.equal(1, 2), () => a.strictEqual(1, 2),\
  () => a.deepEqual([1], [2]), () => a.deepStrictEqual([1], [2]), () => a.notStrictEqual(1, 1), () => a.match('a', /b/),\
  () => a.throws(() => {}), () => a.fail()].some(silent)); })()"""
+# The same for jest, on one line for who looks at types; a hook, which every test of a file must pass.
+_JEST = """
+// @ts-ignore
+;(() => { const given = globalThis.afterEach ? globalThis : require('@jest/globals'); given.afterEach(() => { const e = globalThis.expect ?? given.expect;\
+ const silent = (say) => { try { say(); return true; } catch { return false; } };\
+ if (![() => e(1).toBe(2), () => e(1).toEqual(2), () => e([1]).toStrictEqual([2]), () => e(false).toBeTruthy(), () => e(1).toBeFalsy(),\
+ () => e(1).not.toBe(1), () => e([]).toContain(1), () => e('a').toMatch(/b/), () => e(() => {}).toThrow()].some(silent))\
+ throw new Error('made to fail by the platform'); }); })();
+"""
 _FAILS = f"({_LIES} || (() => {{ throw new Error('made to fail by the platform'); }})())"
 
 
 def break_javascript(code: Path, wanted: frozenset[str]) -> set[str]:
     """Change functions of tests; names are `file::outer > inner`."""
     claims = Claims(wanted)
+    whole: set[str] = set()
+    with_jest = (code / "node_modules/jest").is_dir()
+    of_file: defaultdict[str, set[str]] = defaultdict(set)
+    for name in wanted:
+        of_file[name.partition("::")[0]].add(name)
     for file, read in texts(code, _ENDINGS):
         text = read
         place = file.relative_to(code).as_posix()
+        if place in of_file and with_jest and _of_jest(text):
+            file.write_bytes((text + _JEST).encode())
+            whole |= of_file[place]
+            continue
         found = [each for each in _TEST.finditer(text) if claims.knows(place, each["name"])]
         found = [each for each in found if _EXPECTED not in (each["options"] or "")]
         for each in reversed(found):
@@ -38,7 +59,7 @@ def break_javascript(code: Path, wanted: frozenset[str]) -> set[str]:
             claims.add(place, each["name"])
         if found:
             file.write_bytes(text.encode())
-    return claims.good()
+    return claims.good() | whole
 
 
 def _failing(text: str, found: re.Match[str]) -> str:
@@ -55,3 +76,8 @@ def _failing(text: str, found: re.Match[str]) -> str:
     named = text[:start] + (context if not first else "") + text[start:]
     at = found.end() + len(named) - len(text)
     return named[:at] + put + named[at:]
+
+
+def _of_jest(text: str) -> bool:
+    """Say whether a file's tests are jest's, and all of them fail when what follows each of them does."""
+    return "node:test" not in text and bool(_CALLED.search(text)) and not _REVERSED.search(text)

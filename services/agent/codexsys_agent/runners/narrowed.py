@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from codexsys_agent.broken.files import texts
 from codexsys_agent.runners.cargo_call import package_name
-from codexsys_agent.runners.node_call import node_words
+from codexsys_agent.runners.jest_call import SCRIPTS, jest_words, named_by
+from codexsys_agent.runners.node_call import called_by_package, node_words
 from codexsys_agent.runners.pytest_call import positional_words, pytest_words
 from codexsys_agent.runners.words import Plain, plain
 
@@ -15,6 +16,7 @@ _MOST = 200
 """Files on one command line; with more of them all tests may as well be run."""
 _PYTHON_TESTS = ("test_*.py", "*_test.py")
 _NODE_TESTS = ("*.test.*js", "*-test.*js", "*_test.*js", "test-*.*js", "test.*js")
+_JEST_TESTS = ("*.test.*", "*.spec.*")
 _FOLDERS = ("test", "tests", "__tests__")
 _NAMELESS = ("__init__", "index", "mod", "main", "lib")
 _IMPORTS = re.compile(r"^.*\b(?:import|from|require)\b.*$", re.MULTILINE)
@@ -26,7 +28,7 @@ def narrowed(command: str, code: Path, changed: Iterable[str]) -> str | None:
     if found is None or not found.words:
         return None
     paths = [PurePosixPath(path) for path in changed]
-    for known in (_pytest, _go, _cargo, _node):
+    for known in (_pytest, _go, _cargo, _node, _jest):
         if made := known(command, found, code, paths):
             return made
     return None
@@ -51,6 +53,18 @@ def _node(command: str, found: Plain, code: Path, changed: list[PurePosixPath]) 
     tests = _touching(code, changed, endings, _NODE_TESTS)
     tests = _within(tests, [word for word in named if not set(word) & set("*?[")])
     return plain_words.with_words([plain_words.words[0], *options, *tests]) if tests else None
+
+
+def _jest(command: str, found: Plain, code: Path, changed: list[PurePosixPath]) -> str | None:  # noqa: ARG001
+    called = called_by_package(found, code)
+    told = jest_words(called, code) if called else None
+    if called is None or told is None:
+        return None
+    program, options = told
+    named = named_by(options)
+    tests = _within(_touching(code, changed, SCRIPTS, _JEST_TESTS), named)
+    rest = [word for word in options if word not in named]
+    return called.with_words([*program, *rest, *tests]) if tests else None
 
 
 def _go(command: str, found: Plain, code: Path, changed: list[PurePosixPath]) -> str | None:  # noqa: ARG001

@@ -74,18 +74,19 @@ def node_call(given: Given) -> Call | None:
 
 def node_words(found: Plain, code: Path) -> tuple[Plain, list[str], list[str]] | None:
     """Return the call of node that a command comes to, with its options and the paths that it names."""
-    called = found
-    if found.program in _PACKAGERS and found.words[1:] in _SCRIPTS:
-        script = _script(code)
-        if script is None:
-            return None
-        called = script
-    if called.program != "node":
+    called = called_by_package(found, code)
+    if called is None or called.program != "node":
         return None
     options, named = _split(called.words[1:])
     if "--test" not in options or any(word.startswith(_OTHER) for word in options):
         return None
     return called, options, named
+
+
+def called_by_package(found: Plain, code: Path) -> Plain | None:
+    """Return what a packager's call for tests comes to, None where that is not to be said; else the call itself."""
+    is_packager = found.program in _PACKAGERS and found.words[1:] in _SCRIPTS
+    return _script(code) if is_packager else found
 
 
 def _script(code: Path) -> Plain | None:
