@@ -62,7 +62,7 @@ compose:  ## docker-compose.yml brought up whole, by Compose v2; the first time 
 
 kubernetes:  ## the tests that need a cluster, on a real one started here; the first time it is built, for minutes (root)
 	deploy/setup tests
-	CODEXSYS_REQUIRE=all $(STACK) with --also docker --also kubernetes $(PYTHON) -m pytest -m kubernetes tests/contract tests/e2e $(ARGS)
+	CODEXSYS_REQUIRE=all $(STACK) with --also docker --also kubernetes $(PYTHON) -m pytest -m kubernetes tests/contract tests/e2e tests/chaos $(ARGS)
 	echo 'make kubernetes: every test passed, and the cluster has left nothing'
 
 bench: setup  ## measure, on real servers started here, against what one would use instead; prints a report

@@ -8,7 +8,6 @@ from pathlib import Path
 import uvloop
 from tests.chaos import report
 from tests.chaos.run import Plan, run
-from tests.chaos.shapes import SHAPES
 
 RATES = {"dummy": 1.5, "local": 0.5}
 """Tasks a second, unless something else is wanted."""
@@ -25,7 +24,7 @@ def main() -> None:
         "--rate", type=float, help="tasks a second; with --tasks 80 %% of what is sustained"
     )
     parser.add_argument("--faults", type=int, help="spread evenly; else one after another")
-    parser.add_argument("--sandbox", choices=sorted(SHAPES), default="dummy")
+    parser.add_argument("--sandbox", choices=sorted(RATES), default="dummy")
     parser.add_argument("--into", type=Path, default=FOLDER, help="folder of the report")
     parser.add_argument("--apart", action="store_true", help="workers are of different hosts")
     options = parser.parse_args()

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -50,6 +50,8 @@ class Where:
     kafka: str
     hosts: Path
     """The folder that holds each service's data folder."""
+    beside: Callable[[], list[str]] = list
+    """What is left elsewhere."""
 
 
 @dataclass
@@ -192,5 +194,5 @@ async def gathered(where: Where) -> Evidence:
         rows(where), asyncio.to_thread(objects, where), asyncio.to_thread(left, where.hosts)
     )
     ours = {row["id"] for row in found["sandboxes"]}
-    still += await asyncio.to_thread(left_of, ours)
+    still += await asyncio.to_thread(left_of, ours) + await asyncio.to_thread(where.beside)
     return Evidence(rows=found, objects=names, left=still)

@@ -10,7 +10,7 @@ from tests.chaos.history import History
 from tests.support.distributed import eventually
 
 
-async def rest(where: Where) -> Evidence:
+async def rest(where: Where, *, seconds: float = 60) -> Evidence:
     """Wait until nothing moves and nothing is left."""
     moving: list[str] = []
 
@@ -20,16 +20,16 @@ async def rest(where: Where) -> Evidence:
         return None if moving else found
 
     try:
-        return await eventually(settled, seconds=60, what="rest", every=0.5)
+        return await eventually(settled, seconds=seconds, what="rest", every=0.5)
     except AssertionError as error:
         raise AssertionError(f"{error}: {moving[:10]}") from None
 
 
 async def judged(
-    where: Where, history: History, *, wiped_at: Any = None
+    where: Where, history: History, *, wiped_at: Any = None, seconds: float = 60
 ) -> tuple[Evidence, list[Broken]]:
     """Return what there is at rest, and the promises that were not kept."""
-    found = await rest(where)
+    found = await rest(where, seconds=seconds)
     client = evidence.store(where)
     broken = checker.broken(found, history)
     broken += await asyncio.to_thread(

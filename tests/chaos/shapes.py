@@ -150,6 +150,29 @@ def _models(op: str, rng: random.Random) -> Shape:
     return Shape(body={"engine": "builtin", "command": None, "prompt": prompt})
 
 
+def _outgrows(_op: str, _rng: random.Random) -> Shape:
+    shape = _told("exec tail /dev/zero")
+    shape.wants = "out_of_memory"
+    return shape
+
+
+def _overruns(op: str, rng: random.Random) -> Shape:
+    shape = _told(f"echo {op} > made.txt; sleep {_seconds(rng, 100, 200)}")
+    shape.wants = "deadline"
+    shape.body["limits"] = {"wall_seconds": 15}
+    return shape
+
+
+_IN_CAGES: dict[str, tuple[int, Draw]] = {
+    "edits": (2, _edits),
+    "sleeps": (2, _sleeps),
+    "prints": (2, _prints),
+    "fails": (1, _fails_late),
+    "explains": (1, _explains),
+    "set_up": (1, _sets_up),
+    "checked": (1, _proves),
+    "models": (2, _models),
+}
 SHAPES: dict[str, dict[str, tuple[int, Draw]]] = {
     "dummy": {
         "quick": (3, _quick),
@@ -162,15 +185,7 @@ SHAPES: dict[str, dict[str, tuple[int, Draw]]] = {
         "asks": (1, _asks),
         "unstartable": (1, _unstartable),
     },
-    "local": {
-        "edits": (2, _edits),
-        "sleeps": (2, _sleeps),
-        "prints": (2, _prints),
-        "fails": (1, _fails_late),
-        "explains": (1, _explains),
-        "set_up": (1, _sets_up),
-        "checked": (1, _proves),
-        "models": (2, _models),
-    },
+    "local": _IN_CAGES,
+    "kubernetes": _IN_CAGES | {"outgrows": (1, _outgrows), "overruns": (1, _overruns)},
 }
 """By kind of sandbox: how often of all, and how it is drawn."""

@@ -8,6 +8,9 @@ from tests.chaos.shapes import SHAPES
 
 CANCELLED, FROM_GIT = 0.15, 0.2
 AT_ONCE, ANY_TIME, OVER = "at once", "any time", "over"
+_LIMITS = {"attempts": 3, "wall_seconds": 120}
+LIMITS = {"kubernetes": {"memory_mb": 256}}
+"""A pod waits until its node has room for all that it may use."""
 _POINTS = {
     "quick": (AT_ONCE, OVER),
     "slow": ("analyzing", ANY_TIME),
@@ -49,9 +52,9 @@ def wish(name: str, number: int, *, seed: int, sandbox: str, git_url: str) -> Wi
         "checks": {"strategy": "skip"},
         "environment": environment,
         "labels": labels,
-        "limits": {"attempts": 3, "wall_seconds": 120},
     }
     body = {name: value for name, value in (body | drawn.body).items() if value is not None}
+    body["limits"] = LIMITS.get(sandbox, {}) | _LIMITS | body.get("limits", {})
     zip_ = rng.random() >= FROM_GIT
     if not zip_:
         body["source"] = {"git": {"url": git_url}}

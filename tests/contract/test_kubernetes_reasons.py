@@ -9,7 +9,8 @@ import pytest
 from tests.contract.sandboxes import bash, heard, make_base, spec_of
 from tests.contract.servers import NODE, must_have
 from tests.support import cluster
-from tests.support.cluster import NAMESPACE, kubectl
+from tests.support.cluster import NAMESPACE, kubectl, pods_made
+from tests.support.other_node import other_node
 from tests.support.webhook import Rejecting
 
 from codexsys_adapters.kubernetes.backend import KubernetesBackend
@@ -81,6 +82,24 @@ async def test_evicted_for_its_disk(backend: KubernetesBackend, base: Path) -> N
     await backend.start(spec.id, bash("agent", script, network="door", seconds=110))
     end = await asyncio.wait_for(backend.wait(spec.id, "agent"), 100)
     assert (end.reason, end.detail[:8]) == ("disk_full", "Evicted:"), end
+
+
+async def test_a_node_that_is_lost(platform: str, base: Path) -> None:
+    backend = cluster.backend(platform, lost_seconds=3)
+    with other_node():
+        spec = await begun(backend, base)
+        await asyncio.to_thread(cluster.stack, "kill", "kubernetes.kubelet")
+        try:
+            end = await asyncio.wait_for(backend.wait(spec.id, "agent"), 90)
+        finally:
+            await asyncio.to_thread(cluster.stack, "up", "--keep", "kubernetes")
+    assert end.reason == "sandbox_lost"
+    assert "DeletionByTaintManager" in end.detail
+    assert await asyncio.to_thread(pods_made, spec.id) == 1
+    await backend.destroy(spec.id)
+    assert await backend.list() == []
+    words = ("get", "pods", "-l", f"codexsys.dev/sandbox={spec.id}", "-o", "name")
+    assert await asyncio.to_thread(kubectl, "-n", NAMESPACE, *words) == ""
 
 
 @pytest.mark.parametrize("freed", [False, True])

@@ -64,8 +64,8 @@ def left_of(platform: str) -> list[str]:
 
 async def test_every_phase_of_an_agents_sandbox(backend: KubernetesBackend, base: Path) -> None:
     spec = spec_of(token=TOKEN)
-    created = await backend.create(spec, base)
-    assert created.image
+    told: list[str] = []
+    await backend.create(spec, base, progress=told.append)
     phases = [
         bash("workspace", "echo one > x; ls /app/base.git"),
         bash("setup", "cat x; echo two >> x", network="public"),
@@ -78,6 +78,7 @@ async def test_every_phase_of_an_agents_sandbox(backend: KubernetesBackend, base
         end = await run(backend, spec.id, phase)
         texts[phase.name] = (await said(backend, spec.id, phase.name)).decode()
         assert end == PhaseEnd(exit_code=int(phase.name == "agent") * 2), (phase.name, texts)
+    assert told[-1].startswith("== image sha256:"), told
     assert "HEAD" in texts["workspace"]
     assert texts["collect"] == "one\ntwo\n"
     assert TOKEN not in "".join(texts.values())

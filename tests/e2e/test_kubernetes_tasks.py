@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.contract.servers import NODE, must_have
+from tests.contract.servers import FAKE_TIME, NODE, must_have
 from tests.e2e.conftest import SETTINGS
 from tests.support import cluster
 from tests.support.cluster import NAMESPACE, kubectl
@@ -228,6 +228,32 @@ async def test_the_api_server_is_away_while_an_agent_works(place: Place) -> None
         task = await place.ended(each)
         assert (task["status"], task["attempt"]) == ("succeeded", 1), task
     counted(await log_is_whole(place.ada, task_id, "agent"), 40)
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_worker_whose_clock_is_wrong(place: Place, minutes: int) -> None:
+    await asyncio.gather(*(each.stop() for each in place.fleet.named("worker")))
+    wrong = await place.fleet.start("worker", 2, **clock_of(minutes))
+    short = {"wall_seconds": 10, "attempts": 1}
+    tasks = [await place.submit(MEND), await place.submit("sleep 300", limits=short)]
+    ends = [await place.ended(task_id) for task_id in tasks]
+    assert [task["end_reason"]["code"] for task in ends] == ["finished", "deadline"], ends
+    later = await place.submit(SLOWLY.format(20))
+    await place.says(later, "line 3\n")
+    await place.fleet.start("worker", 1)
+    wrong.kill()
+    task, attempt = await place.ended(later), await place.attempt(later)
+    assert (task["status"], attempt["number"], attempt["takeovers"]) == ("succeeded", 1, 1), task
+    counted(await log_is_whole(place.ada, later, "agent"), 20)
+
+
+def clock_of(minutes: int) -> dict[str, str]:
+    """Return what makes a process believe that it is so much later."""
+    return {
+        "LD_PRELOAD": must_have(FAKE_TIME),
+        "FAKETIME": f"{60 * minutes:+}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
 
 
 def counted(log: str, most: int) -> None:

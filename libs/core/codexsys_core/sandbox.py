@@ -133,12 +133,15 @@ class Created(BaseModel):
 
     layer: str | None = None
     """The first of the wanted layers that is kept here; its files are in place already."""
-    image: str | None = None
-    """Digest of the image, where the backend has images."""
 
 
 Progress = Callable[[str], None]
 """Is told, in lines for a person, what takes long; must not block."""
+
+
+def image_line(digest: str) -> str:
+    """Return what is said of the image that a sandbox stands on."""
+    return f"== image {digest}"
 
 
 def silent(_: str) -> None:
@@ -223,7 +226,8 @@ class SandboxBackend(Protocol):
     ) -> Created:
         """Make the sandbox; `base` (a bare git directory) is copied to /app/base.git, read-only.
 
-        /app/code, /app/output and /app/home are writable: empty, or as the layer has them. Without
+        /app/code, /app/output and /app/home are writable: empty, or as the layer has them. Progress is
+        told an image's digest where there are images, perhaps only while the first phase runs. Without
         a base it is only found again: `sandbox_lost` when it is not there, or nothing keeps it.
         """
 

@@ -81,8 +81,13 @@ class Rooms:
         )
         left = False
         try:
-            await (self._make(room, spec, work) if living is None else self._find(room, spec))
-            yield room
+            if living is None:
+                async with room.telling("setup") as progress:
+                    await self._make(room, spec, work, progress)
+                    yield room
+            else:
+                await self._find(room, spec)
+                yield room
         except Unavailable:
             left = True
             raise
@@ -90,11 +95,8 @@ class Rooms:
             if work.over or not (work.lost or left):
                 await asyncio.shield(self._clear(work.hold, spec.id))
 
-    async def _make(self, room: "Room", spec: SandboxSpec, work: Work) -> None:
-        async with room.telling("setup") as progress:
-            created = await self._backend.create(spec, work.base_dir, progress=progress)
-            if created.image:
-                progress(f"== image {created.image}")
+    async def _make(self, room: "Room", spec: SandboxSpec, work: Work, progress: Progress) -> None:
+        created = await self._backend.create(spec, work.base_dir, progress=progress)
         room.layer = created.layer
         if not await self._sandboxes.live(spec.id):
             raise Lost

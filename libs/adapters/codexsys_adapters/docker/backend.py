@@ -37,7 +37,15 @@ from codexsys_adapters.walls.owner import owner
 from codexsys_adapters.walls.place import here
 from codexsys_core.clock import Clock, SystemClock
 from codexsys_core.errors import SandboxError
-from codexsys_core.sandbox import Created, PhaseEnd, PhaseSpec, Progress, SandboxSpec, silent
+from codexsys_core.sandbox import (
+    Created,
+    PhaseEnd,
+    PhaseSpec,
+    Progress,
+    SandboxSpec,
+    image_line,
+    silent,
+)
 
 _OUTPUT_WAIT_SECONDS = 1.0
 _LAYER_BYTES = 20 << 30
@@ -104,7 +112,9 @@ class DockerBackend:
             setup = folder.setup
             if base is not None and setup["services"]:
                 await self._start_services(docker, folder, progress)
-        return Created(layer=_named(setup["layer"]), image=setup["image"]["digest"])
+        if base is not None:
+            progress(image_line(setup["image"]["digest"]))
+        return Created(layer=_named(setup["layer"]))
 
     async def _make(
         self, docker: Docker, folder: Folder, spec: SandboxSpec, base: Path, progress: Progress

@@ -30,7 +30,15 @@ from codexsys_adapters.kubernetes.site import Object, Site
 from codexsys_adapters.walls.program import run_ours
 from codexsys_core.clock import Clock, SystemClock
 from codexsys_core.errors import SandboxError
-from codexsys_core.sandbox import Created, PhaseEnd, PhaseSpec, Progress, SandboxSpec, silent
+from codexsys_core.sandbox import (
+    Created,
+    PhaseEnd,
+    PhaseSpec,
+    Progress,
+    SandboxSpec,
+    image_line,
+    silent,
+)
 
 _OUTPUT_WAIT_SECONDS = 1.0
 _GONE_SECONDS = 60.0
@@ -62,6 +70,7 @@ class KubernetesBackend:
         self._pods = Pods(cluster, site)
         self._patiently = Patience(self._clock)
         self._followers: dict[tuple[str, str], Follower] = {}
+        self._naming: dict[str, asyncio.Task[None]] = {}
         self._jobs = f"/apis/batch/v1/namespaces/{site.namespace}/jobs"
         named = hashlib.sha256(f"{site.namespace} {site.platform}".encode()).hexdigest()
         self._place = f"kubernetes-{named[:32]}"
@@ -89,10 +98,9 @@ class KubernetesBackend:
         await self._settled(spec.id, "keeper", progress)
         laying = self._refused(self._patiently(lambda: self._lay_base(spec.id, packed)))
         await self._unless_refused(spec.id, laying)
-        image = await self._pods.until(
-            spec.id, lambda pod: states.image_of(pod, "workspace") or states.end_of(pod)
-        )
-        return Created(image=image if isinstance(image, str) else None)
+        # The cluster says so a second after the container is there, when its first phase may be over.
+        self._naming[spec.id] = asyncio.create_task(self._name_image(spec.id, progress))
+        return Created()
 
     async def keep(self, sandbox_id: str, layer: str) -> None:  # noqa: ARG002 - nothing is kept here
         """Keep nothing: a pod's files go with it."""
@@ -141,6 +149,8 @@ class KubernetesBackend:
         await self._pods.within(_GONE_SECONDS, sandbox_id, lambda pod: pod is None or None)
         for key in [key for key in self._followers if key[0] == sandbox_id]:
             await self._followers.pop(key).close()
+        if naming := self._naming.pop(sandbox_id, None):
+            naming.cancel()
 
     async def _make(self, wanted: Wanted) -> None:
         spec = wanted.spec
@@ -186,6 +196,14 @@ class KubernetesBackend:
                 tell(await self._complaint(sandbox_id))
         if isinstance(found, SandboxError):
             raise found
+
+    async def _name_image(self, sandbox_id: str, progress: Progress) -> None:
+        """Say what the pod stands on, once the cluster does."""
+        found = await self._pods.until(
+            sandbox_id, lambda pod: states.image_of(pod, "workspace") or states.end_of(pod)
+        )
+        if isinstance(found, str):
+            progress(image_line(found))
 
     async def _complaint(self, sandbox_id: str) -> str | None:
         """Return why the cluster makes no pod of the Job yet; SandboxError when it never will."""

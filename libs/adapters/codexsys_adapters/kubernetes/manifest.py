@@ -21,6 +21,8 @@ SAID = "/tmp/.said"  # noqa: S108 - inside
 """A file that the cluster wants in each container: where everything may be written to anyway."""
 _MI = 1 << 20
 _OWN_MEMORY_MI = 32
+_OWN_CPUS = 1.0
+"""For our own: what stays hands on output, and what does not is waited for by everything after it."""
 _TOOLS_MI = 256
 _SMALL_MI = 320  # the door holds large requests
 _KUBELET = 10250
@@ -291,7 +293,9 @@ def _ours(
         "workingDir": "/",
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
-        "resources": _resources(cpus=0.5, memory_mi=_SMALL_MI, storage_mi=_SMALL_MI, busy=False),
+        "resources": _resources(
+            cpus=_OWN_CPUS, memory_mi=_SMALL_MI, storage_mi=_SMALL_MI, busy=False
+        ),
         "securityContext": _RESTRICTED | {"runAsUser": user, "runAsGroup": user},
     }
 

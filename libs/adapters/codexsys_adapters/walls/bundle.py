@@ -28,6 +28,7 @@ _OURS = (
 _NEVER_NEEDED = (
     "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "site-packages",
     "dist-packages", "config-*", "pydoc_data", "*.a", "_test*.so", "xxlimited*.so", "_tkinter*.so",
+    "*.opt-?.pyc",
 )  # fmt: skip
 _SECONDS = 60.0
 _PT_INTERP = 3

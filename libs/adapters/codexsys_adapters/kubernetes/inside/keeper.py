@@ -36,7 +36,7 @@ class Keeper:
 
     def __init__(self, told: dict[str, Any]) -> None:
         self._told = told
-        self._ends_at = time.time() + told["seconds"]
+        self._ends_at: float = time.monotonic() + told["seconds"]  # a node's clock may be set
         self._stages = Stages(door=told["token"], revoked=self._revoke)
         self._spools: dict[str, Spool] = {}
         self._running: tuple[str, str] | None = None
@@ -45,13 +45,17 @@ class Keeper:
         self._based = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def _left(self) -> float:
+        return self._ends_at - time.monotonic()
+
     async def serve(self) -> None:
         """Serve until the pod ends."""
         ASK.unlink(missing_ok=True)
         stages = await asyncio.start_unix_server(self._stages.met, KEEPER, limit=1 << 20)
         asking = await asyncio.start_unix_server(self._asked, str(ASK), limit=_LINE)
         async with stages, asking:
-            await asyncio.sleep(max(0.0, self._ends_at - time.time()) + _LATE_SECONDS)
+            await asyncio.sleep(max(0.0, self._left) + _LATE_SECONDS)
             await self._close("deadline")
             await asyncio.Event().wait()
 
@@ -108,7 +112,7 @@ class Keeper:
                 await spool.fail(self._closed, "")
                 return
             try:
-                async with asyncio.timeout(max(1.0, self._ends_at - time.time())):
+                async with asyncio.timeout(max(1.0, self._left)):
                     stage = await self._stages.place_for(phase)
                 await asyncio.to_thread(_lay_down, files)
                 await self._hand_on(stage, phase, spool)
@@ -140,7 +144,7 @@ class Keeper:
             "env": phase["env"],
             "cwd": "/app/code",
             "seconds": phase["seconds"],
-            "ends_at": self._ends_at,
+            "ends_at": time.time() + self._left,
             "share": self._told["share"],
             "pids": self._told["pids"],
             "disk_mb": self._told["disk_mb"],
