@@ -49,7 +49,7 @@ unit: setup  ## the unit tests alone
 
 e2e:  ## the end-to-end tests alone, on real servers started here
 	deploy/setup tests
-	$(STACK) with $(PYTHON) -m pytest tests/e2e -m 'not browser' $(ARGS)
+	$(STACK) with $(PYTHON) -m pytest tests/e2e -m 'not browser and not kubernetes and not compose' $(ARGS)
 
 evals:  ## let a model solve our own small repositories: scripted, or make evals URL=... MODEL=..., the key in CODEXSYS_MODEL_KEY
 	$(if $(filter command line,$(origin CODEXSYS_MODEL_KEY) $(origin KEY)),$(error A key on a command line is seen by others: export CODEXSYS_MODEL_KEY))
