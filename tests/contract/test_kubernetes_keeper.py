@@ -3,16 +3,19 @@
 import asyncio
 import base64
 import json
+import os
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from codexsys_adapters.kubernetes.inside.places import LAST
+from codexsys_adapters.kubernetes.inside.places import LAST, STAGES
 from codexsys_adapters.kubernetes.inside.spool import Spool
-from codexsys_adapters.kubernetes.inside.stages import Refused, Stages
+from codexsys_adapters.kubernetes.inside.stages import Refused, Stages, answering
 
+USERS = dict.fromkeys((*STAGES, "door", "rules"), os.getuid())
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -44,7 +47,7 @@ class Pod:
 @pytest.fixture
 async def pod(tmp_path: Path) -> AsyncIterator[Pod]:
     path = str(tmp_path / "keeper")
-    made = Pod(Stages(door=True, revoked=lambda: None), path)
+    made = Pod(Stages(door=True, users=USERS, revoked=lambda: None), path)
     server = await asyncio.start_unix_server(made.met, path)
     async with server, asyncio.timeout(20):
         yield made
@@ -110,6 +113,30 @@ async def test_a_name_is_taken_once_and_none_is_made_up(pod: Pod, name: str) -> 
     await pod.come("workspace")
     await pod.stages.there("workspace")
     assert await (await pod.come(name)).read() == b""
+
+
+async def test_a_name_is_taken_by_its_own_user_alone(tmp_path: Path) -> None:
+    path = str(tmp_path / "keeper")
+    made = Pod(
+        Stages(door=True, users=USERS | {"reader": os.getuid() + 1}, revoked=lambda: None), path
+    )
+    server = await asyncio.start_unix_server(made.met, path)
+    async with server, asyncio.timeout(20):
+        assert await (await made.come("reader")).read() == b""
+        await made.come("agent")
+        await made.stages.there("agent")
+        await made.close()
+
+
+async def test_a_service_is_waited_for_until_it_answers() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        waiting = asyncio.create_task(answering([("words", port)]))
+        done, _ = await asyncio.wait([waiting], timeout=0.3)
+        assert not done
+        bound.listen()
+        await asyncio.wait_for(waiting, 20)
 
 
 async def test_at_the_end_all_are_told_and_those_that_come_late(pod: Pod) -> None:

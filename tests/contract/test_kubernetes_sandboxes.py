@@ -18,6 +18,7 @@ from codexsys_adapters.kubernetes.backend import KubernetesBackend
 from codexsys_adapters.kubernetes.cluster import Cluster
 from codexsys_adapters.kubernetes.manifest import Wanted
 from codexsys_adapters.kubernetes.site import Object, Site
+from codexsys_core.environment import EnvironmentService
 from codexsys_core.errors import SandboxError
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxRole
@@ -26,6 +27,7 @@ from codexsys_wiring.self_test import self_test
 pytestmark = pytest.mark.kubernetes
 
 TOKEN = "sbt-of-this-sandbox"
+WORDS = EnvironmentService(name="words", image="someones/server:3", port=5432)
 KINDS = "jobs,pods,secrets,configmaps"
 
 
@@ -94,7 +96,9 @@ async def test_the_cluster_admits_all_but_the_rules_as_restricted(platform: str)
     kubectl("create", "-f", "-", feed=json.dumps(strict))
     try:
         site = Site(platform=platform, namespace=platform, tools=cluster.tools())
-        pod = manifest.pod(site, Wanted(spec_of(token=TOKEN), must_have(IMAGE), 123_456))
+        pod = manifest.pod(
+            site, Wanted(spec_of(token=TOKEN, services=(WORDS,)), must_have(IMAGE), 123_456)
+        )
         whole = json.dumps(described(platform, pod))
         with pytest.raises(AssertionError, match=r"rules-closed.*NET_ADMIN|NET_ADMIN"):
             kubectl("create", "--dry-run=server", "-f", "-", feed=whole)

@@ -303,14 +303,3 @@ async def test_the_description_knows_environments(served: Served) -> None:
     assert set(found["paths"][PATH + "/{environment_id}"]) == {"get", "patch", "delete"}
     secret = found["components"]["schemas"]["CreateEnvironment"]["properties"]["setup_variables"]
     assert secret["additionalProperties"]["writeOnly"] is True
-
-
-async def test_servers_that_pods_cannot_have_are_refused_at_once(tmp_path: Path) -> None:
-    async with serving(tmp_path, sandbox="kubernetes") as served:
-        kept = (await made(served))["id"]
-        inline = {"services": WHOLE["services"]}
-        for given, pointer in ((kept, "/environment"), (inline, "/environment/services")):
-            answer = await served.client.post("/api/v1/tasks", json=TASK | {"environment": given})
-            problem = answer.json()
-            assert (answer.status_code, problem["code"]) == (422, "services_not_supported")
-            assert problem["errors"][0]["pointer"] == pointer

@@ -87,9 +87,6 @@ REASONS: dict[str, set[EndReason]] = {
 }
 
 PROBLEMS: dict[str, set[str]] = {
-    "test_api_environments.py::test_servers_that_pods_cannot_have_are_refused_at_once": {
-        "services_not_supported"
-    },
     "test_answers.py::test_a_question_is_shown_and_answered_once": {"already_answered"},
     "test_answers.py::test_a_wrong_answer_changes_nothing": {"question_not_found"},
     "test_answers.py::test_an_answer_after_the_end_is_refused": {"task_over"},

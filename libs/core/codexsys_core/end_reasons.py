@@ -223,7 +223,7 @@ _TEXTS: dict[EndReason, _Text] = {
     EndReason.SERVICES_NOT_SUPPORTED: _Text(
         _C.USER,
         "Sandboxes of this platform have no services beside them.",
-        "Leave services out of the environment, or have the operator set CODEXSYS_SANDBOX=docker.",
+        "Leave services out of the environment, or have the operator set CODEXSYS_SANDBOX=docker or kubernetes.",
     ),
     EndReason.CHECKS_NOT_STARTED: _Text(
         _C.CODE,

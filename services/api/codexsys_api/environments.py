@@ -109,17 +109,7 @@ class Environments:
     async def copied(
         self, principal: Principal, given: str | EnvironmentGiven, *, row: str
     ) -> Environment:
-        """Return the environment of a new task, sealed for the task's row, if sandboxes here can be like it."""
-        found = await self._found(principal, given, row)
-        if found.services and self._platform.settings.sandbox == "kubernetes":
-            detail = "Sandboxes are pods here, and have no servers beside them."
-            pointer = "/environment" if isinstance(given, str) else "/environment/services"
-            raise _wrong(pointer, detail, code="services_not_supported")
-        return found
-
-    async def _found(
-        self, principal: Principal, given: str | EnvironmentGiven, row: str
-    ) -> Environment:
+        """Return the environment of a new task, sealed for the task's row."""
         secrets = self._platform.secrets
         if isinstance(given, EnvironmentGiven):
             return given.sealed(secrets, row=row)

@@ -10,6 +10,7 @@ from kubernetes.client import V1Job, V1Secret
 from codexsys_adapters.kubernetes import manifest
 from codexsys_adapters.kubernetes.manifest import Wanted
 from codexsys_adapters.kubernetes.site import Site
+from codexsys_core.environment import EnvironmentService
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import SandboxLimits, SandboxRole, SandboxSpec
 
@@ -103,6 +104,36 @@ def test_the_order_of_what_it_goes_through() -> None:
     assert stay == ["keeper", "door"]
 
 
+WORDS = EnvironmentService(
+    name="words",
+    image="someones/server:3",
+    port=5432,
+    command=("serve", "$(NODE)"),
+    variables={"WORD": "$HOME"},
+)
+
+
+@pytest.mark.parametrize("token", [TOKEN, None])
+def test_a_service_is_there_once_the_network_is_locked(token: str | None) -> None:
+    job = job_of(token=token, services=(WORDS,))
+    V1Job.model_validate(job)
+    order = [each["name"] for each in containers(job)]
+    assert order[order.index("service-words") - 1].startswith("rules-")
+    assert set(order[order.index("service-words") + 1 :]) <= {"door", *manifest.LAST}
+    made = named(job, "service-words")
+    assert (made["image"], made["restartPolicy"]) == ("someones/server:3", "Always")
+    assert made["command"] == ["serve", "$$(NODE)"]
+    assert {"name": "WORD", "value": "$$HOME"} in made["env"]
+    assert {each["name"] for each in made["volumeMounts"]} == {"tmp-service-words"}
+    user = made["securityContext"]["runAsUser"]
+    assert user not in {
+        each["securityContext"]["runAsUser"] for each in containers(job) if each is not made
+    }
+    told = json.loads(named(job, "keeper")["command"][-1])
+    assert told["services"] == [["words", 5432]]
+    assert user not in told["users"].values()
+
+
 def test_nothing_of_the_cluster_is_inside() -> None:
     pod = pod_in(job_of())
     assert pod["automountServiceAccountToken"] is False
@@ -147,7 +178,7 @@ def test_who_may_write_where() -> None:
 
 @pytest.mark.parametrize("token", [TOKEN, None])
 def test_every_container_but_the_rules_is_restricted(token: str | None) -> None:
-    for container in containers(job_of(token=token)):
+    for container in containers(job_of(token=token, services=(WORDS,))):
         security = container["securityContext"]
         assert security["allowPrivilegeEscalation"] is False
         assert security["readOnlyRootFilesystem"] is True
@@ -172,7 +203,7 @@ def test_users_of_their_own() -> None:
 
 
 def test_everything_is_bounded() -> None:
-    job = job_of()
+    job = job_of(services=(WORDS,))
     for container in containers(job):
         for kind in ("limits", "requests"):
             assert container["resources"][kind].keys() == {"cpu", "memory", "ephemeral-storage"}

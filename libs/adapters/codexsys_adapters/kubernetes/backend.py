@@ -306,13 +306,11 @@ class KubernetesBackend:
         return f"{self._jobs}/{name_of(sandbox_id)}"
 
     def _wanted(self, spec: SandboxSpec) -> Wanted:
-        if spec.services:
-            message = "Services beside a sandbox are not available on Kubernetes yet."
-            raise SandboxError(message, code="services_not_supported")
         image = spec.image or self._image
-        if not any(fnmatch.fnmatchcase(image, pattern) for pattern in self._allowed_images):
-            message = f"Image {image} is not among those that this platform runs."
-            raise SandboxError(message, code="image_not_allowed")
+        for each in (image, *(service.image for service in spec.services)):
+            if not any(fnmatch.fnmatchcase(each, pattern) for pattern in self._allowed_images):
+                message = f"Image {each} is not among those that this platform runs."
+                raise SandboxError(message, code="image_not_allowed")
         digest = hashlib.sha256(spec.id.encode()).digest()
         user = _FIRST_USER + int.from_bytes(digest[:8], "big") % _USERS
         return Wanted(spec, image, user)

@@ -122,10 +122,11 @@ class Follower:
         return end
 
     async def _gone(self) -> dict[str, Any]:
-        """Return why there can be no end but that of the pod."""
+        """Return why there can be no end but that of the pod, or of what it waits for in vain."""
 
         def over(pod: Object | None) -> dict[str, Any] | None:
-            return states.end_of(pod)
+            waits = not self.started.is_set()
+            return states.end_of(pod) or (states.missing_of(pod) if waits else None)
 
         return await self._pods.until(self._sandbox_id, over)
 

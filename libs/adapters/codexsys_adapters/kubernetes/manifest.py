@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from codexsys_adapters.kubernetes.inside.places import STAGES
 from codexsys_adapters.kubernetes.site import Site
 from codexsys_adapters.walls.program import AT, FOR_LOADERS, run_ours
+from codexsys_core.environment import EnvironmentService
 from codexsys_core.sandbox import SandboxSpec
 
 LABEL = "codexsys.dev/"
@@ -19,6 +21,18 @@ LAST = ("agent", "reader", "collector")
 """The stages of the pod's main containers, which are beside each other."""
 SAID = "/tmp/.said"  # noqa: S108 - inside
 """A file that the cluster wants in each container: where everything may be written to anyway."""
+BESIDE = "service-"
+"""Begins the name of each container with a server of the environment."""
+_HIDDEN = dict.fromkeys(
+    (
+        "KUBERNETES_SERVICE_HOST",
+        "KUBERNETES_PORT",
+        "KUBERNETES_PORT_443_TCP",
+        "KUBERNETES_PORT_443_TCP_ADDR",
+    ),
+    "",
+)
+"""Where the API server is, which Kubernetes tells every container."""
 _MI = 1 << 20
 _OWN_MEMORY_MI = 32
 _OWN_CPUS = 1.0
@@ -126,6 +140,7 @@ def pod(site: Site, wanted: Wanted) -> dict[str, Any]:
             rules(site, "open"),
             stage(wanted, "setup"),
             rules(site, "locked" if doors else "closed-again"),
+            *(service(wanted, each) for each in spec.services),
             *doors,
         ],
         "containers": [stage(wanted, name) for name in LAST],
@@ -187,7 +202,7 @@ def volumes(site: Site, wanted: Wanted) -> list[dict[str, Any]]:
     limits = wanted.spec.limits
     disk = f"{limits.disk_mb}Mi"
     scratch = f"{max(1, limits.memory_mb // 2)}Mi"
-    names = [*MAY_WRITE, "collector"]
+    names = [*MAY_WRITE, "collector", *(_beside(each) for each in wanted.spec.services)]
     kept = [
         _empty("bundle", sizeLimit=f"{_TOOLS_MI}Mi"),
         files(site, wanted),
@@ -215,6 +230,8 @@ def keeper(site: Site, wanted: Wanted) -> Container:
     limits = ("output_bytes", "pids", "share", "disk_mb")
     told |= {name: getattr(spec.limits, name) for name in limits}
     told["disk"] = site.storage_class is not None
+    told["services"] = [[each.name, each.port] for each in spec.services]
+    told["users"] = dict.fromkeys(STAGES, wanted.user) | {"door": DOOR_USER, "rules": 0}
     told["beside"] = [["tcp", "$(NODE)", _KUBELET], *(_way(url) for url in site.gateways)]
     mounts = [_mount("kept", KEPT), _mount("base", "/app/base.git"), _mount("input", "/app/input")]
     made = _ours(site, "keeper", [json.dumps(told)], mounts, user=KEEPER_USER)
@@ -280,6 +297,41 @@ def stage(wanted: Wanted, name: str) -> Container:
         ),
         "securityContext": _RESTRICTED | {"runAsUser": wanted.user, "runAsGroup": wanted.user},
     }
+
+
+def service(wanted: Wanted, told: EnvironmentService) -> Container:
+    """Return a server of the environment: there from when the network is locked, with the sandbox's limits."""
+    limits, name, user = wanted.spec.limits, _beside(told), wanted.user + 1
+    scratch = [("/tmp", "tmp"), ("/run", "run"), ("/dev/shm", "shm")]  # noqa: S108 - inside
+    made: Container = {
+        "name": name,
+        "image": told.image,
+        "restartPolicy": "Always",
+        "env": [
+            {"name": key, "value": _literal(value)}
+            for key, value in (_HIDDEN | {"HOME": "/tmp"} | told.variables).items()  # noqa: S108 - inside
+        ],
+        "terminationMessagePath": SAID,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [_mount(f"tmp-{name}", place, part=part) for place, part in scratch],
+        "resources": _resources(
+            cpus=limits.cpus,
+            memory_mi=limits.memory_mb,
+            storage_mi=limits.disk_mb,
+            busy=False,
+        ),
+        "securityContext": _RESTRICTED | {"runAsUser": user, "runAsGroup": user},
+    }
+    return made | ({"command": [_literal(word) for word in told.command]} if told.command else {})
+
+
+def _beside(told: EnvironmentService) -> str:
+    return f"{BESIDE}{told.name}"
+
+
+def _literal(word: str) -> str:
+    """Return a word that Kubernetes does not put variables into."""
+    return word.replace("$", "$$")
 
 
 def _ours(

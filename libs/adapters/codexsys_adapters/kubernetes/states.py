@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+from codexsys_adapters.kubernetes.manifest import BESIDE
 from codexsys_adapters.kubernetes.site import Object
 from codexsys_core.errors import SandboxError
 
 _ABSENT = ("not found", "manifest unknown", "does not exist", "access denied", "unauthorized")
 _PULLING = ("ErrImagePull", "ImagePullBackOff")
+_AGAIN = "CrashLoopBackOff"
 _NO_IMAGE = ("InvalidImageName", "ErrImageNeverPull")
 _UNUSABLE = (
     "CreateContainerConfigError",
@@ -61,18 +63,32 @@ def refusal_of(pod: Object | None) -> SandboxError | None:
     ended = end_of(pod)
     if ended is not None:
         return SandboxError(f"The pod cannot start: {ended['detail']}", code="sandbox_failed")
-    for image, waiting in _waiting(pod):
+    return next((each for _, each in _refused(pod)), None)
+
+
+def missing_of(pod: Object | None) -> dict[str, Any] | None:
+    """Return how a phase ends that waits for a service in vain."""
+    found = [*_refused(pod or {}), *_broken(pod)]
+    for name, error in found:
+        if name.startswith(BESIDE):
+            detail = f"service {name.removeprefix(BESIDE)}: {error.message}"
+            return {"reason": "sandbox_failed", "detail": detail}
+    return None
+
+
+def _refused(pod: Object) -> Iterator[tuple[str, SandboxError]]:
+    """Yield the containers that wait in vain, and why."""
+    for name, image, waiting in _waiting(pod):
         reason, words = waiting.get("reason", ""), waiting.get("message", "")
         message = f"Image {image}: {reason}: {words}"
         if reason in _NO_IMAGE or (
             reason in _PULLING and any(word in words.lower() for word in _ABSENT)
         ):
-            return SandboxError(message, code="image_not_found")
-        if reason == "ImagePullBackOff":
-            return SandboxError(message, code="sandbox_failed")
-        if reason in _UNUSABLE:
-            return SandboxError(message, code="image_unusable")
-    return None
+            yield name, SandboxError(message, code="image_not_found")
+        elif reason == "ImagePullBackOff":
+            yield name, SandboxError(message, code="sandbox_failed")
+        elif reason in _UNUSABLE:
+            yield name, SandboxError(message, code="image_unusable")
 
 
 def delay_of(pod: Object | None) -> str | None:
@@ -112,10 +128,19 @@ def _statuses(pod: Object | None) -> list[Object]:
     return [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
 
 
-def _waiting(pod: Object) -> Iterator[tuple[str, Object]]:
+def _broken(pod: Object | None) -> Iterator[tuple[str, SandboxError]]:
+    """Yield the containers that end again and again, and how they did."""
+    for status in _statuses(pod):
+        ended = status.get("lastState", {}).get("terminated")
+        if ended and status.get("state", {}).get("waiting", {}).get("reason") == _AGAIN:
+            message = f"{ended.get('reason')} {ended.get('exitCode')} {_last_of(ended)}"
+            yield str(status["name"]), SandboxError(message.strip(), code="sandbox_failed")
+
+
+def _waiting(pod: Object) -> Iterator[tuple[str, str, Object]]:
     for status in _statuses(pod):
         if waiting := status.get("state", {}).get("waiting"):
-            yield str(status.get("image", "")), waiting
+            yield str(status["name"]), str(status.get("image", "")), waiting
 
 
 def _terminated(pod: Object | None) -> Iterator[tuple[str, Object]]:

@@ -56,7 +56,6 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "idempotency_key": (422, "An Idempotency-Key has 1 to 255 printable ASCII characters."),
     "idempotency_mismatch": (422, "This Idempotency-Key was used with another body."),
     "not_available_yet": (422, "This has its name already and comes later."),
-    "services_not_supported": (422, "Sandboxes have no servers beside them on this platform."),
     "source_task_deleted": (422, "The task that was named as the source was deleted."),
     "source_task_not_found": (422, "The task that was named as the source is not there."),
     "source_task_not_over": (422, "The task that was named as the source is not over yet."),

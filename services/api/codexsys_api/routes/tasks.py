@@ -63,7 +63,6 @@ router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
         "forge_not_configured",
         "model_unknown",
         "price_unknown",
-        "services_not_supported",
         "not_available_yet",
         "source_task_not_found",
         "source_task_not_over",

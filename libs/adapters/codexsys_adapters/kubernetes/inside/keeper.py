@@ -19,9 +19,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from codexsys_adapters.kubernetes.inside.places import ASK, KEEPER, KEPT
+from codexsys_adapters.kubernetes.inside.places import ASK, KEEPER, KEPT, LAST
 from codexsys_adapters.kubernetes.inside.spool import QUIET, QUIET_SECONDS, Spool
-from codexsys_adapters.kubernetes.inside.stages import Refused, Stages
+from codexsys_adapters.kubernetes.inside.stages import Refused, Stages, answering
 
 _LINE = 256 << 20
 _BASE = Path("/app/base.git")
@@ -37,7 +37,12 @@ class Keeper:
     def __init__(self, told: dict[str, Any]) -> None:
         self._told = told
         self._ends_at: float = time.monotonic() + told["seconds"]  # a node's clock may be set
-        self._stages = Stages(door=told["token"], revoked=self._revoke)
+        self._stages = Stages(
+            door=told["token"],
+            users=told["users"],
+            revoked=self._revoke,
+            services=bool(told["services"]),
+        )
         self._spools: dict[str, Spool] = {}
         self._running: tuple[str, str] | None = None
         self._closed = ""
@@ -114,10 +119,12 @@ class Keeper:
             try:
                 async with asyncio.timeout(max(1.0, self._left)):
                     stage = await self._stages.place_for(phase)
+                    if stage in LAST:
+                        await answering(self._told["services"])
                 await asyncio.to_thread(_lay_down, files)
                 await self._hand_on(stage, phase, spool)
             except Refused as refused:
-                await spool.fail("sandbox_failed", f"network: {refused}")
+                await spool.fail("sandbox_failed", str(refused))
             except TimeoutError:
                 await spool.fail("deadline", "")
             except (OSError, ValueError) as error:

@@ -3,13 +3,19 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+import socket
+import struct
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from codexsys_adapters.kubernetes.inside.places import LAST, STAGES
 
 _HELLO_SECONDS = 10.0
+_ANSWER_SECONDS, _PAUSE_SECONDS = 120.0, 0.05
+_CREDENTIALS = "iII"  # struct ucred
 _WORKSPACE, _SETUP, _LAST = 0, 1, 2
+_BEFORE_SERVICES = ("workspace", "environment", "setup")
+"""Names of the phases that are not meant to see them."""
 _OVER = b'{"over": true}\n'
 
 
@@ -20,12 +26,22 @@ class Refused(Exception):
 class Stages:
     """Only goes forward: what was open is closed before a stage of the next kind begins.
 
-    Each name is taken once, before any phase could run in its container: nobody can pose as
-    another stage later.
+    Each name is taken once, before any phase could run in its container, and by its own user alone:
+    no phase can pose as another stage later, and no service at any time.
     """
 
-    def __init__(self, *, door: bool, revoked: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        door: bool,
+        users: Mapping[str, int],
+        revoked: Callable[[], None],
+        services: bool = False,
+    ) -> None:
+        """`users` says who may come under which name; `services`, whether phases want to see some."""
         self._door = door
+        self._services = services
+        self._users = users
         self._revoked = revoked
         self._at = _WORKSPACE
         self._asked: list[str] | None = None
@@ -37,7 +53,7 @@ class Stages:
         """Take a connection, if its name is not taken."""
         name = await _hello(reader)
         async with self._come:
-            if name not in (*STAGES, "door", "rules") or name in self._there:
+            if self._users.get(name) != _user_of(writer) or name in self._there:
                 writer.close()
                 return
             self._there[name] = (reader, writer)
@@ -94,6 +110,8 @@ class Stages:
         if online:
             return _SETUP
         quiet = phase["network"] == "none" and phase["workspace"] == "write"
+        if self._services and phase["name"] not in _BEFORE_SERVICES:
+            return _LAST
         return _WORKSPACE if quiet and self._at == _WORKSPACE else _LAST
 
     async def _leave(self, stage: str) -> None:
@@ -117,6 +135,33 @@ class Stages:
         else:
             async with self._come:  # it has died, and comes back
                 del self._there["door"]
+
+
+def _user_of(writer: asyncio.StreamWriter) -> int:
+    """Return who is at the other end, as the kernel has it."""
+    credentials = writer.get_extra_info("socket").getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(_CREDENTIALS)
+    )
+    return int(struct.unpack(_CREDENTIALS, credentials)[1])
+
+
+async def answering(services: Iterable[tuple[str, int]]) -> None:
+    """Return when every server beside the sandbox answers on loopback; raises `Refused`."""
+    for name, port in services:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await _answers(port)
+        except TimeoutError:
+            raise Refused(f"service {name} does not answer on port {port}") from None
+
+
+async def _answers(port: int) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _hello(reader: asyncio.StreamReader) -> str:
