@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.contract.servers import FAKE_TIME, NODE, must_have
+from tests.contract.servers import FAKE_TIME, IMAGE, NODE, must_have
 from tests.e2e.conftest import SETTINGS
 from tests.support import cluster
 from tests.support.cluster import NAMESPACE, kubectl
@@ -183,6 +183,27 @@ async def test_each_limit_is_an_end_of_its_own(
 ) -> None:
     task = await place.ended(await place.submit(command, limits=limits | {"attempts": 1}))
     assert task["end_reason"]["code"] == end, task
+
+
+async def test_a_service_is_beside_the_agent_and_the_checks(place: Place) -> None:
+    serve = "cd /run; echo $WORD > word; exec python3 -m http.server 5432 --bind 127.0.0.1"
+    words = {
+        "name": "words",
+        "image": must_have(IMAGE),
+        "port": 5432,
+        "variables": {"WORD": "hello"},
+    }
+    services = [words | {"command": ["sh", "-c", serve]}]
+    ask = "python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:5432/word').read().decode())\""
+    task_id = await place.submit(
+        f"{ask} | tee made.txt",
+        environment={"services": services},
+        checks={"command": f"{ask} | grep hello"},
+    )
+    task = await place.ended(task_id)
+    assert (task["status"], task["verdict"]) == ("succeeded", "unverified"), task
+    for stream in ("agent", "verify"):
+        assert "hello\n" in await log_is_whole(place.ada, task_id, stream)
 
 
 async def test_a_cancelled_task_leaves_nothing(place: Place) -> None:
