@@ -2,15 +2,17 @@
 
 import asyncio
 import functools
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.contract.servers import FAKE_TIME, IMAGE, NODE, must_have
+from tests.contract.servers import IMAGE, NODE, must_have
 from tests.e2e.conftest import SETTINGS
 from tests.support import cluster
 from tests.support.cluster import NAMESPACE, kubectl
@@ -48,6 +50,7 @@ PYTHON
 """
 """A setup script that fetches pytest from a mirror that the operator allows."""
 KINDS = "jobs,pods,secrets,configmaps"
+WRONG_CLOCK = Path(__file__).parents[1] / "support" / "wrong_clock.c"
 
 
 @dataclass
@@ -251,10 +254,19 @@ async def test_the_api_server_is_away_while_an_agent_works(place: Place) -> None
     counted(await log_is_whole(place.ada, task_id, "agent"), 40)
 
 
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Make what gives a process another time of day."""
+    made = tmp_path / "wrong_clock.so"
+    command = ["gcc", "-shared", "-fPIC", "-nostdlib", "-o", str(made), str(WRONG_CLOCK)]
+    subprocess.run(command, check=True)
+    return made
+
+
 @pytest.mark.parametrize("minutes", [-10, 10])
-async def test_a_worker_whose_clock_is_wrong(place: Place, minutes: int) -> None:
+async def test_a_worker_whose_clock_is_wrong(place: Place, minutes: int, library: Path) -> None:
     await asyncio.gather(*(each.stop() for each in place.fleet.named("worker")))
-    wrong = await place.fleet.start("worker", 2, **clock_of(minutes))
+    wrong = await place.fleet.start("worker", 2, **clock_of(minutes, library))
     short = {"wall_seconds": 10, "attempts": 1}
     tasks = [await place.submit(MEND), await place.submit("sleep 300", limits=short)]
     ends = [await place.ended(task_id) for task_id in tasks]
@@ -268,13 +280,9 @@ async def test_a_worker_whose_clock_is_wrong(place: Place, minutes: int) -> None
     counted(await log_is_whole(place.ada, later, "agent"), 20)
 
 
-def clock_of(minutes: int) -> dict[str, str]:
+def clock_of(minutes: int, library: Path) -> dict[str, str]:
     """Return what makes a process believe that it is so much later."""
-    return {
-        "LD_PRELOAD": must_have(FAKE_TIME),
-        "FAKETIME": f"{60 * minutes:+}",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+    return {"LD_PRELOAD": str(library), "CODEXSYS_TEST_CLOCK": str(60 * minutes)}
 
 
 def counted(log: str, most: int) -> None:

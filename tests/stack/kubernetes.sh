@@ -25,7 +25,7 @@ KUBERNETES_PARTS=(kubernetes.{dns,apiserver,controllers,scheduler,proxy,kubelet,
 kubernetes_install() {
   local new=$KUBE_BUILD.new program version=k8s.io/component-base/version minor=${KUBE_VERSION#v1.}
   ((EUID == 0)) || die "kubernetes needs root"
-  apt_need etcd-server containerd runc containernetworking-plugins iptables conntrack curl iproute2 openssl libfaketime
+  apt_need etcd-server containerd runc containernetworking-plugins iptables conntrack curl iproute2 openssl
   [[ -d $KUBE_BUILD ]] || {
     go_need
     echo "stack: building Kubernetes from source, which takes some four minutes the first time" >&2
@@ -272,7 +272,6 @@ kubernetes_env() {
   echo "CODEXSYS_TEST_KUBECONFIG=$KUBE_CONFIG"
   echo "CODEXSYS_TEST_KUBECTL=$BIN/kubectl"
   echo "CODEXSYS_TEST_NODE_IP=$KUBE_IP"
-  echo "CODEXSYS_TEST_FAKE_TIME=$(dpkg-query -L libfaketime | grep 'MT\.so')"
   echo "CODEXSYS_TEST_IMAGE=$IMAGE"
   echo "CODEXSYS_TEST_SMALL_IMAGE=$SMALL"
 }

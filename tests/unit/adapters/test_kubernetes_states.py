@@ -104,3 +104,24 @@ def test_what_runs_and_in_which_image() -> None:
     assert not states.running(pod, "workspace")
     assert states.image_of(pod, "keeper") == "sha256:1"
     assert states.image_of(pod, "workspace") is None
+
+
+@pytest.mark.parametrize(
+    ("now", "restarts", "words"),
+    [
+        ({"waiting": {"reason": "ImagePullBackOff", "message": "no"}}, 0, "Image some/image:1"),
+        ({"terminated": {"reason": "Error", "exitCode": 3, "message": "oh"}}, 1, "Error 3 oh"),
+        ({"terminated": {"reason": "Error", "exitCode": 3}}, 0, None),
+        ({"running": {}}, 1, None),
+    ],
+)
+def test_a_service_is_waited_for_in_vain(
+    now: dict[str, Any], restarts: int, words: str | None
+) -> None:
+    status = container("service-words", **now) | {"restartCount": restarts}
+    found = states.missing_of(pod_of(initContainerStatuses=[status]))
+    assert (words is None) == (found is None)
+    if found:
+        assert (found["reason"], found["detail"][:14]) == ("sandbox_failed", "service words:")
+        assert str(words) in found["detail"]
+    assert states.missing_of(pod_of(initContainerStatuses=[status | {"name": "agent"}])) is None

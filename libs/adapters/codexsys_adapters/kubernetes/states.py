@@ -9,7 +9,6 @@ from codexsys_core.errors import SandboxError
 
 _ABSENT = ("not found", "manifest unknown", "does not exist", "access denied", "unauthorized")
 _PULLING = ("ErrImagePull", "ImagePullBackOff")
-_AGAIN = "CrashLoopBackOff"
 _NO_IMAGE = ("InvalidImageName", "ErrImageNeverPull")
 _UNUSABLE = (
     "CreateContainerConfigError",
@@ -131,8 +130,9 @@ def _statuses(pod: Object | None) -> list[Object]:
 def _broken(pod: Object | None) -> Iterator[tuple[str, SandboxError]]:
     """Yield the containers that end again and again, and how they did."""
     for status in _statuses(pod):
-        ended = status.get("lastState", {}).get("terminated")
-        if ended and status.get("state", {}).get("waiting", {}).get("reason") == _AGAIN:
+        now, before = status.get("state", {}), status.get("lastState", {})
+        ended = now.get("terminated") or before.get("terminated")
+        if ended and status.get("restartCount") and "running" not in now:
             message = f"{ended.get('reason')} {ended.get('exitCode')} {_last_of(ended)}"
             yield str(status["name"]), SandboxError(message.strip(), code="sandbox_failed")
 
