@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.support.api_service import free_port
 from tests.support.model_server import ModelServer, Step
 from tests.support.models_file import models_file
 from tests.support.place import FINISH, Place, bash, open_place, reason
@@ -65,6 +66,8 @@ CASES = {
         calls=1 + CALL_TRIES,
         limits={"attempts": 1},
     ),
+    "is busy for a moment": Case(EDIT, 429, FINISH, end=EndReason.FINISHED, calls=4),
+    "fails for a moment": Case(EDIT, 500, 500, FINISH, end=EndReason.FINISHED, calls=5),
     "breaks off": Case(
         EDIT,
         {"fault": "cut"},
@@ -140,6 +143,7 @@ CASES = {
     ),
     "is well": Case(EDIT, FINISH, end=EndReason.FINISHED, calls=3),
 }
+NOBODY = "is served by nobody that listens"
 SILENT = ("falls silent", "never answers")
 """Served by an upstream with little patience."""
 each_case = pytest.mark.parametrize("name", CASES)
@@ -159,7 +163,7 @@ async def place(
 ) -> AsyncIterator[Place]:
     folder = tmp_path_factory.mktemp("models")
     price = {"input_usd": 0, "output_usd": 1000}
-    upstreams = [
+    upstreams: list[dict[str, Any]] = [
         {
             "name": name,
             "url": server.url("script"),
@@ -172,6 +176,8 @@ async def place(
             ("silent", 1.5, SILENT),
         )
     ]
+    nobody = {"name": "nobody", "url": f"http://127.0.0.1:{free_port()}/v1", "models": [NOBODY]}
+    upstreams.append(nobody)
     async with open_place(
         folder / "data",
         sandbox="local",
@@ -251,6 +257,18 @@ async def test_a_tenants_day_is_a_wall(ended: Ended, places: dict[str, Place]) -
             assert 0 < today.cost_usd == ended[name].usage.cost_usd
             assert today.cost_usd <= (today.limit_usd or today.cost_usd)
             assert 0 < today.tokens <= (today.limit_tokens or today.tokens)
+
+
+async def test_a_model_that_nobody_serves_costs_nothing_and_says_so(place: Place) -> None:
+    source = await place.zip_source(FILES)
+    task_id = await place.submit(source, engine="builtin", command=None, model=NOBODY)
+    task = await place.until(task_id, seconds=200)
+    assert reason(task) is EndReason.MODEL_UNAVAILABLE
+    assert task.usage.cost_usd == 0
+    assert (await place.platform.wallet.usage(task_id)).output_tokens == 0
+    kept = await place.handed_out(task_id)
+    assert {"prompt.txt", "report.json", "agent.log"} <= set(kept)
+    assert b"README.md" in kept["prompt.txt"]
 
 
 async def test_nothing_is_left_of_any_of_them(ended: Ended, place: Place) -> None:
