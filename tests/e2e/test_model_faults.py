@@ -261,7 +261,8 @@ async def test_a_tenants_day_is_a_wall(ended: Ended, places: dict[str, Place]) -
 
 async def test_a_model_that_nobody_serves_costs_nothing_and_says_so(place: Place) -> None:
     source = await place.zip_source(FILES)
-    task_id = await place.submit(source, engine="builtin", command=None, model=NOBODY)
+    asked = {"engine": "builtin", "command": None, "model": NOBODY}
+    task_id = await place.submit(source, limits={"wall_seconds": 120}, **asked)
     task = await place.until(task_id, seconds=200)
     assert reason(task) is EndReason.MODEL_UNAVAILABLE
     assert task.usage.cost_usd == 0

@@ -11,6 +11,8 @@ from codexsys_gateway.raw import Raw
 from codexsys_gateway.transcript import Transcript
 from codexsys_wiring.metrics import GATEWAY_TOKENS
 
+MOST_BEGUN = 4096
+
 
 class Records:
     """Writes a task's `prompt.txt`, `llm_response.txt` and `calls.jsonl` as the calls come."""
@@ -20,6 +22,8 @@ class Records:
         self._events = events
         self._hints = hints
         self._raw = Raw()
+        self._begun: set[str] = set()
+        """Sandboxes whose first words are kept: what is there already is not sent again."""
 
     async def keep(
         self,
@@ -33,9 +37,12 @@ class Records:
         task_id = sandbox.task_id
         line = self._raw.line(sandbox.id, number, request, transcript, outcome)
         await self._logs.append(task_id, sandbox.id, "calls", number, line)
-        if all(message["role"] != "assistant" for message in request["messages"]):
+        if sandbox.id not in self._begun and _begins(request):
             prompt = transcript.prompt(request)
             await self._logs.append(task_id, _speaker(sandbox), "prompt", 1, prompt)
+            if len(self._begun) >= MOST_BEGUN:
+                self._begun.clear()
+            self._begun.add(sandbox.id)
         if not transcript.heard:
             return
         reply = transcript.reply(number)
@@ -50,6 +57,10 @@ class Records:
         }
         await self._events.append(task_id, EventType.MODEL_CALL, data, attempt=sandbox.attempt)
         await self._hints.tell(f"task:{task_id}")
+
+
+def _begins(request: dict[str, Any]) -> bool:
+    return all(message["role"] != "assistant" for message in request["messages"])
 
 
 def _speaker(sandbox: Sandbox) -> str:
