@@ -60,6 +60,11 @@ class Arriving:
             await asyncio.wait([self._writing])
         if self._begun is not None:
             await self._begun.end()
+        # Its folder goes first, and then only its name; a thread frees its bytes, for which nobody waits.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.run_in_executor, None, self._close)
+
+    def _close(self) -> None:
         with suppress(OSError):  # no room for its last bytes, of which nobody was told
             self._file.close()
 

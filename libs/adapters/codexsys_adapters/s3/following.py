@@ -18,11 +18,12 @@ class Following(io.RawIOBase):
         self._growing = growing
         self._file = io.FileIO(growing.path)
         self._at = 0
+        self._piece = memoryview(b"")
         self._pace = Pace()
 
     @override
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes, none at the end."""
+    def read(self, size: int = -1, /) -> bytes | memoryview:
+        """Return the next bytes, none at the end; they are good until the next are asked for."""
         left = self._growing.size - self._at
         if not left:
             return b""
@@ -30,11 +31,13 @@ class Following(io.RawIOBase):
         end = self._growing.readable(self._at, patience)
         if left > 1:
             self._pace.keep(self._at)
-        piece = self._file.read(min(size, end - self._at)) or b""
-        if not piece:
+        if size > len(self._piece):
+            self._piece = memoryview(bytearray(size))
+        count = self._file.readinto(self._piece[: min(size, end - self._at)])
+        if not count:
             raise GivenUp  # somebody made it shorter
-        self._at += len(piece)
-        return piece
+        self._at += count
+        return self._piece[:count]
 
     @override
     def close(self) -> None:
