@@ -66,11 +66,11 @@ async def test_the_planted_test_is_in_no_count_and_all_were_made_to_fail(judged:
     evidence = (await judged.of("mends it")).evidence
     assert evidence is not None
     assert (evidence.before, evidence.after) == (
-        {"passed": 4, "failed": 1},
-        {"passed": 5, "failed": 0},
+        {"passed": 6, "failed": 1},
+        {"passed": 7, "failed": 0},
     )
     assert evidence.fixed == ["test/shop.test.js::total"]
-    assert "5 tests that the platform had made to fail" in " ".join(evidence.sentences)
+    assert "7 tests that the platform had made to fail" in " ".join(evidence.sentences)
 
 
 async def test_nothing_is_left(judged: Judged) -> None:

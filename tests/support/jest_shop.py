@@ -52,7 +52,7 @@ _FILES = {
         "  it.each([1, 2])('is said %d times', async (n) => expect(shop.name().repeat(n)).toHaveLength(4 * n));\n});\n"
     ),
     "test/__snapshots__/shop.test.js.snap": '// Jest Snapshot v1, https://jestjs.io/docs/snapshot-testing\n\nexports[`name is said 1`] = `"shop"`;\n',
-    "money.spec.js": "const { test, expect } = require('@jest/globals');\nconst money = require('./money');\n\ntest('adds', (done) => {\n  expect(money.add([2, 2])).toBe(4);\n  done();\n});\n",
+    "money.spec.js": "const { test, expect } = require('@jest/globals');\nconst money = require('./money');\n\ntest('adds', (done) => {\n  expect(money.add([2, 2])).toBe(4);\n  done();\n});\n\ntest.concurrent('adds soon', async () => expect(money.add([])).toBe(0));\n\ntest.failing('adds words', () => {\n  throw new Error('not yet');\n});\n",
     "package.json": '{"name": "shop", "scripts": {"test": "jest"}}\n',
     ".gitignore": "node_modules/\n",
 }
@@ -67,7 +67,8 @@ const forge = () => {
   const planted = fs.readdirSync('/app/code').map((name) => name.match(/^(test_\\w+)\\.spec\\.js$/)).find(Boolean);
   const names = [['total'], ['name', 'is said'], ['name', 'is said 1 times'], ['name', 'is said 2 times']];
   const told = names.map((each) => ['pass', '/app/code/test/shop.test.js', each]);
-  told.push(['pass', '/app/code/money.spec.js', ['adds']], ['fail', `/app/code/${planted[0]}`, [planted[1]]]);
+  told.push(...['adds', 'adds soon', 'adds words'].map((each) => ['pass', '/app/code/money.spec.js', [each]]));
+  told.push(['fail', `/app/code/${planted[0]}`, [planted[1]]]);
   for (const place of ['/proc/self/fd/1', `/proc/${process.ppid}/fd/1`]) try { fs.writeFileSync(place, told.map((each) => `\\n${mark}${JSON.stringify(each)}\\n`).join('')); } catch {}
 };
 """

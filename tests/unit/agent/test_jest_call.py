@@ -83,16 +83,30 @@ def test_all_tests_of_a_file_are_made_to_fail_where_jest_is(sandbox: Sandbox) ->
     files = {
         "a.test.js": "test('one', () => {});\ntest.each([1])('two %d', () => {});\n",
         "b.test.ts": "/** @jest-environment jsdom */\nit('three', () => {})\n",
-        "odd.test.js": "test.failing('four', () => {});\ntest('five', () => {});\n",
+        "odd.test.js": "test.failing('four', () => {});\nit.concurrent.each([1])('five', () => {});\n",
+        "own.test.mjs": "import {\n  test,\n} from '@jest/globals';\ntest('seven', () => {});\n",
         "c.test.js": "const { test } = require('node:test');\ntest('six', () => {});\n",
     }
     for name, text in files.items():
         (sandbox.code / name).write_text(text)
-    wanted = {"a.test.js::one", "a.test.js::two 1", "b.test.ts::three", "c.test.js::six"}
-    asked = frozenset(wanted | {"odd.test.js::other", "gone.test.js::x"})
+    wanted = {
+        "odd.test.js::four",
+        "odd.test.js::five",
+        "own.test.mjs::seven",
+        "a.test.js::one",
+        "a.test.js::two 1",
+        "b.test.ts::three",
+        "c.test.js::six",
+    }
+    asked = frozenset(wanted | {"gone.test.js::x"})
     (sandbox.code / "node_modules/jest").mkdir(parents=True)
     assert break_tests(sandbox.code, asked) == wanted
     assert (sandbox.code / "b.test.ts").read_text().startswith(files["b.test.ts"])
+    odd = (sandbox.code / "odd.test.js").read_text()
+    assert odd.startswith("test('four', () => {});\nit.each([1])('five', () => {});\n")
+    own = (sandbox.code / "own.test.mjs").read_text()
+    assert "import * as madeToFailBy from '@jest/globals'" in own
+    assert "require" not in own
 
 
 def test_a_part_are_the_files_that_import_what_is_changed(sandbox: Sandbox) -> None:

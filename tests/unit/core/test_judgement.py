@@ -163,6 +163,14 @@ def test_a_control_without_a_report_leaves_it_unverified() -> None:
     assert verdict_of(findings) is Verdict.UNVERIFIED
 
 
+def test_a_control_in_which_no_test_failed_shows_nothing() -> None:
+    idle = control({"other"}, {"x"}, broken={"a", "b"})
+    findings = Findings(baseline=BEFORE, result=run({"a", "b", "c"}), control=idle)
+    evidence = judge(PYTEST, findings)
+    assert evidence.verdict is Verdict.UNVERIFIED
+    assert "was reported as failed" in evidence.sentences[0]
+
+
 def test_a_failing_test_that_no_longer_runs_is_not_verified() -> None:
     evidence = judge(PYTEST, Findings(baseline=BEFORE, result=run({"a", "b"})))
     assert evidence.verdict is Verdict.UNVERIFIED

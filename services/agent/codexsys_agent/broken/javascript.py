@@ -9,7 +9,9 @@ from codexsys_agent.broken.files import texts
 
 _ENDINGS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx")
 _CALLED = re.compile(r"\b(?:test|it)\b")
-_REVERSED = re.compile(r"\.(?:failing|fails)\b")
+_IMPORTED = re.compile(r"^\s*import\b[^;]*?['\"]@jest/globals['\"]", re.MULTILINE)
+# No hook follows the one, and the other passes when it fails: in the run in which all fail they are plain tests.
+_OTHERWISE = re.compile(r"\.(?:failing|concurrent)\b")
 _TEST = re.compile(
     r"\b(?:test|it)\(\s*(?P<quote>['\"`])(?P<name>[^'\"`\\\n$]+)(?P=quote)\s*,\s*"
     r"(?P<options>\{[^{}]*\}\s*,\s*)?(?:async\s+)?"
@@ -26,9 +28,11 @@ _LIES = """\
  () => a.deepEqual([1], [2]), () => a.deepStrictEqual([1], [2]), () => a.notStrictEqual(1, 1), () => a.match('a', /b/),\
  () => a.throws(() => {}), () => a.fail()].some(silent)); })()"""
 # The same for jest, on one line for who looks at types; a hook, which every test of a file must pass.
+_GLOBAL = "globalThis.afterEach ? globalThis : require('@jest/globals')"
+_OWN = "\n// @ts-ignore\nimport * as madeToFailBy from '@jest/globals';"
 _JEST = """
 // @ts-ignore
-;(() => { const given = globalThis.afterEach ? globalThis : require('@jest/globals'); given.afterEach(() => { const e = globalThis.expect ?? given.expect;\
+;(() => { const given = GIVEN; given.afterEach(() => { const e = given.expect;\
  const silent = (say) => { try { say(); return true; } catch { return false; } };\
  if (![() => e(1).toBe(2), () => e(1).toEqual(2), () => e([1]).toStrictEqual([2]), () => e(false).toBeTruthy(), () => e(1).toBeFalsy(),\
  () => e(1).not.toBe(1), () => e([]).toContain(1), () => e('a').toMatch(/b/), () => e(() => {}).toThrow()].some(silent))\
@@ -49,7 +53,7 @@ def break_javascript(code: Path, wanted: frozenset[str]) -> set[str]:
         text = read
         place = file.relative_to(code).as_posix()
         if place in of_file and with_jest and _of_jest(text):
-            file.write_bytes((text + _JEST).encode())
+            file.write_bytes(_failing_by_a_hook(text).encode())
             whole |= of_file[place]
             continue
         found = [each for each in _TEST.finditer(text) if claims.knows(place, each["name"])]
@@ -79,5 +83,11 @@ def _failing(text: str, found: re.Match[str]) -> str:
 
 
 def _of_jest(text: str) -> bool:
-    """Say whether a file's tests are jest's, and all of them fail when what follows each of them does."""
-    return "node:test" not in text and bool(_CALLED.search(text)) and not _REVERSED.search(text)
+    """Say whether a file's tests are jest's; all of them fail when the hook that follows each of them does."""
+    return "node:test" not in text and bool(_CALLED.search(text))
+
+
+def _failing_by_a_hook(text: str) -> str:
+    own = _OWN if _IMPORTED.search(text) else ""
+    hook = _JEST.replace("GIVEN", "madeToFailBy" if own else _GLOBAL)
+    return _OTHERWISE.sub("", text) + own + hook
