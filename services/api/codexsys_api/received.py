@@ -14,7 +14,7 @@ from codexsys_core.artifact import ObjectStore
 from codexsys_core.errors import FieldError, Invalid, TooLarge
 from codexsys_wiring.folders import Folders
 
-BATCH = 512 << 10
+BATCH = 1 << 20
 """What of a file is in memory before it is written; as much again while it is."""
 
 

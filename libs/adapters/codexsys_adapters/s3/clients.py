@@ -13,7 +13,7 @@ THREADS = 16
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 10.0
 RETRIES = 2
-BLOCK = 128 << 10
+BLOCK = 512 << 10
 """What of a file is in memory while it is sent."""
 
 
