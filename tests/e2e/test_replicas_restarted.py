@@ -184,7 +184,7 @@ class Traffic:
 
 async def _long_tasks(front: Front) -> dict[str, str]:
     """Submit a task of each model, and wait until both have called it."""
-    body = {"prompt": "Go on.", "checks": {"strategy": "skip"}, "limits": LIMITS}
+    body = {"prompt": "Go on in README.md.", "checks": {"strategy": "skip"}, "limits": LIMITS}
     source = {"source": {"git": {"url": front.repository}}}
     tasks = {name: await front.ada.submit(body | source | {"model": name}) for name in LONG}
 
