@@ -1,6 +1,5 @@
 """The whole schema as MySQL's DDL: `python -m codexsys_adapters.sql.schema > schema.sql`."""
 
-import inspect
 import sys
 
 from sqlalchemy import Index
@@ -8,7 +7,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 from sqlmodel import SQLModel
 
-import codexsys_adapters.sql.tables
+import codexsys_adapters.sql.tables  # noqa: F401 - they take their place as they are imported
 
 _HEAD = """\
 -- The tables of codexsys, for MySQL 8.4 and MariaDB 10.11 or newer.
@@ -18,21 +17,16 @@ _HEAD = """\
 
 def schema() -> str:
     """Return the statements that make an empty database the platform's."""
-    about = {
-        row.__tablename__: inspect.getdoc(row)
-        for _, row in inspect.getmembers(codexsys_adapters.sql.tables, inspect.isclass)
-        if issubclass(row, SQLModel) and row is not SQLModel
-    }
     dialect = mysql.dialect()
     parts = [_HEAD]
     for table in sorted(SQLModel.metadata.tables.values(), key=lambda table: table.name):
-        if table.name not in about:
+        if "about" not in table.info:
             continue
         statements: list[DDLElement] = [CreateTable(table)]
         statements += [CreateIndex(index) for index in sorted(table.indexes, key=_name)]
         texts = [str(statement.compile(dialect=dialect)).strip() for statement in statements]
         lines = [line.rstrip() for text in texts for line in f"{text};".splitlines()]
-        parts.append("\n".join([f"-- {about[table.name]}", *lines, ""]))
+        parts.append("\n".join([f"-- {table.info['about']}", *lines, ""]))
     return "\n".join(parts)
 
 

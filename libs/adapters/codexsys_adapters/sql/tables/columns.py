@@ -1,9 +1,11 @@
-"""The kinds of columns, each the same on both dialects."""
+"""The kinds of columns, each the same on both dialects, and the tables made of them."""
 
+import inspect
 from typing import Any
 
-from sqlalchemy import CHAR, BigInteger, Column, DateTime, Integer, String, Text
+from sqlalchemy import CHAR, BigInteger, Column, DateTime, Integer, String, Table, Text
 from sqlalchemy.dialects import mysql
+from sqlmodel import SQLModel
 
 
 def identifier(*, key: bool = False, null: bool = False, index: bool = False) -> Any:
@@ -47,3 +49,14 @@ def integer(*, null: bool = False) -> Any:
 def big_integer(*, null: bool = False) -> Any:
     """Return a column for a number that grows."""
     return Column(BigInteger(), nullable=null)
+
+
+def table_of(row: type[SQLModel]) -> Table:
+    """Return the table of a row, as statements name it; what `schema.sql` says about it goes along."""
+    table = SQLModel.metadata.tables[str(row.__tablename__)]
+    table.info["about"] = inspect.getdoc(row)
+    # Texts are compared byte by byte on every server, as SQLite does it.
+    table.dialect_kwargs.update(
+        mysql_engine="InnoDB", mysql_charset="utf8mb4", mysql_collate="utf8mb4_bin"
+    )
+    return table
