@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlmodel import SQLModel
 
-from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.migrations import upgrade
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
-from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Attempt, Hold
 from codexsys_core.clock import SystemClock
 from codexsys_core.ids import TimeOrderedIds

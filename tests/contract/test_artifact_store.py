@@ -1,7 +1,7 @@
 """Every `ArtifactStore` keeps what the port promises."""
 
 from codexsys_adapters.sql.artifacts import SqlArtifacts
-from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_core.artifact import Artifact
 from codexsys_core.attempt import Ending, Hold

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from codexsys_adapters.sql.checkpoints import SqlCheckpoints
+from codexsys_adapters.sql.attempts.checkpoints import SqlCheckpoints
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_core.attempt import Hold
 from codexsys_core.checkpoint import Checkpoint
 from codexsys_core.ids import TimeOrderedIds

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.environments import SqlEnvironments
+from codexsys_adapters.sql.tenants.environments import SqlEnvironments
 from codexsys_core.environment import Environment
 from codexsys_core.errors import Conflict, Invalid, NotFound
 from codexsys_core.idempotency import Idempotency

@@ -6,11 +6,11 @@ from itertools import pairwise
 import pytest
 from tests.contract.conftest import MakeTask
 
-from codexsys_adapters.sql.adoption import SqlOrphans
-from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.attempts.adoption import SqlOrphans
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents
-from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound

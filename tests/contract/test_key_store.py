@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.keys import SqlKeys
+from codexsys_adapters.sql.tenants.keys import SqlKeys
 from codexsys_core.errors import Conflict, NotFound
 from codexsys_core.principal import ApiKey, Scope, Tenant, hash_secret
 

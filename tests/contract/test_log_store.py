@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.logs import SqlLogs
 from codexsys_core.attempt import Hold

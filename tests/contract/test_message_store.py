@@ -7,8 +7,8 @@ from tests.contract.conftest import MakeTask
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents
-from codexsys_adapters.sql.messages import SqlMessages
-from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.talk.messages import SqlMessages
+from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Hold
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Conflict, Invalid, NotFound

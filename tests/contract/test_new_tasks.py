@@ -10,12 +10,12 @@ from tests.contract.conftest import MakeTask
 from tests.support.fault_proxy import FaultProxy, Weather
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.idempotency import note_key
-from codexsys_adapters.sql.keys import SqlKeys
-from codexsys_adapters.sql.places import LONG
-from codexsys_adapters.sql.quotas import SqlQuotas
-from codexsys_adapters.sql.tasks import SqlTasks
-from codexsys_adapters.sql.uploads import SqlUploads
+from codexsys_adapters.sql.tasks.places import LONG
+from codexsys_adapters.sql.tasks.store import SqlTasks
+from codexsys_adapters.sql.tenants.idempotency import note_key
+from codexsys_adapters.sql.tenants.keys import SqlKeys
+from codexsys_adapters.sql.tenants.quotas import SqlQuotas
+from codexsys_adapters.sql.tenants.uploads import SqlUploads
 from codexsys_core.errors import Invalid, RateLimited, Unavailable
 from codexsys_core.idempotency import Idempotency
 from codexsys_core.limits import Limits

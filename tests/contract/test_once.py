@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select, update
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.environments import SqlEnvironments
-from codexsys_adapters.sql.keys import SqlKeys
 from codexsys_adapters.sql.shares import SqlShares
 from codexsys_adapters.sql.tables import IDEMPOTENCY
+from codexsys_adapters.sql.tenants.environments import SqlEnvironments
+from codexsys_adapters.sql.tenants.keys import SqlKeys
 from codexsys_adapters.sql.times import after_sql
 from codexsys_core.environment import Environment
 from codexsys_core.errors import Conflict, Invalid

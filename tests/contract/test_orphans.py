@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from codexsys_adapters.sql.adoption import SqlOrphans
-from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.attempts.adoption import SqlOrphans
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.census import SqlCensus
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.logs import SqlLogs
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
-from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Attempt, Claim, Ending, Heir, Hold, Living
 from codexsys_core.census import StuckKind
 from codexsys_core.end_reasons import EndReason

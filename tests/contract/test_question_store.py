@@ -5,13 +5,13 @@ import asyncio
 import pytest
 from tests.contract.conftest import MakeSandbox, MakeTask
 
-from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.outbox import SqlOutbox
-from codexsys_adapters.sql.questions import SqlQuestions
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
-from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.talk.questions import SqlQuestions
+from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.clock import SystemClock
 from codexsys_core.end_reasons import EndReason

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from tests.contract.conftest import MakeTask
 
-from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.keys import SqlKeys
 from codexsys_adapters.sql.outbox import SqlOutbox
-from codexsys_adapters.sql.quotas import SqlQuotas
-from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.tasks.store import SqlTasks
+from codexsys_adapters.sql.tenants.keys import SqlKeys
+from codexsys_adapters.sql.tenants.quotas import SqlQuotas
 from codexsys_core.attempt import Claim
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import NotFound, RateLimited

@@ -17,15 +17,15 @@ from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_hav
 from codexsys_adapters.files import FileObjects
 from codexsys_adapters.s3 import S3Objects
 from codexsys_adapters.sql.artifacts import SqlArtifacts
-from codexsys_adapters.sql.attempts import SqlAttempts
-from codexsys_adapters.sql.checkpoints import SqlCheckpoints
+from codexsys_adapters.sql.attempts.checkpoints import SqlCheckpoints
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.logs import SqlLogs
 from codexsys_adapters.sql.retention import SqlRetention
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
-from codexsys_adapters.sql.tasks import SqlTasks
-from codexsys_adapters.sql.uploads import SqlUploads
+from codexsys_adapters.sql.tasks.store import SqlTasks
+from codexsys_adapters.sql.tenants.uploads import SqlUploads
 from codexsys_core.artifact import Artifact, ObjectStore
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.checkpoint import Checkpoint

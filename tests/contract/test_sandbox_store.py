@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_core.attempt import Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Conflict

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.outbox import SqlOutbox
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
-from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.artifact import Artifact
 from codexsys_core.attempt import Attempt, AttemptStore, Claim, Ending, Hold
 from codexsys_core.end_reasons import EndReason

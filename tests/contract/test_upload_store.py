@@ -9,9 +9,9 @@ from tests.contract.conftest import MakeTask
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.tables import UPLOADS
-from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.tasks.store import SqlTasks
+from codexsys_adapters.sql.tenants.uploads import SqlUploads
 from codexsys_adapters.sql.times import naive
-from codexsys_adapters.sql.uploads import SqlUploads
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Conflict, Invalid, NotFound, PlatformError, RateLimited
 from codexsys_core.idempotency import Idempotency

@@ -8,7 +8,7 @@ from tests.contract.conftest import MakeTask
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.tables import TASKS, WALLETS
-from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_adapters.sql.times import naive
 from codexsys_adapters.sql.usage import SqlUsage
 from codexsys_core.ids import first_at

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from tests.contract.conftest import MakeSandbox
 
-from codexsys_adapters.sql.attempts import SqlAttempts
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
+from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
-from codexsys_adapters.sql.tasks import SqlTasks
+from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_adapters.sql.wallets import SqlWallet
 from codexsys_core.attempt import Hold
 from codexsys_core.clock import SystemClock

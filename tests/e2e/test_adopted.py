@@ -15,8 +15,8 @@ from tests.support.distributed import Fleet, Running, eventually, required
 from tests.support.users import User, user, zipped
 from tests.support.witness import agrees, followed, log_is_whole, polled
 
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_core.sandbox import Sandbox, SandboxRole
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]

@@ -10,8 +10,8 @@ from tests.support.distributed import Fleet, Running, eventually
 from tests.support.users import User, user, zipped
 from tests.support.witness import agree, agrees, announced, followed
 
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tests.support.distributed import Fleet, eventually
 
+from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.sandboxes import SqlSandboxes
 from codexsys_adapters.walls.owner import owner
 
 

@@ -12,7 +12,7 @@ import httpx2
 from tests.support.distributed import Servers, eventually
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.keys import SqlKeys
+from codexsys_adapters.sql.tenants.keys import SqlKeys
 from codexsys_core.clock import SystemClock
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.principal import ApiKey, Tenant, hash_secret, key_text, new_secret

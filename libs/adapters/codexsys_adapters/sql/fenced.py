@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy import RowMapping, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.endings import end_sandboxes, ended, queue_again
+from codexsys_adapters.sql.attempts.endings import end_sandboxes, ended, queue_again
 from codexsys_adapters.sql.event_rows import append_event
-from codexsys_adapters.sql.quotas import cap, keep_cap
 from codexsys_adapters.sql.tables import ATTEMPTS, TASKS, TENANTS
-from codexsys_adapters.sql.task_rows import new_attempt, read_task, to_attempt
+from codexsys_adapters.sql.tasks.rows import new_attempt, read_task, to_attempt
+from codexsys_adapters.sql.tenants.quotas import cap, keep_cap
 from codexsys_adapters.sql.times import after_sql, now_sql
 from codexsys_core.attempt import Attempt, Claim, Ending, Hold
 from codexsys_core.event import EventType

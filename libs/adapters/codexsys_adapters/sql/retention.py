@@ -7,7 +7,6 @@ from sqlalchemy import ColumnElement, Executable, and_, delete, func, or_, selec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.needs import needed
 from codexsys_adapters.sql.tables import (
     ARTIFACTS,
     CHECKPOINTS,
@@ -16,6 +15,7 @@ from codexsys_adapters.sql.tables import (
     LOG_STREAMS,
     TASKS,
 )
+from codexsys_adapters.sql.tasks.needs import needed
 from codexsys_adapters.sql.times import after_sql, aware, now_sql
 from codexsys_core.checkpoint import Checkpoint
 from codexsys_core.log import FILES

@@ -7,8 +7,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.idempotency import once
 from codexsys_adapters.sql.tables import SHARES
+from codexsys_adapters.sql.tenants.idempotency import once
 from codexsys_adapters.sql.times import aware, naive, now_sql
 from codexsys_core.errors import Conflict, NotFound
 from codexsys_core.idempotency import Idempotency

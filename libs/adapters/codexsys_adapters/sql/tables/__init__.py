@@ -3,10 +3,15 @@
 from codexsys_adapters.sql.tables.attempts import ATTEMPTS, CHECKPOINTS, SANDBOXES
 from codexsys_adapters.sql.tables.record import ARTIFACTS, EVENTS, LOG_CHUNKS, LOG_STREAMS, SHARES
 from codexsys_adapters.sql.tables.spending import RESERVATIONS, TENANT_DAYS, WALLETS
-from codexsys_adapters.sql.tables.submitting import ENVIRONMENTS, IDEMPOTENCY, UPLOADS
 from codexsys_adapters.sql.tables.talk import MESSAGES, QUESTIONS
 from codexsys_adapters.sql.tables.tasks import LABELS, NEEDS, TASKS
-from codexsys_adapters.sql.tables.tenants import KEYS, TENANTS
+from codexsys_adapters.sql.tables.tenants import (
+    ENVIRONMENTS,
+    IDEMPOTENCY,
+    KEYS,
+    TENANTS,
+    UPLOADS,
+)
 
 __all__ = [
     "ARTIFACTS",

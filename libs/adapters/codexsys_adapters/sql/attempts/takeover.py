@@ -5,7 +5,13 @@ from typing import Any
 from sqlalchemy import RowMapping, and_, case, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, ended, queue_again
+from codexsys_adapters.sql.attempts.endings import (
+    CANCELLED,
+    end_sandboxes,
+    end_task,
+    ended,
+    queue_again,
+)
 from codexsys_adapters.sql.fenced import attempt_row, hold_of
 from codexsys_adapters.sql.tables import ATTEMPTS, SANDBOXES
 from codexsys_adapters.sql.times import after_sql, now_sql

@@ -8,13 +8,19 @@ from typing import Any
 from sqlalchemy import RowMapping, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, ended, queue_again
+from codexsys_adapters.sql.attempts.endings import (
+    CANCELLED,
+    end_sandboxes,
+    end_task,
+    ended,
+    queue_again,
+)
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.fenced import attempt_row, held, hold_of, leave, open_attempt
-from codexsys_adapters.sql.idempotency import once
 from codexsys_adapters.sql.tables import ATTEMPTS, QUESTIONS, TASKS
-from codexsys_adapters.sql.task_rows import read_task
+from codexsys_adapters.sql.tasks.rows import read_task
+from codexsys_adapters.sql.tenants.idempotency import once
 from codexsys_adapters.sql.times import after_sql, aware, now_sql
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.end_reasons import EndReason

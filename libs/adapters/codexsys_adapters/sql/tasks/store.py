@@ -6,18 +6,18 @@ from weakref import WeakValueDictionary
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.deleting import delete_task
-from codexsys_adapters.sql.endings import CANCELLED, end_sandboxes, end_task, ended
+from codexsys_adapters.sql.attempts.endings import CANCELLED, end_sandboxes, end_task, ended
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.faults import Contended
-from codexsys_adapters.sql.idempotency import made_with
-from codexsys_adapters.sql.new_tasks import Desk, Inserts, NewTask
-from codexsys_adapters.sql.places import Places
 from codexsys_adapters.sql.quick import QuickRead, Reads
 from codexsys_adapters.sql.tables import ATTEMPTS, TASKS
-from codexsys_adapters.sql.task_lists import counted, listed
-from codexsys_adapters.sql.task_rows import GLANCES, no_such_task, read_task, to_task
+from codexsys_adapters.sql.tasks.deleting import delete_task
+from codexsys_adapters.sql.tasks.lists import counted, listed
+from codexsys_adapters.sql.tasks.new import Desk, Inserts, NewTask
+from codexsys_adapters.sql.tasks.places import Places
+from codexsys_adapters.sql.tasks.rows import GLANCES, no_such_task, read_task, to_task
+from codexsys_adapters.sql.tenants.idempotency import made_with
 from codexsys_adapters.sql.times import now_sql
 from codexsys_core.attempt import Attempt, Hold
 from codexsys_core.event import EventType

@@ -3,10 +3,10 @@
 from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.needs import needed
 from codexsys_adapters.sql.retention import remove_rows
 from codexsys_adapters.sql.tables import ATTEMPTS, EVENTS, MESSAGES, QUESTIONS, SHARES, TASKS
-from codexsys_adapters.sql.task_rows import read_task
+from codexsys_adapters.sql.tasks.needs import needed
+from codexsys_adapters.sql.tasks.rows import read_task
 from codexsys_adapters.sql.times import now_sql
 from codexsys_core.environment import Environment
 from codexsys_core.errors import Conflict

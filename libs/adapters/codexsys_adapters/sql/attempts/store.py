@@ -6,7 +6,8 @@ from functools import partial
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.endings import CANCELLED, end_task
+from codexsys_adapters.sql.attempts.endings import CANCELLED, end_task
+from codexsys_adapters.sql.attempts.takeover import expired, take_over
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.faults import Lost
@@ -23,8 +24,7 @@ from codexsys_adapters.sql.fenced import (
     take_waiting,
 )
 from codexsys_adapters.sql.tables import ATTEMPTS, TASKS
-from codexsys_adapters.sql.takeover import expired, take_over
-from codexsys_adapters.sql.task_rows import to_attempt
+from codexsys_adapters.sql.tasks.rows import to_attempt
 from codexsys_core.attempt import Attempt, Beat, Claim, Ending, Hold
 from codexsys_core.event import EventType
 from codexsys_core.moves import Phase

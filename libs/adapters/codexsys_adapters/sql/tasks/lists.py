@@ -20,7 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from codexsys_adapters.sql.tables import LABELS, TASKS
-from codexsys_adapters.sql.task_rows import tasks_with_usage
+from codexsys_adapters.sql.tasks.rows import tasks_with_usage
 from codexsys_adapters.sql.times import naive
 from codexsys_core.moves import TaskStatus
 from codexsys_core.task import SEARCHED, TaskQuery

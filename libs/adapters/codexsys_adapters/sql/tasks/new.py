@@ -10,11 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.faults import Locked
-from codexsys_adapters.sql.idempotency import new_key, once, taken_keys
-from codexsys_adapters.sql.needs import needs_of, note_needs
-from codexsys_adapters.sql.places import COUNTED_SECONDS, LONG, Mark, Places
 from codexsys_adapters.sql.quick import QuickInsert, QuickRead, Reading, Rows, add_and_read
-from codexsys_adapters.sql.quotas import own_cap_in_turn, queued, queued_of
 from codexsys_adapters.sql.tables import (
     ATTEMPTS,
     EVENTS,
@@ -24,9 +20,13 @@ from codexsys_adapters.sql.tables import (
     TENANTS,
     WALLETS,
 )
-from codexsys_adapters.sql.task_rows import task_values
+from codexsys_adapters.sql.tasks.needs import needs_of, note_needs
+from codexsys_adapters.sql.tasks.places import COUNTED_SECONDS, LONG, Mark, Places
+from codexsys_adapters.sql.tasks.rows import task_values
+from codexsys_adapters.sql.tenants.idempotency import new_key, once, taken_keys
+from codexsys_adapters.sql.tenants.quotas import own_cap_in_turn, queued, queued_of
+from codexsys_adapters.sql.tenants.uploads import use
 from codexsys_adapters.sql.times import after_sql, naive, now_sql
-from codexsys_adapters.sql.uploads import use
 from codexsys_core.attempt import Attempt
 from codexsys_core.errors import RateLimited
 from codexsys_core.event import EventType

@@ -8,8 +8,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.idempotency import once
 from codexsys_adapters.sql.tables import UPLOADS
+from codexsys_adapters.sql.tenants.idempotency import once
 from codexsys_adapters.sql.times import after_sql, aware, naive, now_sql
 from codexsys_core.errors import Conflict, NotFound, RateLimited
 from codexsys_core.idempotency import Idempotency

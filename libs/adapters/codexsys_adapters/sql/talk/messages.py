@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.fenced import open_attempt
-from codexsys_adapters.sql.idempotency import once
 from codexsys_adapters.sql.tables import MESSAGES
-from codexsys_adapters.sql.task_rows import read_task
+from codexsys_adapters.sql.tasks.rows import read_task
+from codexsys_adapters.sql.tenants.idempotency import once
 from codexsys_adapters.sql.times import aware, naive, now_sql
 from codexsys_core.errors import Conflict, NotFound
 from codexsys_core.event import EventType

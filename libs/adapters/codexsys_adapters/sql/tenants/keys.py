@@ -9,9 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.idempotency import once
 from codexsys_adapters.sql.quick import QuickRead, Reads
 from codexsys_adapters.sql.tables import KEYS, TENANTS
+from codexsys_adapters.sql.tenants.idempotency import once
 from codexsys_adapters.sql.times import aware, naive, now_sql
 from codexsys_core.errors import Conflict, NotFound
 from codexsys_core.idempotency import Idempotency

@@ -7,8 +7,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.idempotency import made_with, once
 from codexsys_adapters.sql.tables import ENVIRONMENTS
+from codexsys_adapters.sql.tenants.idempotency import made_with, once
 from codexsys_adapters.sql.times import aware, naive
 from codexsys_core.environment import Environment
 from codexsys_core.errors import Conflict, FieldError, NotFound

@@ -1,0 +1,1 @@
+"""What a task and its people say to each other."""

@@ -1,0 +1,1 @@
+"""Tasks: made, found, read and deleted; `store` is what their owners use."""

@@ -1,0 +1,1 @@
+"""What tenants have beside tasks: keys, quotas, environments, uploads, and their word that two requests are one."""
