@@ -284,6 +284,26 @@ async def test_a_size_that_lies_is_found_while_inflating(tmp_path: Path) -> None
     assert "larger than it says" in await refusal(tmp_path, data)
 
 
+def says_less_than_it_holds(name: str, content: bytes, *, idle_blocks: int) -> bytes:
+    """A zip with one file that claims to be empty; so many deflate blocks without content come first."""
+    raw = bytes([0, 0, 0, 0xFF, 0xFF]) * idle_blocks + zlib.compress(content, wbits=-15)
+    said = (20, 0, 8, 0, 33, zlib.crc32(content), len(raw), 0, len(name))
+    local = struct.pack("<4s5H3L2H", b"PK\x03\x04", *said, 0) + name.encode()
+    central = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, *said, 0, 0, 0, 0, 0, 0) + name.encode()
+    at = len(local) + len(raw)
+    ending = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(central), at, 0)
+    return local + raw + central + ending
+
+
+async def test_a_lie_is_told_when_git_has_closed_its_pipe_meanwhile(tmp_path: Path) -> None:
+    """A killed git is gone, or not, before what was written for it is flushed."""
+    file = tmp_path / "code.zip"
+    file.write_bytes(says_less_than_it_holds("a", b"content", idle_blocks=4_000_000))
+    zips = Zips(git=shown(tmp_path, "exec 0<&-; exec sleep 300"))
+    with pytest.raises(SourceFailure, match="larger than it says"):
+        await zips.unpack(file, tmp_path / "base")
+
+
 def shown(folder: Path, script: str) -> str:
     """A git that says or does what a test wants to see."""
     program = folder / "git"
