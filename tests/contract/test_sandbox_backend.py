@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.contract.sandboxes import (
     ALL,
+    ISOLATING,
     Kind,
     bash,
     heard,
@@ -143,6 +144,18 @@ async def test_another_worker_goes_through_the_same_phases_again(
     assert await said(other, sandbox, "after") == b"line 1\n"
 
 
+async def test_workers_that_start_the_same_phase_at_the_same_time(
+    kind: Kind, backend: SandboxBackend, sandbox: str
+) -> None:
+    """A worker that does not know yet that it lost an attempt acts beside its heir."""
+    workers = [backend, *(kind.make() for _ in range(5))]
+    for number in range(3):
+        phase = kind.phase(f"agent-{number}", lines=1)
+        ends = await asyncio.gather(*(run(worker, sandbox, phase) for worker in workers))
+        assert ends == [PhaseEnd(exit_code=0)] * len(workers)
+        assert await said(kind.make(), sandbox, phase.name) == b"line 1\n"
+
+
 async def test_without_a_base_nothing_is_made(kind: Kind, backend: SandboxBackend) -> None:
     spec = spec_of()
     with pytest.raises(SandboxError) as error:
@@ -206,6 +219,19 @@ async def test_the_sandbox_has_a_deadline(kind: Kind, backend: SandboxBackend, b
     await backend.create(spec, base)
     end = await run(backend, spec.id, kind.phase("agent", delay=60))
     assert end.reason == "deadline"
+
+
+@pytest.mark.parametrize("kind", ISOLATING, indirect=True)
+async def test_a_phase_reads_its_files_whole_whoever_writes_them_too(
+    kind: Kind, backend: SandboxBackend, sandbox: str
+) -> None:
+    workers = [backend, *(kind.make() for _ in range(3))]
+    files = {f"{number}": bytes(1 << 19) for number in range(16)}
+    size = sum(map(len, files.values()))
+    for number in range(3):
+        phase = bash(f"agent-{number}", "cat /app/input/* | wc -c", files=files)
+        await asyncio.gather(*(run(worker, sandbox, phase) for worker in workers))
+        assert await said(kind.make(), sandbox, phase.name) == f"{size}\n".encode()
 
 
 class TestDummy:

@@ -155,7 +155,7 @@ class DockerBackend:
         if folder.end_of(phase.name) is not None:
             return
         sandbox = await self._sandbox(folder)
-        async with self._engine.session() as docker:
+        async with folder.starting(), self._engine.session() as docker:
             try:
                 network = await self._network.open(docker, sandbox, told)
             except NoNetwork as error:

@@ -19,6 +19,7 @@ LABEL = "codexsys.dev/"
 NOT_FOUND, CONFLICT, NOT_MODIFIED = 404, 409, 304
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 120.0
+_PAUSE_SECONDS = 0.05
 _FRAME = struct.Struct(">BxxxL")
 
 
@@ -60,13 +61,23 @@ def label_of(container: DockerContainer, name: str) -> str:
 
 
 async def ensure(docker: Docker, name: str, config: dict[str, Any]) -> DockerContainer:
-    """Make a container; the one that has this name already is as good."""
-    try:
-        return await docker.containers.create(config, name=name)
-    except DockerError as error:
-        if error.status != CONFLICT:
-            raise
-        return docker.containers.container(name)
+    """Make a container; the one that has this name already is as good.
+
+    A name is taken before its container is there, by another worker or for one that has died
+    meanwhile: that is waited for, until it is there or the name is free again.
+    """
+    container = docker.containers.container(name)
+    async with asyncio.timeout(_ANSWER_SECONDS):
+        while True:
+            try:
+                return await docker.containers.create(config, name=name)
+            except DockerError as error:
+                if error.status != CONFLICT:
+                    raise
+            with unless(NOT_FOUND):
+                await container.show()
+                return container
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 @contextlib.contextmanager

@@ -1,20 +1,26 @@
 """One sandbox's folder on the host: its disk, what its containers read, and how its phases ended."""
 
+import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from codexsys_adapters.disks.image import Disk
 from codexsys_adapters.disks.layers import Layer
+from codexsys_adapters.walls import inputs
 from codexsys_core.errors import SandboxError
 
 _FOLDERS = ("code", "output", "home")
 _FULL_BYTES = 1 << 20
+_STARTING_SECONDS = 30.0
+_PAUSE_SECONDS = 0.02
 
 
 def names(root: Path) -> list[str]:
@@ -109,15 +115,25 @@ class Folder:
         note = self.phases / f"{told['name']}.json"
         if note.exists():
             return
-        inputs = self.inputs(told["name"])
-        inputs.mkdir(exist_ok=True)
-        for name, data in files.items():
-            target = inputs / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-            target.chmod(0o755 if data.startswith(b"#!") else 0o644)
+        inputs.lay_down(self.inputs(told["name"]), files)
         self._write_for(self.plan(told["name"]), json.dumps(plan), self.setup["uid"])
         self._write_for(note, json.dumps(told), None)
+
+    @contextlib.asynccontextmanager
+    async def starting(self) -> AsyncIterator[None]:
+        """Be the only worker that starts a phase here: the engine runs again what has just ended.
+
+        One that was frozen at it is waited for for a while alone.
+        """
+        descriptor = os.open(self.phases, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STARTING_SECONDS):
+                    while not _is_locked(descriptor):  # noqa: ASYNC110 - a lock tells nobody
+                        await asyncio.sleep(_PAUSE_SECONDS)
+            yield
+        finally:
+            os.close(descriptor)
 
     def inputs(self, phase: str) -> Path:
         """Return where the files of a phase are."""
@@ -192,6 +208,15 @@ def _give_away(tree: Path, uid: int, gid: int) -> None:
     for folder, children, files in os.walk(tree):
         for name in (*children, *files):
             os.chown(Path(folder, name), uid, gid, follow_symlinks=False)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Lock a file for ourselves; say whether that could be."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from codexsys_adapters.disks.alone import alone
 from codexsys_adapters.dummy.part import TERMINATED, Part, part
 from codexsys_adapters.walls.place import here
 from codexsys_core.errors import SandboxError
@@ -86,24 +87,7 @@ class DummyBackend:
 
     async def start(self, sandbox_id: str, phase: PhaseSpec) -> None:
         """Start the phase's process unless this name was started before."""
-        folder = self._folder(sandbox_id)
-        told = folder / f"{phase.name}.json"
-        if told.exists():
-            return
-        spec = json.loads((folder / "spec.json").read_text())
-        steer = _steer(folder, phase)
-        if steer.get("START_FAILURE") == "1":
-            raise SandboxError(f"phase {phase.name} was told not to start")
-        if steer.get("BUG") == "1":
-            raise RuntimeError(f"phase {phase.name} was told to fail as nobody foresaw")
-        played = part(
-            phase.name,
-            steer,
-            seconds=min(phase.seconds, spec["seconds"]),
-            output_bytes=phase.output_bytes or spec["output_bytes"],
-        )
-        told.write_text(json.dumps({"steer": steer}))
-        await asyncio.to_thread(_launch, folder, phase.name, played)
+        await asyncio.to_thread(_begin, self._folder(sandbox_id), phase)
 
     async def wait(self, sandbox_id: str, phase: str) -> PhaseEnd:
         """Return the phase's end as its process wrote it down."""
@@ -158,6 +142,27 @@ class DummyBackend:
         if not (folder / "spec.json").exists():
             raise SandboxError(f"sandbox {sandbox_id} is not here", code="sandbox_lost")
         return folder
+
+
+def _begin(folder: Path, phase: PhaseSpec) -> None:
+    told = folder / f"{phase.name}.json"
+    with alone(folder):
+        if told.exists():
+            return
+        spec = json.loads((folder / "spec.json").read_text())
+        steer = _steer(folder, phase)
+        if steer.get("START_FAILURE") == "1":
+            raise SandboxError(f"phase {phase.name} was told not to start")
+        if steer.get("BUG") == "1":
+            raise RuntimeError(f"phase {phase.name} was told to fail as nobody foresaw")
+        played = part(
+            phase.name,
+            steer,
+            seconds=min(phase.seconds, spec["seconds"]),
+            output_bytes=phase.output_bytes or spec["output_bytes"],
+        )
+        told.write_text(json.dumps({"steer": steer}))
+        _launch(folder, phase.name, played)
 
 
 def _steer(folder: Path, phase: PhaseSpec) -> dict[str, str]:

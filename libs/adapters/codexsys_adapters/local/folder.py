@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from codexsys_adapters.disks.image import Disk
 from codexsys_adapters.local import ground, limits
 from codexsys_adapters.local.supervisor import GROUP, LOCK, SOCKET
 from codexsys_adapters.local.supervisors import Supervisors
+from codexsys_adapters.walls import inputs
 from codexsys_core.errors import SandboxError
 
 _END_SECONDS = 15.0
@@ -91,14 +93,8 @@ class Folder:
         note = phases / f"{told['name']}.json"
         if note.exists():
             return
-        inputs = phases / f"{told['name']}.in"
-        inputs.mkdir(exist_ok=True)
-        for name, data in files.items():
-            target = inputs / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-            target.chmod(0o755 if data.startswith(b"#!") else 0o644)
-        draft = note.with_suffix(".json~")
+        inputs.lay_down(phases / f"{told['name']}.in", files)
+        draft = note.with_suffix(f".json~{secrets.token_hex(4)}")
         _write_private(draft, json.dumps(told))
         draft.replace(note)
 
