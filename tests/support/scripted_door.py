@@ -36,7 +36,7 @@ class Fault:
     retry_after: int | None = None
 
 
-Step = Say | Fault | Callable[[dict[str, Any]], Say]
+Step = Say | Fault | Callable[[dict[str, Any]], Say | Fault]
 
 
 @dataclass
@@ -129,10 +129,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         step = self.door.script[min(len(self.door.asked), len(self.door.script) - 1)]
         self.door.asked.append(body)
-        if isinstance(step, Fault):
-            self._fault(step)
+        answer = step if isinstance(step, Say | Fault) else step(body)
+        if isinstance(answer, Fault):
+            self._fault(answer)
         else:
-            self._reply(step if isinstance(step, Say) else step(body))
+            self._reply(answer)
 
     def _body(self) -> dict[str, Any]:
         raw = self.rfile.read(int(self.headers["Content-Length"]))

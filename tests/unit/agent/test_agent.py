@@ -1,9 +1,11 @@
 """The real loop against a scripted model over real HTTP."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,24 +139,39 @@ def test_most_of_the_steps_gone_is_said_once(run_agent: Worker) -> None:
     assert said[0].startswith("[platform] 2 steps")
 
 
-def test_a_cancel_interrupts_a_running_command(run_agent: Worker) -> None:
-    with scripted_door(Say("", (("bash", {"command": "sleep 60"}),))) as door:
-        threading.Timer(0.3, lambda: door.tell("cancel")).start()
+def test_a_cancel_interrupts_a_running_command(run_agent: Worker, tmp_path: Path) -> None:
+    running = tmp_path / "running"
+    os.mkfifo(running)
+    with scripted_door(Say("", (("bash", {"command": f"echo > {running}; sleep 60"}),))) as door:
+
+        def cancel() -> None:
+            running.read_text()
+            door.tell("cancel")
+
+        threading.Thread(target=cancel, daemon=True).start()
         started = time.monotonic()
         assert run_agent(door.url) == 143
         assert time.monotonic() - started < 20
 
 
+def silent_after(happens: Callable[[], object]) -> Callable[[dict[str, Any]], Fault]:
+    """A model that never answers; something happens as soon as it is asked."""
+
+    def step(_: dict[str, Any]) -> Fault:
+        happens()
+        return Fault(0)
+
+    return step
+
+
 def test_a_dead_token_interrupts_a_silent_model(run_agent: Worker) -> None:
-    with scripted_door(Fault(0)) as door:
-        threading.Timer(0.2, door.refuse_control).start()
+    with scripted_door(silent_after(lambda: door.refuse_control())) as door:  # noqa: PLW0108 - soon
         assert run_agent(door.url) == 143
 
 
 def test_a_request_to_stop_ends_with_a_checkpoint(run_agent: Worker) -> None:
     stop = Stop()
-    with scripted_door(EDIT, Fault(0)) as door:
-        threading.Timer(0.3, lambda: stop.request("signal")).start()
+    with scripted_door(EDIT, silent_after(lambda: stop.request("signal"))) as door:
         assert run_agent(door.url, stop) == 143
     assert b"+    return a + b" in door.patch()
 
