@@ -1,11 +1,12 @@
-"""A fresh database for each test: a SQLite file always, and the real server that the environment names."""
+"""A fresh database for each test: a SQLite file always, and the real server that the environment names; stores on it."""
 
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import make_url, text
@@ -14,7 +15,9 @@ from sqlmodel import SQLModel
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.migrations import upgrade
+from codexsys_adapters.sql.outbox import SqlOutbox
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Attempt, Hold
 from codexsys_core.clock import SystemClock
@@ -30,6 +33,7 @@ DATABASES = (
 )
 
 MakeTask = Callable[..., tuple[Task, Attempt]]
+Submit = Callable[..., Awaitable[Task]]
 MakeSandbox = Callable[..., Sandbox]
 
 
@@ -129,17 +133,51 @@ def make_task(ids: TimeOrderedIds) -> MakeTask:
 
 
 @pytest.fixture
+def tasks(database: Database) -> SqlTasks:
+    return SqlTasks(database=database)
+
+
+@pytest.fixture
+def attempts(database: Database) -> SqlAttempts:
+    return SqlAttempts(database=database)
+
+
+@pytest.fixture
+def sandboxes(database: Database) -> SqlSandboxes:
+    return SqlSandboxes(database=database)
+
+
+@pytest.fixture
+def outbox(database: Database) -> SqlOutbox:
+    return SqlOutbox(database=database)
+
+
+@pytest.fixture
+def events(database: Database) -> SqlEvents:
+    return SqlEvents(database=database)
+
+
+@pytest.fixture
+def submit(tasks: SqlTasks, make_task: MakeTask) -> Submit:
+    """Add a task; keywords as of `make_task`."""
+
+    async def add(**fields: Any) -> Task:
+        return await tasks.add(*make_task(**fields))
+
+    return add
+
+
+@pytest.fixture
 def limits() -> Limits:
     """Of the task that is held; tests that want others parametrize it."""
     return Limits()
 
 
 @pytest.fixture
-async def hold(database: Database, make_task: MakeTask, limits: Limits) -> Hold:
+async def hold(submit: Submit, attempts: SqlAttempts, limits: Limits) -> Hold:
     """An attempt that is claimed for longer than a test takes."""
-    task, attempt = make_task(limits=limits)
-    await SqlTasks(database=database).add(task, attempt)
-    claim = await SqlAttempts(database=database).claim(task.id, owner="own_a", lease_seconds=300)
+    task = await submit(limits=limits)
+    claim = await attempts.claim(task.id, owner="own_a", lease_seconds=300)
     assert claim is not None
     return claim.hold
 
@@ -169,8 +207,8 @@ def make_sandbox(ids: TimeOrderedIds) -> MakeSandbox:
 
 
 @pytest.fixture
-async def sandbox(database: Database, hold: Hold, make_sandbox: MakeSandbox) -> Sandbox:
+async def sandbox(sandboxes: SqlSandboxes, hold: Hold, make_sandbox: MakeSandbox) -> Sandbox:
     """A new sandbox of the held attempt."""
     row = make_sandbox(hold)
-    assert await SqlSandboxes(database=database).add(hold, row)
+    assert await sandboxes.add(hold, row)
     return row

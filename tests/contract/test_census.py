@@ -1,11 +1,10 @@
 """Counts of rows, and what has not moved for too long, by the database's own clock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
-from tests.contract.conftest import MakeSandbox, MakeTask
+from tests.contract.conftest import MakeSandbox, Submit
 
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts
@@ -13,7 +12,6 @@ from codexsys_adapters.sql.census import SqlCensus
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.outbox import SqlOutbox
 from codexsys_adapters.sql.talk.questions import SqlQuestions
-from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.census import Stuck, StuckKind
 from codexsys_core.end_reasons import EndReason
@@ -30,14 +28,6 @@ LOST = Outcome(reason=EndReason.SANDBOX_LOST)
 @pytest.fixture
 def census(database: Database) -> SqlCensus:
     return SqlCensus(database=database)
-
-
-@pytest.fixture
-def submit(database: Database, make_task: MakeTask) -> Callable[[], Awaitable[Task]]:
-    async def add() -> Task:
-        return await SqlTasks(database=database).add(*make_task())
-
-    return add
 
 
 async def claimed(database: Database, task: Task, *, lease_seconds: float = 300) -> Hold:
@@ -65,7 +55,7 @@ async def test_nothing_counts_as_nothing(census: SqlCensus) -> None:
 
 
 async def test_a_census_counts_what_is_not_over(
-    census: SqlCensus, database: Database, submit: Callable[[], Awaitable[Task]]
+    census: SqlCensus, database: Database, submit: Submit
 ) -> None:
     first, second, third, _ = [await submit() for _ in range(4)]
     await claimed(database, first)
@@ -80,7 +70,7 @@ async def test_a_census_counts_what_is_not_over(
 
 
 async def test_what_will_be_due_has_no_age(
-    census: SqlCensus, database: Database, submit: Callable[[], Awaitable[Task]]
+    census: SqlCensus, database: Database, submit: Submit
 ) -> None:
     hold = await claimed(database, await submit())
     attempts = SqlAttempts(database=database)
@@ -94,7 +84,7 @@ async def test_what_will_be_due_has_no_age(
 
 
 async def test_what_nobody_claims_or_announces_is_stuck(
-    census: SqlCensus, database: Database, submit: Callable[[], Awaitable[Task]]
+    census: SqlCensus, database: Database, submit: Submit
 ) -> None:
     task = await submit()
     kinds = {each.kind for each in await stuck(census, 2) if each.task_id == task.id}
@@ -105,7 +95,7 @@ async def test_what_nobody_claims_or_announces_is_stuck(
 
 
 async def test_what_nobody_takes_over_or_tells_is_stuck(
-    census: SqlCensus, database: Database, submit: Callable[[], Awaitable[Task]]
+    census: SqlCensus, database: Database, submit: Submit
 ) -> None:
     await claimed(database, await submit(), lease_seconds=-1)
     await SqlAttempts(database=database).end(await claimed(database, await submit()), DONE)
@@ -115,7 +105,7 @@ async def test_what_nobody_takes_over_or_tells_is_stuck(
 
 
 async def test_a_question_that_nobody_sees_to_is_stuck(
-    census: SqlCensus, database: Database, submit: Callable[[], Awaitable[Task]]
+    census: SqlCensus, database: Database, submit: Submit
 ) -> None:
     hold = await claimed(database, await submit())
     question = Question(
@@ -131,7 +121,7 @@ async def test_sandboxes_that_nobody_looks_after_are_stuck(
     census: SqlCensus,
     database: Database,
     make_sandbox: MakeSandbox,
-    submit: Callable[[], Awaitable[Task]],
+    submit: Submit,
 ) -> None:
     sandboxes = SqlSandboxes(database=database)
     hold = await claimed(database, await submit())

@@ -25,11 +25,6 @@ from codexsys_core.task import Task, TaskQuery
 from codexsys_core.upload import Upload
 
 
-@pytest.fixture
-def tasks(database: Database) -> SqlTasks:
-    return SqlTasks(database=database)
-
-
 def a_key(name: str, print_: str = "f") -> Idempotency:
     return Idempotency(key=name, fingerprint=print_ * 64)
 

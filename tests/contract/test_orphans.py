@@ -32,16 +32,6 @@ def orphans(database: Database) -> SqlOrphans:
 
 
 @pytest.fixture
-def attempts(database: Database) -> SqlAttempts:
-    return SqlAttempts(database=database)
-
-
-@pytest.fixture
-def sandboxes(database: Database) -> SqlSandboxes:
-    return SqlSandboxes(database=database)
-
-
-@pytest.fixture
 async def living(sandboxes: SqlSandboxes, sandbox: Sandbox) -> Sandbox:
     """The agent's sandbox of the held attempt, at the place `here`."""
     assert await sandboxes.live(sandbox.id)

@@ -1,12 +1,10 @@
 """Quotas are kept by submits and claims, and the counts beside them are those of the rows."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
-from tests.contract.conftest import MakeTask
+from tests.contract.conftest import MakeTask, Submit
 
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
@@ -25,7 +23,6 @@ from codexsys_core.ready import AGING
 from codexsys_core.task import Task, TaskQuery
 
 LOST = Outcome(reason=EndReason.SANDBOX_LOST)
-Submit = Callable[..., Awaitable[Task]]
 
 
 @pytest.fixture
@@ -34,16 +31,6 @@ async def quotas(database: Database) -> SqlQuotas:
     for name in ("a", "b"):
         await keys.add_tenant(Tenant(id=f"ten_{name}", name=name, created_at=datetime.now(UTC)))
     return SqlQuotas(database=database)
-
-
-@pytest.fixture
-def submit(database: Database, make_task: MakeTask) -> Submit:
-    tasks = SqlTasks(database=database)
-
-    async def add(**fields: Any) -> Task:
-        return await tasks.add(*make_task(**fields))
-
-    return add
 
 
 async def claim(database: Database, task: Task, *, max_running: int = 0) -> Claim | None:

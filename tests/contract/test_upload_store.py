@@ -27,11 +27,6 @@ def uploads(database: Database) -> SqlUploads:
     return SqlUploads(database=database)
 
 
-@pytest.fixture
-def tasks(database: Database) -> SqlTasks:
-    return SqlTasks(database=database)
-
-
 def an_upload(*, tenant_id: str = "ten_a", age_seconds: float = 0) -> Upload:
     return Upload(
         id=TimeOrderedIds().new("upl"),
