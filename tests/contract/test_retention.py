@@ -2,47 +2,39 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.contract.asked_of_tasks import eventually
 from tests.contract.conftest import MakeSandbox, MakeTask
+from tests.contract.kept_tasks import SECRET_WORDS, Shop
 from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
 
 from codexsys_adapters.files import FileObjects
 from codexsys_adapters.s3 import S3Objects
 from codexsys_adapters.sql.artifacts import SqlArtifacts
-from codexsys_adapters.sql.attempts.checkpoints import SqlCheckpoints
-from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents
-from codexsys_adapters.sql.logs import SqlLogs
 from codexsys_adapters.sql.retention import SqlRetention
-from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_adapters.sql.tenants.uploads import SqlUploads
-from codexsys_core.artifact import Artifact, ObjectStore
-from codexsys_core.attempt import Ending, Hold
-from codexsys_core.checkpoint import Checkpoint
+from codexsys_core.artifact import ObjectStore
 from codexsys_core.clock import SystemClock
-from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Conflict, NotFound, Unavailable
 from codexsys_core.event import EventType
 from codexsys_core.idempotency import Idempotency
 from codexsys_core.ids import TimeOrderedIds, made_at
 from codexsys_core.moves import TaskStatus
-from codexsys_core.outcome import Outcome
-from codexsys_core.redaction import SecretRedactor
 from codexsys_core.retention import Kept, remove
 from codexsys_core.source import TaskSource, ZipSource
-from codexsys_core.task import Task, TaskQuery
+from codexsys_core.task import TaskQuery
 from codexsys_core.upload import Upload
-from codexsys_relay.retention import Retention, Terms
+from codexsys_relay.retention import Terms
 
 FOR_EVER = Terms(
     code_days=999, artifact_days=999, log_days=999, checkpoints=2, checkpoint_seconds=0
@@ -50,8 +42,6 @@ FOR_EVER = Terms(
 NO_CODE = Terms(code_days=0, artifact_days=999, log_days=999, checkpoints=2, checkpoint_seconds=0)
 NO_FILES = Terms(code_days=999, artifact_days=0, log_days=999, checkpoints=2, checkpoint_seconds=0)
 NO_CHUNKS = Terms(code_days=999, artifact_days=999, log_days=0, checkpoints=2, checkpoint_seconds=0)
-FILES = ("agent.log", "diff.patch")
-SECRET_WORDS = "the secret of the prompt"
 
 
 @pytest.fixture(params=adapters("files", "s3", S3_URL, S3_KEY, S3_SECRET))
@@ -85,102 +75,6 @@ async def away() -> AsyncIterator[ObjectStore]:
         yield s3
 
 
-@dataclass
-class Shop:
-    """The stores, and tasks with all that a task can keep."""
-
-    database: Database
-    objects: ObjectStore
-    make_task: MakeTask
-    make_sandbox: MakeSandbox
-    made: list[Task] = field(default_factory=list)
-
-    @property
-    def tasks(self) -> SqlTasks:
-        return SqlTasks(database=self.database)
-
-    @property
-    def checkpoints(self) -> SqlCheckpoints:
-        return SqlCheckpoints(database=self.database)
-
-    @property
-    def logs(self) -> SqlLogs:
-        return SqlLogs(database=self.database, redactor=SecretRedactor([]))
-
-    async def pass_(self, terms: Terms, objects: ObjectStore | None = None) -> None:
-        store = SqlRetention(database=self.database)
-        uploads, clock = SqlUploads(database=self.database), SystemClock()
-        await Retention(
-            store=store, uploads=uploads, objects=objects or self.objects, clock=clock, terms=terms
-        ).once()
-
-    async def claimed(self, *, retry_of: str | None = None, **spec: Any) -> tuple[Task, Hold]:
-        task, attempt = self.make_task(**spec)
-        task = task.model_copy(update={"retry_of": retry_of})
-        self.made.append(task)
-        await self.tasks.add(task, attempt)
-        attempts = SqlAttempts(database=self.database)
-        claim = await attempts.claim(task.id, owner="own_a", lease_seconds=300)
-        assert claim is not None
-        return task, claim.hold
-
-    async def running(self, *, checkpoints: int = 0, **spec: Any) -> tuple[Task, Hold]:
-        """Make a task that runs and has left something of every kind so far."""
-        task, hold = await self.claimed(**spec)
-        await self.objects.put(f"codexsys-code/tmp_zips/{task.id}/code.zip", b"zip")
-        await self.objects.put(f"codexsys-code/processed_code/{task.id}/base.tar.gz", b"base")
-        sandbox = self.make_sandbox(hold)
-        await SqlSandboxes(database=self.database).add(hold, sandbox)
-        for number in range(1, checkpoints + 1):
-            place = f"codexsys-code/checkpoints/{task.id}/1-1-{number}"
-            for name in ("patch", "state"):
-                await self.objects.put(f"{place}/{name}", b"x")
-            row = Checkpoint(
-                id=TimeOrderedIds().new("ckp"),
-                task_id=task.id,
-                attempt=1,
-                fence=1,
-                number=number,
-                step=number,
-                object=place,
-                patch_size=1,
-                created_at=datetime.now(UTC),
-            )
-            assert await self.checkpoints.add(row, sandbox_id=sandbox.id)
-        await self.logs.append(task.id, sandbox.id, "agent", 1, b"one\n")
-        return task, hold
-
-    async def end(self, task: Task, hold: Hold, files: tuple[str, ...] = FILES) -> None:
-        await self.logs.seal(hold, "agent")
-        artifacts = []
-        for file in files:
-            name = f"codexsys-logs/logs/{task.id}/{hold.writer}/{file}"
-            size, sha256 = await self.objects.put(name, b"one\n")
-            artifacts.append(Artifact(name=file, object=name, size=size, sha256=sha256))
-        ending = Ending(
-            status=TaskStatus.FAILED,
-            outcome=Outcome(reason=EndReason.AGENT_GAVE_UP, detail=SECRET_WORDS),
-            artifacts=tuple(artifacts),
-        )
-        assert await SqlAttempts(database=self.database).end(hold, ending)
-
-    async def ended(self, **spec: Any) -> Task:
-        task, hold = await self.running(checkpoints=1, **spec)
-        await self.end(task, hold)
-        return task
-
-    async def left(self, task: Task) -> set[str]:
-        """Return the kinds of objects that are there."""
-        buckets = ("codexsys-code/", "codexsys-logs/")
-        names = [name for bucket in buckets for name in await self.objects.names(bucket)]
-        return {name.split("/")[1] for name in names if task.id in name}
-
-    async def rows(self, table: str, task: Task) -> int:
-        async with self.database.read() as connection:
-            count = text(f"SELECT COUNT(*) FROM {table} WHERE task_id = :id")
-            return int(await connection.scalar(count, {"id": task.id}) or 0)
-
-
 @pytest.fixture
 async def shop(
     database: Database, objects: ObjectStore, make_task: MakeTask, make_sandbox: MakeSandbox
@@ -190,13 +84,6 @@ async def shop(
     for task in opened.made:
         for kept in Kept:
             await remove(objects, task.id, kept)
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until it holds: the database's clock has to move on for it."""
-    async with asyncio.timeout(20):
-        while not await holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
 
 
 ALL = {"tmp_zips", "processed_code", "checkpoints", "logs"}
@@ -216,9 +103,9 @@ async def test_code_goes_first_and_files_later(shop: Shop) -> None:
         await shop.pass_(NO_FILES)
         return await shop.left(task) == set()
 
-    await until(codeless)
+    await eventually(codeless)
     assert [await shop.rows(table, task) for table in POINTERS] == [2, 1, 1]
-    await until(bare)
+    await eventually(bare)
     assert [await shop.rows(table, task) for table in POINTERS] == [0, 0, 0]
     kept = await shop.tasks.get(task.id, tenant_id="ten_a")
     assert (kept.status, kept.spec.prompt) == (TaskStatus.FAILED, task.spec.prompt)
@@ -291,7 +178,7 @@ async def test_chunks_of_a_kept_log_go(shop: Shop) -> None:
         await shop.pass_(NO_CHUNKS)
         return await shop.rows("log_chunks", task) == 0
 
-    await until(cleared)
+    await eventually(cleared)
     assert await shop.logs.size(task.id, "agent") == 4
     assert await shop.rows("log_chunks", bare) == 1  # nothing else holds it
 

@@ -5,34 +5,28 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
 import pytest
+from tests.contract.sandboxes import AGENT, heard, make_base, spec_of
 from tests.contract.servers import DOCKER, IMAGE, must_have
+from tests.support.halting_gateway import HaltingGateway
 from tests.support.ordinary_user import OWN_ADDRESS
-from typing_extensions import override
 
 from codexsys_adapters.docker.backend import DockerBackend
 from codexsys_adapters.local.backend import LocalBackend
-from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import (
     PhaseEnd,
     PhaseSpec,
     SandboxBackend,
     SandboxLimits,
-    SandboxRole,
-    SandboxSpec,
 )
 
 REPOSITORY = Path(__file__).parents[2]
 PROBE = Path(__file__).with_name("sandbox_probe.py")
 TOKEN = "sbt-very-secret"
-AGENT = REPOSITORY / "services" / "agent"
 KINDS = ["local", pytest.param("docker", marks=pytest.mark.docker)]
 ABSENT = {
     "local": ["/home", "/var", "/run", "/sys"],
@@ -47,89 +41,6 @@ LINK = {"local": "tap0", "docker": "eth0"}
 NOTHING: dict[str, list[str]] = {"write": [], "see": [], "connect": []}
 
 
-class Gateway(ThreadingHTTPServer):
-    """A small server that says what it was asked, the second half only when it is told to."""
-
-    daemon_threads = True
-
-    def __init__(
-        self, address: str = "127.0.0.1", port: int = 0, *, folder: Path | None = None
-    ) -> None:
-        super().__init__((address, port), Answer)
-        self.shared = UnixGateway(folder / "gateway.sock", self) if folder else None
-        self.go_on = threading.Event()
-        self.revoked = threading.Event()
-        self.polled: list[str] = []
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def stop(self) -> None:
-        self.shutdown()
-        self.server_close()
-        if self.shared:
-            self.shared.stop()
-
-
-class UnixGateway(ThreadingMixIn, UnixStreamServer):
-    """The same one at a unix socket, which every user may connect to."""
-
-    daemon_threads = True
-
-    def __init__(self, path: Path, gateway: Gateway) -> None:
-        self.path = path
-        super().__init__(str(path), lambda *of: Answer(*of, gateway=gateway))
-        path.chmod(0o666)
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def stop(self) -> None:
-        self.shutdown()
-        self.server_close()
-        self.path.unlink(missing_ok=True)
-
-
-class Answer(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def __init__(self, request: Any, address: Any, server: Any, *, gateway: Any = None) -> None:
-        self.gateway: Gateway = gateway or server
-        super().__init__(request, address, server)
-
-    def do_GET(self) -> None:
-        """Answer a supervisor that asks whether its sandbox may live on."""
-        self.gateway.polled.append(self.headers["Authorization"])
-        self.send_response(401 if self.gateway.revoked.wait(1) else 200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        seen = {"path": self.path, "headers": dict(self.headers), "body": body}
-        self.send_response(202)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.send_header("X-Inner", "stays outside")
-        self.end_headers()
-        self.part(json.dumps(seen) + "\n")
-        if self.path == "/v1/slow":
-            self.gateway.go_on.wait(20)
-        self.part("end\n")
-        self.part("")
-
-    def part(self, text: str) -> None:
-        self.wfile.write(f"{len(text):x}\r\n{text}\r\n".encode())
-        self.wfile.flush()
-
-    @override
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay silent."""
-
-
 @pytest.fixture
 def sockets(tmp_path: Path) -> Path:
     folder = tmp_path / "gateways"
@@ -138,8 +49,8 @@ def sockets(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def gateway(sockets: Path) -> Iterator[Gateway]:
-    made = Gateway(folder=sockets)
+def gateway(sockets: Path) -> Iterator[HaltingGateway]:
+    made = HaltingGateway(folder=sockets)
     yield made
     made.go_on.set()
     made.stop()
@@ -159,6 +70,10 @@ class Sandbox:
         end = await asyncio.wait_for(self.backend.wait(self.id, name), 40)
         return end, (await self.backend.output(self.id, name, 0, limit=1 << 20)).decode()
 
+    async def heard(self, wanted: bytes) -> bytes:
+        """Return what the agent's phase said as soon as it holds what is wanted."""
+        return await heard(self.backend, self.id, "agent", wanted)
+
     async def probe(self, name: str, told: dict[str, list[str]], **more: Any) -> dict[str, Any]:
         files = {"probe.py": PROBE.read_bytes(), "probe.json": json.dumps(NOTHING | told).encode()}
         end, text = await self.run(name, "python3", "/app/input/probe.py", files=files, **more)
@@ -167,31 +82,12 @@ class Sandbox:
         return report
 
 
-def spec_of() -> SandboxSpec:
-    return SandboxSpec(
-        id=TimeOrderedIds().new("sbx"),
-        task_id="task_1",
-        tenant_id="tenant_1",
-        role=SandboxRole.AGENT,
-        limits=SandboxLimits(memory_mb=256, pids=64, disk_mb=64),
-        seconds=120,
-        token=TOKEN,
-    )
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "sandboxes"
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    folder = tmp_path / "base.git"
-    subprocess.run(["git", "init", "-q", "--bare", str(folder)], check=True)
-    return folder
-
-
-def made(kind: str, root: Path, sockets: Path, gateway: Gateway) -> SandboxBackend:
+def made(kind: str, root: Path, sockets: Path, gateway: HaltingGateway) -> SandboxBackend:
     allow = [f"{OWN_ADDRESS}/32:{gateway.port}"]
     if kind == "local":
         return LocalBackend(root, gateway_urls=[gateway.url], agent_code=AGENT, setup_allow=allow)
@@ -209,11 +105,16 @@ def made(kind: str, root: Path, sockets: Path, gateway: Gateway) -> SandboxBacke
 
 @pytest.fixture(params=KINDS)
 async def sandbox(
-    request: pytest.FixtureRequest, root: Path, sockets: Path, base: Path, gateway: Gateway
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    root: Path,
+    sockets: Path,
+    gateway: HaltingGateway,
 ) -> AsyncIterator[Sandbox]:
     backend = made(request.param, root, sockets, gateway)
-    spec = spec_of()
-    await backend.create(spec, base)
+    limits = SandboxLimits(memory_mb=256, pids=64, disk_mb=64)
+    spec = spec_of(limits=limits, token=TOKEN)
+    await backend.create(spec, make_base(tmp_path))
     yield Sandbox(request.param, backend, spec.id)
     await backend.destroy(spec.id)
 
@@ -299,14 +200,14 @@ async def test_no_other_processes(sandbox: Sandbox) -> None:
     assert str(os.getpid()) not in report["processes"]
 
 
-async def test_network_none(sandbox: Sandbox, gateway: Gateway) -> None:
+async def test_network_none(sandbox: Sandbox, gateway: HaltingGateway) -> None:
     addresses = ["127.0.0.1:8700", f"127.0.0.1:{gateway.port}", "1.1.1.1:80", "169.254.169.254:80"]
     report = await sandbox.probe("agent", {"connect": addresses})
     assert report["interfaces"] == ["lo"]
     assert set(report["connects"].values()) == {"ECONNREFUSED", "ENETUNREACH"}
 
 
-async def test_only_the_door_answers(sandbox: Sandbox, gateway: Gateway) -> None:
+async def test_only_the_door_answers(sandbox: Sandbox, gateway: HaltingGateway) -> None:
     addresses = ["127.0.0.1:8700", f"127.0.0.1:{gateway.port}", "1.1.1.1:80"]
     report = await sandbox.probe("agent", {"connect": addresses}, network="door")
     assert report["interfaces"] == ["lo"]
@@ -344,35 +245,27 @@ async def test_the_door_leads_to_the_gateways_api_only(sandbox: Sandbox) -> None
     assert "404" in text
 
 
-async def test_the_door_streams(sandbox: Sandbox, gateway: Gateway) -> None:
+async def test_the_door_streams(sandbox: Sandbox, gateway: HaltingGateway) -> None:
     phase = PhaseSpec(
         name="agent", argv=("python3", "-c", ASK, "/v1/slow"), seconds=30, network="door"
     )
     await sandbox.backend.start(sandbox.id, phase)
-    assert b"end" not in await heard(sandbox, b"hello")
+    assert b"end" not in await sandbox.heard(b"hello")
     gateway.go_on.set()
     assert await sandbox.backend.wait(sandbox.id, "agent") == PhaseEnd(exit_code=0)
-    assert (await heard(sandbox, b"end\n")).endswith(b"end\n")
-
-
-async def heard(sandbox: Sandbox, wanted: bytes) -> bytes:
-    data = b""
-    async with asyncio.timeout(20):
-        while wanted not in data:
-            data += await sandbox.backend.output(sandbox.id, "agent", len(data))
-    return data
+    assert (await sandbox.heard(b"end\n")).endswith(b"end\n")
 
 
 async def test_the_door_holds_while_the_gateway_restarts(
-    sandbox: Sandbox, gateway: Gateway, sockets: Path
+    sandbox: Sandbox, gateway: HaltingGateway, sockets: Path
 ) -> None:
     gateway.stop()
     phase = PhaseSpec(
         name="agent", argv=("python3", "-c", ASK, "/v1/x"), seconds=30, network="door"
     )
     await sandbox.backend.start(sandbox.id, phase)
-    await heard(sandbox, b"asking")
-    again = Gateway(port=gateway.port, folder=sockets)
+    await sandbox.heard(b"asking")
+    again = HaltingGateway(port=gateway.port, folder=sockets)
     try:
         end = await sandbox.backend.wait(sandbox.id, "agent")
         text = await sandbox.backend.output(sandbox.id, "agent", 0)
@@ -381,7 +274,7 @@ async def test_the_door_holds_while_the_gateway_restarts(
         again.stop()
 
 
-async def test_a_revoked_token_ends_the_sandbox(sandbox: Sandbox, gateway: Gateway) -> None:
+async def test_a_revoked_token_ends_the_sandbox(sandbox: Sandbox, gateway: HaltingGateway) -> None:
     phase = PhaseSpec(name="agent", argv=("sleep", "60"), seconds=60, network="door")
     await sandbox.backend.start(sandbox.id, phase)
     gateway.revoked.set()
@@ -402,8 +295,8 @@ def own_address() -> Iterator[str]:
     subprocess.run(["ip", "address", "del", f"{OWN_ADDRESS}/32", "dev", "lo"], check=True)
 
 
-async def test_online_setup(sandbox: Sandbox, gateway: Gateway, own_address: str) -> None:
-    allowed, other = Gateway(own_address, gateway.port), Gateway(own_address)
+async def test_online_setup(sandbox: Sandbox, gateway: HaltingGateway, own_address: str) -> None:
+    allowed, other = HaltingGateway(own_address, gateway.port), HaltingGateway(own_address)
     refused = [
         f"127.0.0.1:{gateway.port}",
         f"{own_address}:{other.port}",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from tests.unit.adapters.hostile_zips.every import hostile
 from tests.unit.adapters.test_zips import zipped
-from tests.unit.adapters.test_zips_hostile import hostile
 from tests.unit.adapters.test_zips_ordinary import ORDINARY
 
 from codexsys_adapters.zips.adapter import Zips

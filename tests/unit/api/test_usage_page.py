@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from tests.unit.api.test_pages import HOSTILE, FixedClock, Page
+from tests.unit.api.shown import HOSTILE, FixedClock, Page
 
 from codexsys_api.pages import PageContext, Pages, text
 from codexsys_api.pages.plot import LEFT, RIGHT, WIDTH, bars
