@@ -1,12 +1,15 @@
 """`codexsys k8s-run`: one command in one image as a Job of a cluster, like `docker run`."""
 
 import secrets
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+import codexsys_cli.options_k8s_run as option
 from codexsys_cli.panels import START
+
+if TYPE_CHECKING:
+    from codexsys_wiring.cluster_run import Asked
 
 _CLOSED = 141
 
@@ -17,61 +20,30 @@ def register(app: typer.Typer) -> None:
 
 
 def k8s_run(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image.")],
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="-- COMMAND…", help="What runs in it. None: what the image says."),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the Job. None: a new one.")] = None,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="None: that of the context.")
-    ] = None,
-    context: Annotated[str | None, typer.Option(help="None: the kubeconfig's current one.")] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", "-e", metavar="K=V", help="A variable; K alone: as it is here."),
-    ] = None,
-    env_file: Annotated[list[Path] | None, typer.Option(help="Lines of K=V.")] = None,
-    request_cpu: Annotated[str | None, typer.Option(help="Such as 500m.")] = None,
-    request_memory: Annotated[str | None, typer.Option(help="Such as 1Gi.")] = None,
-    limit_cpu: Annotated[str | None, typer.Option(help="Such as 2.")] = None,
-    limit_memory: Annotated[str | None, typer.Option(help="Such as 4Gi.")] = None,
-    workspace_mount: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[CLAIM:]PATH",
-            help="Where the scratch volume is, or a claim of yours; the command starts there. None: /workspace.",
-        ),
-    ] = None,
-    no_workspace: Annotated[bool, typer.Option("--no-workspace", help="Without one.")] = False,
-    sync: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="This folder goes in, and its changes come back."),
-    ] = None,
-    entrypoint: Annotated[
-        str | None, typer.Option(help="In place of the image's own; COMMAND is its arguments.")
-    ] = None,
-    user: Annotated[
-        int | None, typer.Option(min=0, help="Its uid; with one but 0 it has no capability.")
-    ] = None,
-    image_pull_secret: Annotated[list[str] | None, typer.Option(help="Pulls the image.")] = None,
-    service_account: Annotated[
-        str | None, typer.Option(help="Whose token it has. None: it has none.")
-    ] = None,
-    keep: Annotated[
-        bool,
-        typer.Option("--keep/--auto-clean", help="Leave the Job there, and say how to delete it."),
-    ] = False,
-    timeout: Annotated[str | None, typer.Option(help="Such as 90s, 30m or 2h.")] = None,
-    start_timeout: Annotated[
-        str, typer.Option(help="How long it may wait for room and for its image.")
-    ] = "10m",
-    lost_after: Annotated[
-        str, typer.Option(help="How long until the cluster ends it when nobody is here any more.")
-    ] = "3m",
+    image: option.Image,
+    command: option.Command = None,
+    name: option.Name = None,
+    namespace: option.Namespace = None,
+    context: option.Context = None,
+    env: option.Env = None,
+    env_file: option.EnvFile = None,
+    request_cpu: option.RequestCpu = None,
+    request_memory: option.RequestMemory = None,
+    limit_cpu: option.LimitCpu = None,
+    limit_memory: option.LimitMemory = None,
+    workspace_mount: option.WorkspaceMount = None,
+    no_workspace: option.NoWorkspace = False,
+    sync: option.Sync = None,
+    entrypoint: option.Entrypoint = None,
+    user: option.User = None,
+    image_pull_secret: option.ImagePullSecret = None,
+    service_account: option.ServiceAccount = None,
+    keep: option.Keep = False,
+    timeout: option.Timeout = None,
+    start_timeout: option.StartTimeout = "10m",
+    lost_after: option.LostAfter = "3m",
 ) -> None:
     """Run a command in a cluster as `docker run` does here: its log, its exit code, nothing left."""
-    from codexsys_cli.terminal import OutputClosed, Terminal
     from codexsys_wiring import cluster_run
 
     claim, workspace = _workspace(workspace_mount)
@@ -95,6 +67,14 @@ def k8s_run(
         start_seconds=cluster_run.seconds_of(start_timeout),
         lost_seconds=cluster_run.seconds_of(lost_after),
     )
+    _followed(asked, namespace, context)
+
+
+def _followed(asked: "Asked", namespace: str | None, context: str | None) -> NoReturn:
+    """Run it, and exit as it did."""
+    from codexsys_cli.terminal import OutputClosed, Terminal
+    from codexsys_wiring import cluster_run
+
     terminal = Terminal()
     try:
         ended = cluster_run.run_in_cluster(asked, terminal, namespace=namespace, context=context)

@@ -2,25 +2,21 @@
 
 import signal
 import sys
-from enum import StrEnum
-from pathlib import Path
+from collections.abc import Mapping
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+import codexsys_cli.options_run as option
 from codexsys_cli.panels import START
+
+if TYPE_CHECKING:
+    from codexsys_cli.foreground.order import Order
+    from codexsys_wiring.settings import Settings
 
 _JSON = "{"
 _SIGNALLED = 128
-
-
-class Sandbox(StrEnum):
-    """What holds the agent."""
-
-    LOCAL = "local"
-    DOCKER = "docker"
-    NONE = "none"
 
 
 def register(app: typer.Typer) -> None:
@@ -29,65 +25,31 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    what: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[PROMPT|JSON]",
-            help="What is wanted, or one JSON object with all of it; - reads either from standard input.",
-        ),
-    ] = None,
-    source: Annotated[str | None, typer.Option(help="Git URL, folder or zip (REPO_URL).")] = None,
-    ref: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Git URL.")] = None,
-    mode: Annotated[str | None, typer.Option(help="modify or explain.")] = None,
-    checks: Annotated[str | None, typer.Option(help="Command that checks the result.")] = None,
-    setup: Annotated[Path | None, typer.Option(help="Script that prepares the sandbox.")] = None,
-    model: Annotated[str | None, typer.Option(help="Name of the model (OPENAI_MODEL).")] = None,
-    model_url: Annotated[
-        str | None, typer.Option(help="Its endpoint, up to and with /v1 (OPENAI_BASE_URL).")
-    ] = None,
-    command: Annotated[
-        Path | None, typer.Option(help="A script that does the work, in place of a model.")
-    ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(help="Runs of the agent until checks pass (MAX_ITERATIONS).")
-    ] = None,
-    task_id: Annotated[str | None, typer.Option(help="Your own id of the task (TASK_ID).")] = None,
-    webhook: Annotated[
-        str | None, typer.Option(help="URL that is told of each state (WEBHOOK_URL).")
-    ] = None,
-    git_username: Annotated[
-        str | None, typer.Option(help="Who asks for the source, author (GIT_USERNAME).")
-    ] = None,
-    git_email: Annotated[
-        str | None, typer.Option(help="Author's address in commit.patch (GIT_EMAIL).")
-    ] = None,
-    sandbox: Annotated[
-        Sandbox | None,
-        typer.Option(help="none: the agent is but another user of this machine; must be said."),
-    ] = None,
-    allow_network: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CIDR", help="Private addresses that source and webhook may be at."),
-    ] = None,
-    allow_http: Annotated[
-        bool, typer.Option("--allow-http", help="Let source and webhook be plain http://.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the change and all files (WORKSPACE_DIR).")
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option(help="Folder that is kept, so that a next run has less to do.")
-    ] = None,
-    require_verified: Annotated[
-        bool, typer.Option("--require-verified", help="Exit 3 unless it is verified.")
-    ] = False,
+    what: option.What = None,
+    source: option.Source = None,
+    ref: option.Ref = None,
+    mode: option.Mode = None,
+    checks: option.Checks = None,
+    setup: option.Setup = None,
+    model: option.Model = None,
+    model_url: option.ModelUrl = None,
+    command: option.Command = None,
+    iterations: option.Iterations = None,
+    task_id: option.TaskId = None,
+    webhook: option.Webhook = None,
+    git_username: option.GitUsername = None,
+    git_email: option.GitEmail = None,
+    sandbox: option.Holder = None,
+    allow_network: option.AllowNetwork = None,
+    allow_http: option.AllowHttp = False,
+    out: option.Out = None,
+    state: option.State = None,
+    require_verified: option.RequireVerified = False,
 ) -> None:
     """Do one task here and now: states on standard error, the result as JSON on standard output."""
     signal.signal(signal.SIGTERM, _ended)
     from codexsys_cli.alone import with_ways
-    from codexsys_cli.foreground import handover, order
     from codexsys_cli.foreground.run import run as run_order
-    from codexsys_wiring.job_variables import job_variables
     from codexsys_wiring.settings import load_settings
     from codexsys_wiring.telemetry import configure_telemetry
 
@@ -107,21 +69,36 @@ def run(
         "git_username": git_username,
         "git_email": git_email,
     }
-    if what is not None and what.startswith(_JSON) and order.secrets_in(what):
-        handover.hand_over(what)
-    said = sys.stdin.read() if what == "-" else what
-    text = said if said is not None and said.lstrip().startswith(_JSON) else None
+    said = _said(what)
     settings = with_ways(load_settings(log_level="error"), allow_network or (), http=allow_http)
-    asked = order.order_of(
-        flags | ({"prompt": said} if text is None else {}),
-        text,
-        job_variables(order.VARIABLES, secret=order.SECRET_VARIABLES),
-        model_known=bool(settings.model_url or settings.models_file),
-    )
+    asked = _asked(said, flags, settings)
     if sandbox is not None:
         settings = settings.model_copy(update={"sandbox": sandbox.value})
     configure_telemetry(settings, service="run")
     raise typer.Exit(run_order(asked, settings, state=state, require_verified=require_verified))
+
+
+def _said(what: str | None) -> str | None:
+    """Return the prompt or the JSON; secrets do not stay where others may read a command line."""
+    from codexsys_cli.foreground import handover, order
+
+    if what is not None and what.startswith(_JSON) and order.secrets_in(what):
+        handover.hand_over(what)
+    return sys.stdin.read() if what == "-" else what
+
+
+def _asked(said: str | None, flags: Mapping[str, Any], settings: "Settings") -> "Order":
+    """Return the order that prompt or JSON, flags and variables come to."""
+    from codexsys_cli.foreground import order
+    from codexsys_wiring.job_variables import job_variables
+
+    is_json = said is not None and said.lstrip().startswith(_JSON)
+    return order.order_of(
+        flags if is_json else {**flags, "prompt": said},
+        said if is_json else None,
+        job_variables(order.VARIABLES, secret=order.SECRET_VARIABLES),
+        model_known=bool(settings.model_url or settings.models_file),
+    )
 
 
 def _ended(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

@@ -4,7 +4,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from codexsys_wiring.platform import secret_key
+from codexsys_wiring.secret_key import secret_key
 from codexsys_wiring.settings import Settings
 
 STARTED = 12
