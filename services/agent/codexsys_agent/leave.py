@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from codexsys_agent.brief import Brief
 from codexsys_agent.ending import Ending
@@ -14,7 +13,7 @@ from codexsys_agent.trajectory import trajectory
 def leave_outputs(folder: Path, brief: Brief, session: Session, ending: Ending) -> None:
     """Write result.json, trajectory.json, the prompt, the replies and an explanation's answer."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "trajectory.json", json.dumps(trajectory(brief, session), indent=1))
+    _leave_trajectory(folder, brief, session)
     result = {
         "status": ending.status,
         "summary": ending.summary,
@@ -36,15 +35,18 @@ def leave_outputs(folder: Path, brief: Brief, session: Session, ending: Ending) 
         _write(folder / "llm_response.txt", _replies(session))
 
 
-def leave_state(folder: Path, state: dict[str, Any]) -> None:
+def leave_state(folder: Path, brief: Brief, session: Session) -> None:
     """Write down how far work is, after each step: who ends the sandbox need not tell the agent."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / ".state.json"
-        _write(draft, json.dumps(state))
-        draft.replace(folder / "state.json")
+        _replace(folder / "state.json", json.dumps(session.state()))
+        _leave_trajectory(folder, brief, session)
     except OSError as error:
         say(f"state: not written: {error}")
+
+
+def _leave_trajectory(folder: Path, brief: Brief, session: Session) -> None:
+    _replace(folder / "trajectory.json", json.dumps(trajectory(brief, session), indent=1))
 
 
 def _prompt(session: Session) -> str:
@@ -62,6 +64,13 @@ def _replies(session: Session) -> str:
             body = "\n".join([message["content"], *calls]).strip()
             parts.append(f"===== {len(parts) + 1} =====\n{body}\n")
     return "\n".join(parts)
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file anew: it is whole, or what it was, whenever the sandbox ends."""
+    draft = file.with_name(f".{file.name}")
+    _write(draft, text)
+    draft.replace(file)
 
 
 def _write(file: Path, text: str) -> None:

@@ -12,14 +12,12 @@ WINDOW = 10
 
 
 class Budget:
-    """Steps and tokens live in the session and survive a resume; the wall is this process's."""
+    """All but the wall, which is this process's, lives in the session and survives a resume."""
 
     def __init__(self, limits: Limits, *, tree: Callable[[], str]) -> None:
         self._limits = limits
         self._tree = tree
-        self._tree_then = ""
         self._started = time.monotonic()
-        self._reminded = False
 
     @property
     def remaining_seconds(self) -> float:
@@ -45,7 +43,7 @@ class Budget:
 
     def _earned(self, session: Session) -> bool:
         """Give half as many steps again, once, to work that got on until now."""
-        if session.extended or not self._tree_then or self._tree() == self._tree_then:
+        if session.extended or not session.tree_then or self._tree() == session.tree_then:
             return False
         session.extended = True
         return True
@@ -53,15 +51,15 @@ class Budget:
     def reminder(self, session: Session) -> str:
         """Once, when most of a limit is used up."""
         if session.steps == self._limits.steps - WINDOW:
-            self._tree_then = self._tree()
+            session.tree_then = self._tree()
         used = max(
             session.steps / max(1, self._steps(session)),
             session.tokens / max(1, self._limits.tokens),
             1 - self.remaining_seconds / max(1.0, self._limits.wall_seconds),
         )
-        if self._reminded or used < _REMIND_AT:
+        if session.reminded or used < _REMIND_AT:
             return ""
-        self._reminded = True
+        session.reminded = True
         left = max(0, self._steps(session) - session.steps)
         return (
             f"{left} steps, {max(0, self._limits.tokens - session.tokens)} tokens and "

@@ -74,9 +74,8 @@ def _worked(
     )
 
     def keep_step(session: Session) -> None:
-        state = session.state()
-        checkpoints.offer(session.steps, state)
-        leave_state(places.output, state)
+        checkpoints.offer(session.steps, session.state())
+        leave_state(places.output, brief, session)
 
     run = Run(
         brief=brief,

@@ -25,12 +25,18 @@ class Session:
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     notes: list[dict[str, Any]] = field(default_factory=list)
+    past: list[dict[str, Any]] = field(default_factory=list)
+    """Recorded steps of the conversations before this one, whose changes were rejected."""
     heard: list[str] = field(default_factory=list)
     """Ids of messages that are in the conversation already, whichever sandbox they came to."""
     reviewed: bool = False
     """Whether the model has been shown its whole change once more."""
     extended: bool = False
     """Whether it was given more steps than it had at first."""
+    tree_then: str = ""
+    """The workspace before the last steps, git's id of it; empty: they have not begun."""
+    reminded: bool = False
+    """Whether it was told that a limit is near."""
     steps: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -78,9 +84,12 @@ class Session:
             "v": 1,
             "messages": list(self.messages),
             "notes": list(self.notes),
+            "past": self.past,
             "heard": list(self.heard),
             "reviewed": self.reviewed,
             "extended": self.extended,
+            "tree_then": self.tree_then,
+            "reminded": self.reminded,
             "steps": self.steps,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
@@ -105,9 +114,12 @@ def resumed(state: dict[str, Any], answers: Sequence[tuple[str, str]]) -> Sessio
     session = Session(
         messages=messages,
         notes=notes[: len(messages)] + [{} for _ in messages[len(notes) :]],
+        past=[each for each in state.get("past") or [] if isinstance(each, dict)],
         heard=[str(each) for each in state.get("heard") or []],
         reviewed=state.get("reviewed") is True,
         extended=state.get("extended") is True,
+        tree_then=str(state.get("tree_then") or ""),
+        reminded=state.get("reminded") is True,
         steps=int(state.get("steps") or 0),
         prompt_tokens=int(state.get("prompt_tokens") or 0),
         completion_tokens=int(state.get("completion_tokens") or 0),

@@ -1,6 +1,7 @@
 """The ordered record of a session as ATIF, the Agent Trajectory Interchange Format."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from codexsys_agent import __version__
@@ -8,6 +9,7 @@ from codexsys_agent.brief import Brief
 from codexsys_agent.session import Session
 
 _SOURCES = {"system": "system", "user": "user", "assistant": "agent"}
+_COUNTED = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
 def trajectory(brief: Brief, session: Session) -> dict[str, Any]:
@@ -17,10 +19,12 @@ def trajectory(brief: Brief, session: Session) -> dict[str, Any]:
         for message in session.messages
         if message["role"] == "tool"
     }
-    steps: list[dict[str, Any]] = []
+    steps = list(session.past)
     for message, note in zip(session.messages, session.notes, strict=True):
         if message["role"] in _SOURCES:
-            steps.append(_step(len(steps) + 1, message, note, outputs))
+            steps.append(_step(message, note, outputs))
+    if not steps:  # no model was asked; the format wants one step at least
+        steps.append({"source": "user", "message": brief.prompt})
     return {
         "schema_version": "ATIF-v1.4",
         "session_id": f"{brief.task_id or 'task'}-{brief.attempt}",
@@ -29,21 +33,31 @@ def trajectory(brief: Brief, session: Session) -> dict[str, Any]:
             "version": __version__,
             "model_name": brief.model,
         },
-        "steps": steps,
+        "steps": [{**step, "step_id": number} for number, step in enumerate(steps, 1)],
         "final_metrics": {
-            "total_prompt_tokens": session.prompt_tokens,
-            "total_completion_tokens": session.completion_tokens,
-            "total_cached_tokens": session.cached_tokens,
+            **{f"total_{name}": _total(steps, name) for name in _COUNTED},
             "total_steps": len(steps),
         },
     }
 
 
-def _step(
-    number: int, message: dict[str, Any], note: dict[str, Any], outputs: dict[str, str]
-) -> dict[str, Any]:
+def recorded_steps(file: Path) -> list[dict[str, Any]]:
+    """The steps of a record that was collected from a sandbox; none where it is none."""
+    try:
+        record = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return []
+    steps = record.get("steps") if isinstance(record, dict) else None
+    return [each for each in steps if isinstance(each, dict)] if isinstance(steps, list) else []
+
+
+def _total(steps: list[dict[str, Any]], name: str) -> int:
+    metrics = [each for step in steps if isinstance(each := step.get("metrics"), dict)]
+    return sum(count for each in metrics if isinstance(count := each.get(name), int))
+
+
+def _step(message: dict[str, Any], note: dict[str, Any], outputs: dict[str, str]) -> dict[str, Any]:
     step: dict[str, Any] = {
-        "step_id": number,
         "source": _SOURCES[message["role"]],
         "message": message.get("content") or "",
     }

@@ -84,6 +84,8 @@ class AgentRun:
         self._setup = setup
         self._skip: list[dict[str, Any]] = []
         self._rounds = 0
+        self._record = b""
+        """What the rounds so far were, as the agent tells it."""
 
     async def settle_in(self) -> None:
         """Lay the base out, run setup, remember what setup made, apply earlier work."""
@@ -107,7 +109,10 @@ class AgentRun:
             name=f"agent-{self._rounds}",
             argv=("codexsys-python", "-m", "codexsys_agent"),
             env=spec.environment.variables,
-            files={"brief.json": json.dumps(self._brief(baseline, notes)).encode()},
+            files={
+                "brief.json": json.dumps(self._brief(baseline, notes)).encode(),
+                **({"earlier.json": self._record} if self._record else {}),
+            },
             network="door",
             workspace="read" if spec.mode == "explain" else "write",
             seconds=float(spec.limits.wall_seconds),
@@ -117,6 +122,7 @@ class AgentRun:
         collected = await collect(
             self._room, name=f"collect-{self._rounds}", skip=self._skip, env=env
         )
+        self._record = collected.outputs.get("trajectory.json", b"")
         outcome = _outcome(end, collected)
         if not outcome.good:
             number = self._rounds * NUMBERS_PER_ROUND

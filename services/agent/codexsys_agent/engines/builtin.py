@@ -21,6 +21,7 @@ from codexsys_agent.run import Run
 from codexsys_agent.session import Session, resumed
 from codexsys_agent.stuck import StuckWatch
 from codexsys_agent.tools import Tools
+from codexsys_agent.trajectory import recorded_steps
 from codexsys_agent.tree import tree_mark
 
 _CANCELLED = ("task_cancelled", "token_revoked")
@@ -37,7 +38,7 @@ def drive(run: Run) -> Ending:
     """Work on the brief until an end, whatever the end is."""
     nested = Nested(run.places.code)
     session = _session(run, nested)
-    budget = Budget(run.brief.limits, tree=lambda: tree_mark(run.places.code))
+    budget = Budget(run.brief.limits, tree=lambda: _tree(run))
     loop = _loop(run, session, budget, nested)
     run.begin(session)
     ending = _ended(loop, run)
@@ -81,6 +82,12 @@ def _loop(run: Run, session: Session, budget: Budget, nested: Nested) -> Loop:
     )
 
 
+def _tree(run: Run) -> str:
+    """Tell the workspace by what is in it: it may be another sandbox that this is compared in."""
+    taken = run.change() if run.brief.mode == "modify" else None
+    return taken.tree if taken else ""
+
+
 def _review(run: Run) -> str:
     taken = run.change() if run.brief.mode == "modify" else None
     return review(taken, run.brief.requirements.acceptance) if taken else ""
@@ -111,7 +118,7 @@ def _session(run: Run, nested: Nested) -> Session:
         session = resumed(brief.resume, brief.answers)
         session.say("user", "[platform] " + _resume_text(brief))
         return session
-    session = Session()
+    session = Session(past=recorded_steps(run.places.input / "earlier.json"))
     session.say("system", SYSTEM)
     message = user_message(
         brief,
