@@ -67,7 +67,7 @@ class Clients:
         seed: int,
         sandbox: str,
     ) -> None:
-        self._history = history
+        self.history = history
         self._urls = urls
         self._archive = archive
         self._git_url = git_url
@@ -209,7 +209,7 @@ class Clients:
         except (httpx2.TransportError, AttributeError) as error:
             # The latter is what anyio and uvloop make of a connection that ends as it is opened.
             data["error"] = type(error).__name__
-        self._history.add(Entry(operation, life.wish.op, sent, self.now(), result, data))
+        self.history.add(Entry(operation, life.wish.op, sent, self.now(), result, data))
         return answer
 
 

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos import checker, evidence
+from tests.chaos.at_work import clients_of
 from tests.chaos.checker import Broken
 from tests.chaos.clients import Clients
 from tests.chaos.evidence import Evidence, Where
 from tests.chaos.history import History
 from tests.chaos.nemesis import SERVICES, Fault, Nemesis
+from tests.chaos.place import seen
 from tests.chaos.servers import OwnServers
 from tests.support.distributed import Fleet
-from tests.support.git_http import GitHttpServer, make_repository
-from tests.support.users import make_key, zipped
 
-FILES = {"README.md": "# A shop\n\nSells things.\n"}
 SETTLE_SECONDS = 60.0
 LEASE_SECONDS = 5.0
 SETTINGS = {
@@ -82,7 +81,6 @@ class Chaos:
     servers: OwnServers
     fleet: Fleet
     clients: Clients
-    history: History
     where: Where
     started: datetime
 
@@ -110,37 +108,15 @@ def _keep(found: Evidence, report: Path) -> None:
 async def _opened(stack: AsyncExitStack, plan: Plan, report: Path) -> Chaos:
     home = Path(tempfile.mkdtemp(prefix="codexsys-chaos-run-"))
     stack.callback(shutil.rmtree, home, ignore_errors=True)
-    make_repository(home / "git" / "shop", FILES)
-    git = stack.enter_context(GitHttpServer(home / "git"))
     servers = await stack.enter_async_context(OwnServers())
     settings = _settings(plan, home / "hosts")
     fleet = Fleet(folder=home / "hosts", redis_number=1, settings=settings, where=servers.direct)
     settings |= servers.settings(fleet.servers.name, 1)
-    await stack.enter_async_context(fleet)
-    await asyncio.gather(*(fleet.start(name[:-2], int(name[-1])) for name in SERVICES))
-    history = History(report / "history.jsonl")
-    stack.callback(history.close)
-    clients = Clients(
-        history=history,
-        urls=[each.url for each in fleet.named("api")],
-        key=await make_key(fleet.servers, "chaos"),
-        archive=zipped(FILES),
-        git_url=git.url("shop"),
-        seed=plan.seed,
-        sandbox=plan.sandbox,
+    history = report / "history.jsonl"
+    clients = await stack.enter_async_context(
+        clients_of(fleet, SERVICES, history, seed=plan.seed, sandbox=plan.sandbox)
     )
-    stack.push_async_callback(clients.close)
-    direct = servers.direct
-    where = Where(
-        mysql=fleet.servers.database,
-        s3=direct["CODEXSYS_TEST_S3_URL"],
-        s3_key=direct["CODEXSYS_TEST_S3_KEY"],
-        s3_secret=direct["CODEXSYS_TEST_S3_SECRET"],
-        suffix=fleet.servers.suffix,
-        kafka=direct["CODEXSYS_TEST_KAFKA"],
-        hosts=fleet.folder,
-    )
-    return Chaos(servers, fleet, clients, history, where, datetime.now(UTC))
+    return Chaos(servers, fleet, clients, seen(fleet), datetime.now(UTC))
 
 
 def _settings(plan: Plan, hosts: Path) -> dict[str, str]:
@@ -171,7 +147,7 @@ async def _done(chaos: Chaos, plan: Plan) -> Outcome:
     settled = await _settled(chaos, last + SETTLE_SECONDS)
     nemesis.look_after()
     found = await evidence.gathered(chaos.where)
-    broken = await asyncio.to_thread(checker.broken, found, chaos.history)
+    broken = await asyncio.to_thread(checker.broken, found, chaos.clients.history)
     broken += await _read_everything(chaos, found, nemesis)
     return Outcome(
         plan=plan,
@@ -181,7 +157,7 @@ async def _done(chaos: Chaos, plan: Plan) -> Outcome:
         broken=broken,
         settled_after=None if settled is None else settled - last,
         evidence=found,
-        history=chaos.history,
+        history=chaos.clients.history,
         wrong=nemesis.wrong,
     )
 

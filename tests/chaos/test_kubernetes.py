@@ -4,24 +4,22 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from tests.chaos import checker, evidence
+from tests.chaos.at_work import clients_of
 from tests.chaos.clients import Clients
 from tests.chaos.evidence import Evidence, Row, Where
-from tests.chaos.history import History
 from tests.chaos.judge import judged
 from tests.chaos.place import seen
-from tests.chaos.run import FILES, SETTINGS
+from tests.chaos.run import SETTINGS
 from tests.contract.servers import NODE, must_have
 from tests.support import cluster
 from tests.support.cluster import NAMESPACE, kubectl
 from tests.support.distributed import Fleet, Running, eventually
-from tests.support.git_http import GitHttpServer, make_repository
-from tests.support.users import make_key, zipped
 
 pytestmark = [
     pytest.mark.kubernetes,
@@ -44,7 +42,6 @@ class Place:
 
     fleet: Fleet
     clients: Clients
-    history: History
     where: Where
 
     async def at_work(self) -> str:
@@ -95,35 +92,20 @@ def things() -> list[str]:
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Place]:
     """Separate processes on the shared servers, which know each other's sandboxes by the cluster alone."""
-    async with AsyncExitStack() as stack:
-        make_repository(folder / "git" / "shop", FILES)
-        git = stack.enter_context(GitHttpServer(folder / "git"))
-        more = {"CODEXSYS_LEASE_SECONDS": "8", "CODEXSYS_WORKER_SLOTS": "4"}
-        fleet = Fleet(
-            folder=folder / "hosts",
-            redis_number=13,
-            settings=SETTINGS | cluster.settings() | more,
-            gateways_at=must_have(NODE),
-        )
-        await stack.enter_async_context(fleet)
-        await asyncio.gather(*(fleet.start(name[:-2], int(name[-1])) for name in BEFORE))
-        history = History(folder / "history.jsonl")
-        stack.callback(history.close)
-        clients = Clients(
-            history=history,
-            urls=[each.url for each in fleet.named("api")],
-            key=await make_key(fleet.servers, "ours"),
-            archive=zipped(FILES),
-            git_url=git.url("shop"),
-            seed=SEED,
-            sandbox="kubernetes",
-        )
-        stack.push_async_callback(clients.close)
+    more = {"CODEXSYS_LEASE_SECONDS": "8", "CODEXSYS_WORKER_SLOTS": "4"}
+    fleet = Fleet(
+        folder=folder / "hosts",
+        redis_number=13,
+        settings=SETTINGS | cluster.settings() | more,
+        gateways_at=must_have(NODE),
+    )
+    history = folder / "history.jsonl"
+    async with clients_of(fleet, BEFORE, history, seed=SEED, sandbox="kubernetes") as clients:
         there = things()
         where = replace(
             seen(fleet), beside=lambda: [each for each in things() if each not in there]
         )
-        yield Place(fleet, clients, history, where)
+        yield Place(fleet, clients, where)
 
 
 async def harm(place: Place) -> None:
@@ -167,7 +149,7 @@ async def test_thirty_tasks_through_all_that_a_cluster_does(tmp_path: Path) -> N
         await place.clients.run(tasks=TASKS, rate=RATE)
         await harming
         await over(place)
-        found, broken = await judged(place.where, place.history, seconds=180)
+        found, broken = await judged(place.where, place.clients.history, seconds=180)
         assert not broken, "\n".join(map(str, broken[:20]))
     tasks = found.rows["tasks"]
     ends = Counter(row["end_reason"] for row in tasks)

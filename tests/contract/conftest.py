@@ -1,8 +1,12 @@
-"""A fresh database for each test: a SQLite file always, and the real server that the environment names; stores on it."""
+"""A fresh database for each test: a SQLite file always, and the real server that the environment names.
+
+Beside it the stores on it, nouns to put there, and what every suite of sandboxes begins with.
+"""
 
 import asyncio
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -212,3 +216,16 @@ async def sandbox(sandboxes: SqlSandboxes, hold: Hold, make_sandbox: MakeSandbox
     row = make_sandbox(hold)
     assert await sandboxes.add(hold, row)
     return row
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A repository in which nothing is."""
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "base.git")], check=True)
+    return tmp_path / "base.git"
+
+
+@pytest.fixture
+def platform(ids: TimeOrderedIds) -> str:
+    """A platform's name, as a cluster takes it."""
+    return ids.new("p").replace("_", "-")

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from tests.contract.servers import DOCKER, IMAGE, must_have
@@ -28,6 +28,7 @@ from codexsys_core.sandbox import (
 )
 
 AGENT = Path(__file__).parents[2] / "services" / "agent"
+Backend = TypeVar("Backend", bound=SandboxBackend)
 LIMITS = SandboxLimits(memory_mb=192, pids=64, disk_mb=64)
 
 
@@ -75,16 +76,16 @@ def local(folder: Path) -> SandboxBackend:
     return LocalBackend(folder / "sandboxes", gateway_urls=[], agent_code=AGENT)
 
 
-def docker(folder: Path) -> SandboxBackend:
-    return DockerBackend(
-        folder / "sandboxes",
-        host=must_have(DOCKER),
-        sockets=folder,
-        agent_code=AGENT,
-        bundles=folder.parent / "bundles",
-        platform=str(folder),
-        image=must_have(IMAGE),
-    )
+def docker(folder: Path, **more: Any) -> DockerBackend:
+    given: dict[str, Any] = {
+        "host": must_have(DOCKER),
+        "sockets": folder,
+        "agent_code": AGENT,
+        "bundles": folder.parent / "bundles",
+        "platform": str(folder),
+        "image": must_have(IMAGE),
+    }
+    return DockerBackend(folder / "sandboxes", **(given | more))
 
 
 def kubernetes(folder: Path) -> SandboxBackend:
@@ -108,16 +109,9 @@ def kind_of(name: str, folder: Path) -> Kind:
     return Kind(name, lambda: KINDS[name](folder))
 
 
-def make_base(folder: Path) -> Path:
-    """Make a repository in which nothing is."""
-    subprocess.run(["git", "init", "-q", "--bare", str(folder / "base.git")], check=True)
-    return folder / "base.git"
-
-
 @contextlib.asynccontextmanager
-async def opened(kind: Kind) -> AsyncIterator[SandboxBackend]:
+async def opened(made: Backend) -> AsyncIterator[Backend]:
     """Give a backend that has nothing left at the end."""
-    made = kind.make()
     yield made
     for name in await made.list():
         await made.destroy(name)

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.sandboxes import container_weight, host_processes, until_weighs
+from tests.contract.sandboxes import (
+    LIMITS,
+    container_weight,
+    docker,
+    host_processes,
+    opened,
+    spec_of,
+    until_weighs,
+)
 from tests.contract.servers import DOCKER, IMAGE, SMALL_IMAGE, must_have
 from tests.support.distributed import free_port
 from tests.support.registry import Registry
@@ -23,7 +31,7 @@ from codexsys_adapters.walls.yielding import YIELDING
 from codexsys_core.environment import EnvironmentService
 from codexsys_core.errors import SandboxError
 from codexsys_core.ids import TimeOrderedIds
-from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxLimits, SandboxRole, SandboxSpec
+from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxRole
 
 pytestmark = pytest.mark.docker
 
@@ -33,52 +41,17 @@ STACK = Path(
     or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "codexsys-stack"
 )
 SMALL_ARCHIVE = STACK / "lib/sandbox-small.tar"
-LIMITS = SandboxLimits(memory_mb=192, pids=64, disk_mb=64)
-
-
-def backend_in(folder: Path, **more: Any) -> DockerBackend:
-    given: dict[str, Any] = {
-        "host": must_have(DOCKER),
-        "sockets": folder,
-        "agent_code": REPOSITORY / "services" / "agent",
-        "bundles": folder.parent / "bundles",
-        "platform": str(folder),
-        "image": must_have(IMAGE),
-    }
-    return DockerBackend(folder / "sandboxes", **(given | more))
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., DockerBackend]:
-    return lambda **more: backend_in(tmp_path, **more)
+    return lambda **more: docker(tmp_path, **more)
 
 
 @pytest.fixture
 async def backend(make: Callable[..., DockerBackend]) -> AsyncIterator[DockerBackend]:
-    made: DockerBackend = make()
-    yield made
-    for name in await made.list():
-        await made.destroy(name)
-    assert await made.list() == []
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    folder = tmp_path / "base.git"
-    subprocess.run(["git", "init", "-q", "--bare", str(folder)], check=True)
-    return folder
-
-
-def spec_of(**more: Any) -> SandboxSpec:
-    given: dict[str, Any] = {
-        "id": TimeOrderedIds().new("sbx"),
-        "task_id": "task_1",
-        "tenant_id": "tenant_1",
-        "role": SandboxRole.AGENT,
-        "limits": LIMITS,
-        "seconds": 120,
-    }
-    return SandboxSpec(**(given | more))
+    async with opened(make()) as made:
+        yield made
 
 
 async def run(
@@ -269,10 +242,10 @@ class TestWeather:
         worker = f"""
 import asyncio, sys
 from pathlib import Path
-from tests.contract.test_docker_sandboxes import backend_in, spec_of
+from tests.contract.sandboxes import docker, spec_of
 from codexsys_core.sandbox import PhaseSpec
 async def main():
-    backend, spec = backend_in(Path({str(base.parent)!r})), spec_of(token="secret")
+    backend, spec = docker(Path({str(base.parent)!r})), spec_of(token="secret")
     await backend.create(spec, Path({str(base)!r}))
     script = "trap '' TERM; setsid -f bash -c 'trap \\"\\" TERM; exec -a {mark} sleep 300'; exec -a {mark} sleep 300"
     await backend.start(spec.id, PhaseSpec(name="agent", argv=("bash", "-c", script), network="door", seconds=2))

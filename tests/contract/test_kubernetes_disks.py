@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.contract.sandboxes import bash, make_base, run, spec_of
+from tests.contract.sandboxes import bash, run, spec_of
 from tests.support import cluster
 from tests.support.cluster import kubectl
 
@@ -49,12 +49,11 @@ def storage_class(tmp_path: Path) -> Iterator[str]:
         yield name
 
 
-async def test_what_is_full_is_full(storage_class: str, tmp_path: Path) -> None:
-    platform = TimeOrderedIds().new("p").replace("_", "-")
+async def test_what_is_full_is_full(storage_class: str, platform: str, base: Path) -> None:
     backend = cluster.backend(platform, storage_class=storage_class)
     assert backend.unenforced == ()
     spec = spec_of(limits=LIMITS)
-    await backend.create(spec, make_base(tmp_path))
+    await backend.create(spec, base)
     try:
         much = "for n in 1 2 3; do head -c 30M /dev/zero > big-$n || exit 1; done"
         assert (await run(backend, spec.id, bash("much", much))).reason == "disk_full"

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.sandboxes import bash, make_base, run, spec_of
+from tests.contract.sandboxes import bash, run, spec_of
 from tests.contract.servers import NODE, must_have
 from tests.support import cluster
 from typing_extensions import override
 
 from codexsys_adapters.kubernetes.cluster import Cluster
 from codexsys_adapters.kubernetes.site import Object
-from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import PhaseSpec
 
 pytestmark = pytest.mark.kubernetes
@@ -60,14 +59,13 @@ def changed(edit: Edit) -> type[Cluster]:
     ],
 )
 async def test_nothing_runs_where_the_network_is_open(
-    tmp_path: Path, edit: Edit, earlier: list[PhaseSpec], found: str
+    platform: str, base: Path, edit: Edit, earlier: list[PhaseSpec], found: str
 ) -> None:
     node = must_have(NODE)
-    platform = TimeOrderedIds().new("p").replace("_", "-")
     gateways, allow = (f"http://{node}:9",), (f"{node}/32:9",)
     backend = cluster.backend(platform, through=changed(edit), gateways=gateways, allow=allow)
     spec = spec_of(token="sbt-of-this-sandbox")
-    await backend.create(spec, make_base(tmp_path))
+    await backend.create(spec, base)
     try:
         for phase in earlier:
             assert (await run(backend, spec.id, phase)).exit_code == 0

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.contract.sandboxes import bash, heard, make_base, spec_of
+from tests.contract.sandboxes import bash, heard, spec_of
 from tests.contract.servers import NODE, must_have
 from tests.support import cluster
 from tests.support.cluster import NAMESPACE, kubectl, pods_made
@@ -15,22 +15,11 @@ from tests.support.webhook import Rejecting
 
 from codexsys_adapters.kubernetes.backend import KubernetesBackend
 from codexsys_core.errors import SandboxError
-from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import SandboxSpec
 
 pytestmark = pytest.mark.kubernetes
 
 TOKEN = "sbt-of-this-sandbox"
-
-
-@pytest.fixture
-def platform() -> str:
-    return TimeOrderedIds().new("p").replace("_", "-")
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return make_base(tmp_path)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.sandboxes import LIMITS, bash, heard, make_base, run, said, spec_of
+from tests.contract.sandboxes import LIMITS, bash, heard, opened, run, said, spec_of
 from tests.contract.servers import IMAGE, SMALL_IMAGE, must_have
 from tests.support import cluster
 from tests.support.cluster import NAMESPACE, kubectl
@@ -20,7 +20,6 @@ from codexsys_adapters.kubernetes.manifest import Wanted
 from codexsys_adapters.kubernetes.site import Object, Site
 from codexsys_core.environment import EnvironmentService
 from codexsys_core.errors import SandboxError
-from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import PhaseEnd, PhaseSpec, SandboxRole
 from codexsys_wiring.self_test import self_test
 
@@ -32,11 +31,6 @@ KINDS = "jobs,pods,secrets,configmaps"
 
 
 @pytest.fixture
-def platform() -> str:
-    return TimeOrderedIds().new("p").replace("_", "-")
-
-
-@pytest.fixture
 def make(platform: str) -> Callable[..., KubernetesBackend]:
     return lambda **more: cluster.backend(platform, **more)
 
@@ -45,17 +39,9 @@ def make(platform: str) -> Callable[..., KubernetesBackend]:
 async def backend(
     make: Callable[..., KubernetesBackend], platform: str
 ) -> AsyncIterator[KubernetesBackend]:
-    made = make()
-    yield made
-    for name in await made.list():
-        await made.destroy(name)
-    assert await made.list() == []
+    async with opened(make()) as made:
+        yield made
     assert left_of(platform) == []
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return make_base(tmp_path)
 
 
 def left_of(platform: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.sandboxes import bash, make_base, run, said, spec_of
+from tests.contract.sandboxes import bash, opened, run, said, spec_of
 from tests.contract.servers import IMAGE, must_have
 from tests.support import cluster
 
@@ -15,7 +15,6 @@ from codexsys_adapters.kubernetes.cluster import Cluster
 from codexsys_adapters.kubernetes.site import Site
 from codexsys_core.environment import EnvironmentService
 from codexsys_core.errors import SandboxError
-from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import PhaseEnd, SandboxRole
 
 pytestmark = pytest.mark.kubernetes
@@ -43,17 +42,9 @@ def service(**more: Any) -> EnvironmentService:
 
 
 @pytest.fixture
-async def backend() -> AsyncIterator[KubernetesBackend]:
-    made = cluster.backend(TimeOrderedIds().new("p").replace("_", "-"))
-    yield made
-    for name in await made.list():
-        await made.destroy(name)
-    assert await made.list() == []
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return make_base(tmp_path)
+async def backend(platform: str) -> AsyncIterator[KubernetesBackend]:
+    async with opened(cluster.backend(platform)) as made:
+        yield made
 
 
 async def test_beside_the_agent_and_not_beside_setup(

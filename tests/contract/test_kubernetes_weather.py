@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.sandboxes import bash, heard, make_base, run, said, spec_of
+from tests.contract.sandboxes import bash, heard, run, said, spec_of
 from tests.support import cluster
 from tests.support.cluster import NAMESPACE, kubectl, pods_made
 from tests.support.fault_proxy import FaultProxy, Weather
@@ -16,22 +16,11 @@ from codexsys_adapters.kubernetes.backend import KubernetesBackend
 from codexsys_adapters.kubernetes.cluster import Cluster
 from codexsys_adapters.kubernetes.site import Object
 from codexsys_core.errors import SandboxError
-from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.sandbox import PhaseEnd, SandboxSpec
 
 pytestmark = pytest.mark.kubernetes
 
 TOKEN = "sbt-of-this-sandbox"
-
-
-@pytest.fixture
-def platform() -> str:
-    return TimeOrderedIds().new("p").replace("_", "-")
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return make_base(tmp_path)
 
 
 @pytest.fixture

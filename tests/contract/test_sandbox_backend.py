@@ -18,7 +18,6 @@ from tests.contract.sandboxes import (
     heard,
     host_processes,
     kind_of,
-    make_base,
     opened,
     run,
     said,
@@ -40,13 +39,8 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return make_base(tmp_path)
-
-
-@pytest.fixture
 async def backend(kind: Kind) -> AsyncIterator[SandboxBackend]:
-    async with opened(kind) as made:
+    async with opened(kind.make()) as made:
         yield made
 
 

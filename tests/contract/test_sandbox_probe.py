@@ -114,13 +114,6 @@ async def backend(
         await made.destroy(name)
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    folder = tmp_path / "base.git"
-    subprocess.run(["git", "init", "-q", "--bare", str(folder)], check=True)
-    return folder
-
-
 async def make(backend: SandboxBackend, base: Path, tenant: str) -> str:
     spec = SandboxSpec(
         id=TimeOrderedIds().new("sbx"),

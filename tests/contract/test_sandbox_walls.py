@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.sandboxes import AGENT, heard, make_base, spec_of
+from tests.contract.sandboxes import AGENT, heard, spec_of
 from tests.contract.servers import DOCKER, IMAGE, must_have
 from tests.support.halting_gateway import HaltingGateway
 from tests.support.ordinary_user import OWN_ADDRESS
@@ -106,7 +106,7 @@ def made(kind: str, root: Path, sockets: Path, gateway: HaltingGateway) -> Sandb
 @pytest.fixture(params=KINDS)
 async def sandbox(
     request: pytest.FixtureRequest,
-    tmp_path: Path,
+    base: Path,
     root: Path,
     sockets: Path,
     gateway: HaltingGateway,
@@ -114,7 +114,7 @@ async def sandbox(
     backend = made(request.param, root, sockets, gateway)
     limits = SandboxLimits(memory_mb=256, pids=64, disk_mb=64)
     spec = spec_of(limits=limits, token=TOKEN)
-    await backend.create(spec, make_base(tmp_path))
+    await backend.create(spec, base)
     yield Sandbox(request.param, backend, spec.id)
     await backend.destroy(spec.id)
 

@@ -1,5 +1,6 @@
 """A small HTTP server, on loopback unless told otherwise, for as long as it is entered."""
 
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -10,11 +11,18 @@ class Served:
     """Answers by a handler, each of whose instances has what `of` names."""
 
     def __init__(
-        self, handler: type[BaseHTTPRequestHandler], *, at: str = "127.0.0.1", **of: Any
+        self,
+        handler: type[BaseHTTPRequestHandler],
+        *,
+        at: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+        **of: Any,
     ) -> None:
         bound = type(handler.__name__, (handler,), of)
         self._server = ThreadingHTTPServer((at, 0), bound)
         self._server.daemon_threads = True
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), daemon=True
         )

@@ -4,13 +4,13 @@ import base64
 import json
 import ssl
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from tests.support.cluster import kubectl
+from tests.support.served import Served
 from typing_extensions import override
 
 
@@ -32,11 +32,7 @@ class Rejecting:
         self._namespace = namespace
 
     def __enter__(self) -> Self:
-        context = self._certified()
-        self._server = ThreadingHTTPServer((self._host, 0), _Answer)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
+        self._served = Served(_Answer, at=self._host, tls=self._certified()).start()
         kubectl("create", "-f", "-", feed=json.dumps(self._configuration()))
         return self
 
@@ -47,9 +43,7 @@ class Rejecting:
         trace: TracebackType | None,
     ) -> None:
         kubectl("delete", "validatingwebhookconfiguration", self._name)
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._served.stop()
 
     def _certified(self) -> ssl.SSLContext:
         key, self._certificate = self._folder / "key.pem", self._folder / "certificate.pem"
@@ -63,12 +57,14 @@ class Rejecting:
 
     def _configuration(self) -> dict[str, Any]:
         authority = base64.b64encode(self._certificate.read_bytes()).decode()
-        port = self._server.server_port
         hook = {
             "name": "rejects.codexsys.dev",
             "admissionReviewVersions": ["v1"],
             "sideEffects": "None",
-            "clientConfig": {"url": f"https://{self._host}:{port}/", "caBundle": authority},
+            "clientConfig": {
+                "url": f"https://{self._host}:{self._served.port}/",
+                "caBundle": authority,
+            },
             "rules": self._rules,
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self._namespace}},
         }
