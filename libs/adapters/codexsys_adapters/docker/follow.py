@@ -4,8 +4,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
-import weakref
 from typing import Any
 
 from aiodocker.exceptions import DockerError
@@ -14,6 +12,7 @@ from codexsys_adapters.docker.engine import NOT_FOUND, Engine, log_of
 from codexsys_adapters.docker.folder import Folder
 from codexsys_adapters.docker.weight import Weight
 from codexsys_adapters.walls.judged import judged
+from codexsys_adapters.walls.spool import Spool
 from codexsys_core.clock import Clock
 from codexsys_core.errors import SandboxError
 
@@ -31,16 +30,13 @@ class Follower:
         self.started = asyncio.Event()
         self.ended = asyncio.Event()
         self.end: dict[str, Any] = {}
-        self._news = asyncio.Event()
         self._engine = engine
         self._folder = folder
         self._phase = phase
         self._container = container
         self._weight = Weight(container, folder.setup)
         self._clock = clock
-        self._spool = os.open(folder.phases, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        self._let_go = weakref.finalize(self, os.close, self._spool)
-        self._have = 0
+        self._spool = Spool(clock=clock, folder=folder.phases)
         self._skip = 0
         self._noise = b""
         self._task = asyncio.create_task(self._run())
@@ -50,7 +46,7 @@ class Follower:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        self._let_go()
+        self._spool.close()
 
     @property
     def forgotten(self) -> bool:
@@ -59,15 +55,7 @@ class Follower:
 
     async def output(self, offset: int, limit: int, seconds: float) -> bytes:
         """Return what was said from an offset on; waits for more while the phase runs."""
-        until = self._clock.monotonic() + seconds
-        while offset >= self._have and not self.ended.is_set():
-            left = until - self._clock.monotonic()
-            if left <= 0:
-                return b""
-            self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), left)
-        return os.pread(self._spool, limit, offset)
+        return await self._spool.read(offset, limit, seconds)
 
     async def _run(self) -> None:
         try:
@@ -80,7 +68,7 @@ class Follower:
             await asyncio.to_thread(self._folder.note_end, self._phase, self.end)
         self.started.set()
         self.ended.set()
-        self._news.set()
+        self._spool.complete()
 
     async def _outcome(self) -> dict[str, Any]:
         """Return how the phase ended; patient with an engine that is away for a while."""
@@ -103,7 +91,7 @@ class Follower:
 
     async def _listen(self) -> dict[str, Any] | None:
         """Read the log from its start; None when the container still runs after its end."""
-        self._skip = self._have
+        self._skip = self._spool.size
         rest = b""
         async with self._engine.session() as docker:
             async with log_of(docker, self._container) as pieces:
@@ -133,9 +121,7 @@ class Follower:
     def _keep(self, data: bytes) -> None:
         new = data[self._skip :]
         self._skip -= len(data) - len(new)
-        os.pwrite(self._spool, new, self._have)
-        self._have += len(new)
-        self._news.set()
+        self._spool.add(new)
 
     def _unsaid(self, state: dict[str, Any]) -> dict[str, Any]:
         """Explain a container that ended without a word."""

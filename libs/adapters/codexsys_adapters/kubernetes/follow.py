@@ -4,9 +4,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
-import tempfile
-import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -17,6 +14,7 @@ from codexsys_adapters.kubernetes.patience import AWAY_SECONDS
 from codexsys_adapters.kubernetes.pods import Pods
 from codexsys_adapters.kubernetes.site import Object
 from codexsys_adapters.walls.judged import judged
+from codexsys_adapters.walls.spool import Spool
 from codexsys_core.clock import Clock
 from codexsys_core.errors import SandboxError
 
@@ -54,10 +52,7 @@ class Follower:
         self._ask = ask
         self._pods = pods
         self._clock = clock
-        self._news = asyncio.Event()
-        self._spool = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed below
-        self._let_go = weakref.finalize(self, self._spool.close)
-        self._have = 0
+        self._spool = Spool(clock=clock)
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -65,19 +60,11 @@ class Follower:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        self._let_go()
+        self._spool.close()
 
     async def output(self, offset: int, limit: int, seconds: float) -> bytes:
         """Return what was said from an offset on; waits for more while the phase runs."""
-        until = self._clock.monotonic() + seconds
-        while offset >= self._have and not self.ended.is_set():
-            left = until - self._clock.monotonic()
-            if left <= 0:
-                return b""
-            self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), left)
-        return os.pread(self._spool.fileno(), limit, offset)
+        return await self._spool.read(offset, limit, seconds)
 
     async def _run(self) -> None:
         try:
@@ -90,7 +77,7 @@ class Follower:
             self.unknown = True
         self.started.set()
         self.ended.set()
-        self._news.set()
+        self._spool.complete()
 
     async def _first(self, *works: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         """Return the first end that somebody knows of."""
@@ -135,7 +122,7 @@ class Follower:
         silent_since: float | None = None
         pause = _PAUSE_SECONDS
         while True:
-            before = self._have
+            before = self._spool.size
             try:
                 end = await self._listen()
                 why = "the keeper stopped speaking"
@@ -143,7 +130,7 @@ class Follower:
                 end, why = None, error.message
             if end is not None:
                 return end
-            if self._have > before or silent_since is None:
+            if self._spool.size > before or silent_since is None:
                 silent_since, pause = self._clock.monotonic(), _PAUSE_SECONDS
             if self._clock.monotonic() - silent_since > AWAY_SECONDS:
                 return {"reason": "sandbox_lost", "detail": why}
@@ -152,8 +139,8 @@ class Follower:
 
     async def _listen(self) -> dict[str, Any] | None:
         """Ask the keeper; None when it stopped speaking."""
-        asked = {"do": "follow", "name": self._phase, "offset": self._have}
-        begin = self._begin if self._begin and not self._have else json.dumps(asked).encode()
+        asked = {"do": "follow", "name": self._phase, "offset": self._spool.size}
+        begin = self._begin if self._begin and not self._spool.size else json.dumps(asked).encode()
         async with self._ask(self._sandbox_id) as line:
             await line.send(begin + b"\n")
             return await self._take(line.lines())
@@ -162,10 +149,7 @@ class Follower:
         async for line in lines:
             kind, text = line[:1], line[1:]
             if kind == b"o":
-                data = base64.b64decode(text)
-                os.pwrite(self._spool.fileno(), data, self._have)
-                self._have += len(data)
-                self._news.set()
+                self._spool.add(base64.b64decode(text))
             elif kind == b"s":
                 self.started.set()
             elif kind == b"e":

@@ -11,8 +11,12 @@ from pathlib import PurePosixPath
 
 from codexsys_agent.inspectors.running import Ran, Tools
 
-Problems = dict[str, tuple[int, str]]
-"""Line and message, by path below the code."""
+Problem = tuple[int, str]
+"""Line and message."""
+Problems = dict[str, Problem]
+"""By path below the code."""
+Check = Callable[[list[str], Tools], tuple[Problems, str]]
+"""Takes paths below the code; returns what does not parse, and why nothing is known, else empty."""
 _PYTHON = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
@@ -42,8 +46,7 @@ class Parser:
 
     name: str
     endings: tuple[str, ...]
-    check: Callable[[list[str], Tools], tuple[Problems, str]]
-    """Takes paths below the code; returns what does not parse, and why nothing is known, else empty."""
+    check: Check
 
 
 def parsers_of(paths: Iterable[str]) -> list[tuple[Parser, list[str]]]:
@@ -69,43 +72,40 @@ def _python(paths: list[str], tools: Tools) -> tuple[Problems, str]:
     return found, _trouble(ran, ok=(0,))
 
 
-def _json(paths: list[str], tools: Tools) -> tuple[Problems, str]:
-    def parse(text: str) -> tuple[int, str] | None:
-        try:
-            json.loads(text)
-        except json.JSONDecodeError as error:
-            return error.lineno, error.msg
-        except (ValueError, RecursionError):
-            return 1, "cannot be read"
-        return None
+def _read(parse: Callable[[str], Problem | None]) -> Check:
+    """Parse the text of each file here."""
 
-    return _each(paths, tools, parse), ""
+    def check(paths: list[str], tools: Tools) -> tuple[Problems, str]:
+        found: Problems = {}
+        for path in paths:
+            try:
+                problem = parse((tools.code / path).read_bytes().decode("utf-8-sig"))
+            except UnicodeDecodeError:
+                problem = 1, "is not UTF-8"
+            if problem:
+                found[path] = problem
+        return found, ""
 
-
-def _toml(paths: list[str], tools: Tools) -> tuple[Problems, str]:
-    def parse(text: str) -> tuple[int, str] | None:
-        try:
-            tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
-            at = _AT_LINE.search(str(error))
-            return int(at[1]) if at else 1, str(error)
-        return None
-
-    return _each(paths, tools, parse), ""
+    return check
 
 
-def _each(
-    paths: list[str], tools: Tools, parse: Callable[[str], tuple[int, str] | None]
-) -> Problems:
-    found: Problems = {}
-    for path in paths:
-        try:
-            problem = parse((tools.code / path).read_bytes().decode("utf-8-sig"))
-        except UnicodeDecodeError:
-            problem = 1, "is not UTF-8"
-        if problem:
-            found[path] = problem
-    return found
+def _json(text: str) -> Problem | None:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.lineno, error.msg
+    except (ValueError, RecursionError):
+        return 1, "cannot be read"
+    return None
+
+
+def _toml(text: str) -> Problem | None:
+    try:
+        tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        at = _AT_LINE.search(str(error))
+        return int(at[1]) if at else 1, str(error)
+    return None
 
 
 def _shell(paths: list[str], tools: Tools) -> tuple[Problems, str]:
@@ -131,10 +131,17 @@ def _shell_of(head: bytes) -> str:
     return "sh" if re.search(rb"\b(?:sh|dash)\b", first) else ""
 
 
-def _node(paths: list[str], tools: Tools) -> tuple[Problems, str]:
-    program = tools.find("node", tools.code)
-    if program is None:
-        return {}, "is not installed in the sandbox"
+def _with(name: str, check: Callable[[str, list[str], Tools], tuple[Problems, str]]) -> Check:
+    """Let a program of the sandbox parse them."""
+
+    def with_program(paths: list[str], tools: Tools) -> tuple[Problems, str]:
+        program = tools.find(name, tools.code)
+        return check(program, paths, tools) if program else ({}, "is not installed in the sandbox")
+
+    return with_program
+
+
+def _node(program: str, paths: list[str], tools: Tools) -> tuple[Problems, str]:
     found: Problems = {}
     trouble = ""
     for path in paths:
@@ -161,10 +168,7 @@ def _is_module(path: str, program: str, tools: Tools) -> bool:
         twin.unlink(missing_ok=True)
 
 
-def _go(paths: list[str], tools: Tools) -> tuple[Problems, str]:
-    program = tools.find("gofmt", tools.code)
-    if program is None:
-        return {}, "is not installed in the sandbox"
+def _go(program: str, paths: list[str], tools: Tools) -> tuple[Problems, str]:
     ran = tools.run([program, "-e", "-l", *map(_named, paths)], tools.code)
     found: Problems = {}
     for path, line, said in _GO_LINE.findall(ran.err):
@@ -172,10 +176,7 @@ def _go(paths: list[str], tools: Tools) -> tuple[Problems, str]:
     return found, ran.trouble
 
 
-def _rust(paths: list[str], tools: Tools) -> tuple[Problems, str]:
-    program = tools.find("rustfmt", tools.code)
-    if program is None:
-        return {}, "is not installed in the sandbox"
+def _rust(program: str, paths: list[str], tools: Tools) -> tuple[Problems, str]:
     found: Problems = {}
     trouble = ""
     for path in paths:
@@ -198,10 +199,10 @@ def _trouble(ran: Ran, *, ok: tuple[int, ...]) -> str:
 
 PARSERS = (
     Parser("python", (".py", ".pyi"), _python),
-    Parser("json", (".json",), _json),
-    Parser("toml", (".toml",), _toml),
+    Parser("json", (".json",), _read(_json)),
+    Parser("toml", (".toml",), _read(_toml)),
     Parser("shell", (".sh", ".bash"), _shell),
-    Parser("node", (".js", ".mjs", ".cjs"), _node),
-    Parser("gofmt", (".go",), _go),
-    Parser("rustfmt", (".rs",), _rust),
+    Parser("node", (".js", ".mjs", ".cjs"), _with("node", _node)),
+    Parser("gofmt", (".go",), _with("gofmt", _go)),
+    Parser("rustfmt", (".rs",), _with("rustfmt", _rust)),
 )
