@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from codexsys_wiring.settings import ConfigurationError, crash_at
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from codexsys_core.sandbox import SandboxBackend
-    from codexsys_wiring.platform import Platform
 
 T = TypeVar("T")
+Ports = TypeVar("Ports", bound="DataclassInstance")
 _BACKEND = "backend"
 _WHENS = ("before", "after")
 _MAY_MISS = ("claim", "adopt")
 """Calls that say by an empty answer that another was first, and that nothing has happened."""
 
 
-def crashing_platform(platform: "Platform") -> "Platform":
-    """Return the platform with the crash point in it that the environment names, if it names one."""
+def crashing_platform(platform: Ports) -> Ports:
+    """Return a platform's ports with the crash point in them that the environment names, if it names one."""
     text = crash_at()
     name, method, when = _parsed(text)
     if not text or name == _BACKEND:
