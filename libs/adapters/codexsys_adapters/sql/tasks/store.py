@@ -13,8 +13,9 @@ from codexsys_adapters.sql.faults import Contended
 from codexsys_adapters.sql.quick import QuickRead, Reads
 from codexsys_adapters.sql.tables import ATTEMPTS, TASKS
 from codexsys_adapters.sql.tasks.deleting import delete_task
+from codexsys_adapters.sql.tasks.desk import Desk
+from codexsys_adapters.sql.tasks.inserts import Inserts, NewTask
 from codexsys_adapters.sql.tasks.lists import counted, listed
-from codexsys_adapters.sql.tasks.new import Desk, Inserts, NewTask
 from codexsys_adapters.sql.tasks.places import Places
 from codexsys_adapters.sql.tasks.rows import GLANCES, no_such_task, read_task, to_task
 from codexsys_adapters.sql.tenants.idempotency import made_with
