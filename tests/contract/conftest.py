@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url, text
 from sqlmodel import SQLModel
+from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
 
+from codexsys_adapters.files import FileObjects
+from codexsys_adapters.s3 import S3Objects
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
@@ -36,6 +39,7 @@ DATABASES = (
     ["sqlite", "mysql"] if MYSQL_URL or os.environ.get("CODEXSYS_REQUIRE") == "all" else ["sqlite"]
 )
 
+Objects = FileObjects | S3Objects
 MakeTask = Callable[..., tuple[Task, Attempt]]
 Submit = Callable[..., Awaitable[Task]]
 MakeSandbox = Callable[..., Sandbox]
@@ -169,6 +173,24 @@ def submit(tasks: SqlTasks, make_task: MakeTask) -> Submit:
         return await tasks.add(*make_task(**fields))
 
     return add
+
+
+@pytest.fixture(params=adapters("files", "s3", S3_URL, S3_KEY, S3_SECRET))
+async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Objects]:
+    if request.param == "files":
+        root = tmp_path / "store"
+        yield FileObjects(root=root, public_url="http://x", secret_key="k", clock=SystemClock())
+        return
+    url = must_have(S3_URL)
+    async with S3Objects(
+        url=f"s3://{url.partition('://')[2]}",
+        access_key=must_have(S3_KEY),
+        secret_key=must_have(S3_SECRET),
+        public_url=url,
+        bucket_suffix="-contract",
+        clock=SystemClock(),
+    ) as s3:
+        yield s3
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import urllib.request
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
+from tests.contract.conftest import Objects
+from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, must_have
 from tests.support.fault_proxy import FaultProxy, Weather
 
 from codexsys_adapters.files import FileObjects
@@ -25,27 +25,11 @@ NAME = "codexsys-logs/logs/task_contract/a1-f1/agent.log"
 WHOLE = bytes(range(256)) * (8 * 1024)
 PART = len(WHOLE) // 2
 
-Store = FileObjects | S3Objects
 
-
-@pytest.fixture(params=adapters("files", "s3", S3_URL, S3_KEY, S3_SECRET))
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "files":
-        yield FileObjects(
-            root=tmp_path / "store", public_url="http://x", secret_key="k", clock=SystemClock()
-        )
-        return
-    url = must_have(S3_URL)
-    async with S3Objects(
-        url=f"s3://{url.partition('://')[2]}",
-        access_key=must_have(S3_KEY),
-        secret_key=must_have(S3_SECRET),
-        public_url=url,
-        bucket_suffix="-contract",
-        clock=SystemClock(),
-    ) as s3:
-        await s3.delete(NAME)
-        yield s3
+@pytest.fixture
+async def store(objects: Objects) -> Objects:
+    await objects.delete(NAME)
+    return objects
 
 
 async def test_what_is_put_is_got(store: ObjectStore) -> None:
@@ -223,7 +207,7 @@ def soon(seconds: float = 60) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-async def test_a_form_takes_this_object_alone(store: Store) -> None:
+async def test_a_form_takes_this_object_alone(store: Objects) -> None:
     await store.delete(NAME)
     form = await store.form(NAME, most_bytes=1000, until=soon())
     assert form.url.startswith(store.origin)
@@ -247,7 +231,7 @@ async def test_a_form_takes_this_object_alone(store: Store) -> None:
     assert await store.get(NAME) == b"hello"
 
 
-async def test_what_is_taken_stays_whatever_is_put_in_its_old_place(store: Store) -> None:
+async def test_what_is_taken_stays_whatever_is_put_in_its_old_place(store: Objects) -> None:
     taken = "codexsys-code/tmp_zips/task_contract/code.zip"
     await store.put(NAME, b"first")
     assert await store.take(NAME, taken) == 5
@@ -261,7 +245,7 @@ async def test_what_is_taken_stays_whatever_is_put_in_its_old_place(store: Store
     await store.delete(taken)
 
 
-async def test_what_is_taken_while_it_is_put_anew_is_whole(store: Store) -> None:
+async def test_what_is_taken_while_it_is_put_anew_is_whole(store: Objects) -> None:
     taken = "codexsys-code/tmp_zips/task_contract_2/code.zip"
     contents = [bytes([letter]) * 300_000 for letter in b"abcdef"]
     await store.put(NAME, contents[0])

@@ -6,16 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from tests.contract.asked_of_tasks import eventually
 from tests.contract.conftest import MakeSandbox, MakeTask
 from tests.contract.kept_tasks import SECRET_WORDS, Shop
-from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, adapters, must_have
 
-from codexsys_adapters.files import FileObjects
 from codexsys_adapters.s3 import S3Objects
 from codexsys_adapters.sql.artifacts import SqlArtifacts
 from codexsys_adapters.sql.attempts.store import SqlAttempts
@@ -42,24 +39,6 @@ FOR_EVER = Terms(
 NO_CODE = Terms(code_days=0, artifact_days=999, log_days=999, checkpoints=2, checkpoint_seconds=0)
 NO_FILES = Terms(code_days=999, artifact_days=0, log_days=999, checkpoints=2, checkpoint_seconds=0)
 NO_CHUNKS = Terms(code_days=999, artifact_days=999, log_days=0, checkpoints=2, checkpoint_seconds=0)
-
-
-@pytest.fixture(params=adapters("files", "s3", S3_URL, S3_KEY, S3_SECRET))
-async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
-    if request.param == "files":
-        root = tmp_path / "store"
-        yield FileObjects(root=root, public_url="http://x", secret_key="k", clock=SystemClock())
-        return
-    url = must_have(S3_URL)
-    async with S3Objects(
-        url=f"s3://{url.partition('://')[2]}",
-        access_key=must_have(S3_KEY),
-        secret_key=must_have(S3_SECRET),
-        public_url=url,
-        bucket_suffix="-contract",
-        clock=SystemClock(),
-    ) as s3:
-        yield s3
 
 
 @asynccontextmanager
