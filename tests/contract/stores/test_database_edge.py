@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.contract.conftest import Submit
+from tests.contract.stores.conftest import Submit
 
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database

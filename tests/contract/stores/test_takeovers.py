@@ -2,8 +2,8 @@
 
 import asyncio
 
-from tests.contract.asked_of_tasks import DONE, claimed, eventually, types
-from tests.contract.conftest import MakeSandbox, Submit
+from tests.contract.stores.asked_of_tasks import DONE, claimed, eventually, types
+from tests.contract.stores.conftest import MakeSandbox, Submit
 
 from codexsys_adapters.sql.outbox import SqlOutbox
 from codexsys_core.attempt import AttemptStore

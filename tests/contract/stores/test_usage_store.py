@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
-from tests.contract.conftest import MakeTask
+from tests.contract.stores.conftest import MakeTask
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.tables import TASKS, WALLETS

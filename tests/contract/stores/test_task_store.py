@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.contract.asked_of_tasks import DONE, claimed
-from tests.contract.conftest import MakeTask, Submit
+from tests.contract.stores.asked_of_tasks import DONE, claimed
+from tests.contract.stores.conftest import MakeTask, Submit
 
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.errors import Invalid, NotFound

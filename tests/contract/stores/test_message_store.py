@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.contract.conftest import MakeTask
+from tests.contract.stores.conftest import MakeTask
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.events import SqlEvents

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
-from tests.contract.asked_of_tasks import eventually
-from tests.contract.conftest import MakeSandbox, MakeTask
-from tests.contract.kept_tasks import SECRET_WORDS, Shop
+from tests.contract.stores.asked_of_tasks import eventually
+from tests.contract.stores.conftest import MakeSandbox, MakeTask
+from tests.contract.stores.kept_tasks import SECRET_WORDS, Shop
 
 from codexsys_adapters.s3 import S3Objects
 from codexsys_adapters.sql.artifacts import SqlArtifacts

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
-from tests.contract.conftest import MakeTask
+from tests.contract.stores.conftest import MakeTask
 from tests.support.fault_proxy import FaultProxy, Weather
 
 from codexsys_adapters.sql.engine import Database

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import insert
-from tests.contract.conftest import MakeTask
+from tests.contract.stores.conftest import MakeTask
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.tables import UPLOADS

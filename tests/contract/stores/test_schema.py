@@ -16,7 +16,7 @@ from codexsys_adapters.sql.migrations import upgrade
 from codexsys_adapters.sql.schema import schema
 
 CHANGES = ("CREATE", "ALTER", "DROP")
-SCHEMA_SQL = Path(__file__).parents[2] / "schema.sql"
+SCHEMA_SQL = Path(__file__).parents[3] / "schema.sql"
 
 
 def differences(connection: Connection) -> list[Any]:

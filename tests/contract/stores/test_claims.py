@@ -3,8 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from tests.contract.asked_of_tasks import claimed, types
-from tests.contract.conftest import Submit
+from tests.contract.stores.asked_of_tasks import claimed, types
+from tests.contract.stores.conftest import Submit
 
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.event import EventStore

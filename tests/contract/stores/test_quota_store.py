@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from tests.contract.conftest import MakeTask, Submit
+from tests.contract.stores.conftest import MakeTask, Submit
 
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database

@@ -3,8 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from tests.contract.asked_of_tasks import DONE, LOST, claimed, eventually, types
-from tests.contract.conftest import Submit
+from tests.contract.stores.asked_of_tasks import DONE, LOST, claimed, eventually, types
+from tests.contract.stores.conftest import Submit
 
 from codexsys_adapters.sql.outbox import SqlOutbox
 from codexsys_core.attempt import AttemptStore, Ending

@@ -4,7 +4,7 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from tests.contract.conftest import MakeTask
+from tests.contract.stores.conftest import MakeTask
 
 from codexsys_adapters.sql.attempts.adoption import SqlOrphans
 from codexsys_adapters.sql.attempts.store import SqlAttempts

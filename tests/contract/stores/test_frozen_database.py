@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from tests.contract.conftest import MakeTask, empty
+from tests.contract.stores.conftest import MakeTask, empty
 from tests.support.distributed import eventually
 from tests.support.fault_proxy import FaultProxy, Weather
 

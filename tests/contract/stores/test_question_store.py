@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.contract.conftest import MakeSandbox, MakeTask
+from tests.contract.stores.conftest import MakeSandbox, MakeTask
 
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts

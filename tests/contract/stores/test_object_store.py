@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from tests.contract.conftest import Objects
 from tests.contract.servers import S3_KEY, S3_SECRET, S3_URL, must_have
+from tests.contract.stores.conftest import Objects
 from tests.support.fault_proxy import FaultProxy, Weather
 
 from codexsys_adapters.files import FileObjects

@@ -1,7 +1,7 @@
 """Every `Outbox` holds what must still be announced, and ends what nobody takes."""
 
-from tests.contract.asked_of_tasks import DONE, LOST, claimed, eventually
-from tests.contract.conftest import Submit
+from tests.contract.stores.asked_of_tasks import DONE, LOST, claimed, eventually
+from tests.contract.stores.conftest import Submit
 
 from codexsys_adapters.sql.outbox import SqlOutbox
 from codexsys_core.attempt import AttemptStore

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from tests.chaos.servers import OwnServers
-from tests.contract.conftest import MakeTask
+from tests.contract.stores.conftest import MakeTask
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.migrations import upgrade

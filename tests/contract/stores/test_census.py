@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from tests.contract.conftest import MakeSandbox, Submit
+from tests.contract.stores.conftest import MakeSandbox, Submit
 
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts

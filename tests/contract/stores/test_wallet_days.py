@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.contract.conftest import MakeSandbox, MakeTask
+from tests.contract.stores.conftest import MakeSandbox, MakeTask
 
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts

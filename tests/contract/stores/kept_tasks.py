@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
-from tests.contract.conftest import MakeSandbox, MakeTask
+from tests.contract.stores.conftest import MakeSandbox, MakeTask
 
 from codexsys_adapters.sql.attempts.checkpoints import SqlCheckpoints
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
