@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from codexsys_adapters.sql.faults import AWAY, SAID, Contended, Lost, Silent, edge
 from codexsys_adapters.sql.heard import connect
+from codexsys_adapters.sql.kept import RECYCLE_SECONDS, Kept
 from codexsys_adapters.sql.refusals import Refusals
 from codexsys_adapters.sql.silence import Silence
 from codexsys_core.errors import Invalid, Unavailable
@@ -26,8 +27,6 @@ _TRIES = 5
 # rows that it had locked: its attempts could be taken over by nobody. MariaDB ends a transaction in
 # which nothing was asked for so long; MySQL has that for whole connections only.
 _LET_GO = " /*M!100300 , idle_transaction_timeout = 5 */ /*!80000 , wait_timeout = 30 */"
-_RECYCLE_SECONDS = 25
-"""A connection that waits in the pool is younger than the server lets it become."""
 _STRICT = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 """Whatever the server's own is: what does not fit is refused and never cut, and quotes mean what they do here."""
 _PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
@@ -66,6 +65,7 @@ class Database:
         self._reads = Silence(answer_seconds)
         self._writes = Silence(answer_seconds)
         self.refusals = Refusals()
+        self._kept: list[Kept] = []
 
     @property
     def dialect(self) -> str:
@@ -102,6 +102,8 @@ class Database:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for kept in self._kept:
+            await kept.let_go()
         engines = {self._engine, self._reader} - {None}
         self._engine = self._reader = None
         for engine in engines:
@@ -132,20 +134,32 @@ class Database:
             async with connection.begin():
                 yield connection
 
+    def kept(self) -> Kept | None:
+        """Return a connection for transactions that come one after the other; None on SQLite."""
+        if self.dialect != "mysql":
+            return None
+        self._kept.append(Kept(lambda: self.engine))
+        return self._kept[-1]
+
     async def transact(
-        self, statements: Callable[[AsyncConnection], Awaitable[T]], *, after_loss: bool = True
+        self,
+        statements: Callable[[AsyncConnection], Awaitable[T]],
+        *,
+        after_loss: bool = True,
+        kept: Kept | None = None,
     ) -> T:
         """Run a whole transaction, again after a deadlock and once more after a lost connection.
 
         So `statements` must be such that running them after they took effect changes nothing:
         conditional updates that read back, inserts under an id of their own. Where that cannot
-        be, `after_loss=False` leaves the unknown answer (`Lost`) to the caller.
+        be, `after_loss=False` leaves the unknown answer (`Lost`) to the caller. With a connection
+        that is `kept` they must commit by their last message; another try takes the usual way.
         """
 
         async def once() -> T:
             with self.refusals.noted():
                 async with _in_time(self._writes):
-                    done = await self._tried(statements, after_loss=after_loss)
+                    done = await self._tried(statements, after_loss=after_loss, kept=kept)
             self._writes.broken()
             return done
 
@@ -164,19 +178,24 @@ class Database:
             await asyncio.sleep(next(pauses))
 
     async def _tried(
-        self, statements: Callable[[AsyncConnection], Awaitable[T]], *, after_loss: bool
+        self,
+        statements: Callable[[AsyncConnection], Awaitable[T]],
+        *,
+        after_loss: bool,
+        kept: Kept | None,
     ) -> T:
-        lost = 0
-        for left in reversed(range(_TRIES)):
+        lost, write = 0, self.write
+        ways = chain([kept.write if kept else write], repeat(write))
+        for left, way in zip(reversed(range(_TRIES)), ways, strict=False):
             try:
-                async with self.write() as connection:
+                async with way() as connection:
                     return await statements(connection)
             except Contended:
                 if not left:
                     raise
                 await asyncio.sleep(0.01 * (_TRIES - left))
             except Lost:
-                lost += 1
+                lost += way is write  # what is kept may have broken long ago
                 if lost > 1 or not (after_loss and left):
                     raise
         raise AssertionError("the last try returns or raises")
@@ -261,7 +280,7 @@ def _mysql_options(pool_size: int, busy_seconds: float) -> dict[str, Any]:
         "pool_size": max(1, pool_size // 2),
         "max_overflow": pool_size // 2,
         "pool_timeout": 10,
-        "pool_recycle": _RECYCLE_SECONDS,
+        "pool_recycle": RECYCLE_SECONDS,
         # Every block here ends its transaction itself: no further round trip to be sure.
         "pool_reset_on_return": None,
     }

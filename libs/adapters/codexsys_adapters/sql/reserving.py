@@ -31,6 +31,7 @@ class Reserving:
         self._database = database
         self._days = days
         self._taking = Taking(database, days)
+        self._kept = database.kept()
         self._give_back = QuickChange(database, _giving_back())
         until = after_sql(bindparam("seconds", type_=Float))
         self._rows = QuickInsert(database, insert(RESERVATIONS).values(until=until), ROW)
@@ -68,7 +69,8 @@ class Reserving:
                 numbers = await self._taking.all(connection, calls)
             return {call.id: _grant(call, numbers[call.id]) for call in calls}
 
-        return await self._database.transact(statements)
+        kept = self._kept if len(calls) == 1 else None  # several commit once all were looked at
+        return await self._database.transact(statements, kept=kept)
 
     async def _each(self, calls: Sequence[Call]) -> list[Grant | None]:
         """Reserve those calls that are allowed."""
