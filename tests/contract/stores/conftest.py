@@ -18,9 +18,9 @@ from codexsys_adapters.s3 import S3Objects
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.migrations import upgrade
 from codexsys_adapters.sql.outbox import SqlOutbox
+from codexsys_adapters.sql.record.events import SqlEvents
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Attempt, Hold
 from codexsys_core.clock import SystemClock

@@ -11,7 +11,7 @@ from codexsys_adapters.sql.attempts.checkpoints import SqlCheckpoints
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.logs import SqlLogs
+from codexsys_adapters.sql.record.logs import SqlLogs
 from codexsys_adapters.sql.retention import SqlRetention
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_adapters.sql.tenants.uploads import SqlUploads

@@ -1,8 +1,8 @@
 """Every `ArtifactStore` keeps what the port promises."""
 
-from codexsys_adapters.sql.artifacts import SqlArtifacts
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.record.artifacts import SqlArtifacts
 from codexsys_core.artifact import Artifact
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.end_reasons import EndReason

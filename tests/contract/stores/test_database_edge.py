@@ -10,8 +10,8 @@ from tests.contract.stores.conftest import Submit
 
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.event_rows import append_event
-from codexsys_adapters.sql.events import SqlEvents
+from codexsys_adapters.sql.record.event_rows import append_event
+from codexsys_adapters.sql.record.events import SqlEvents
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import AttemptStore
 from codexsys_core.errors import Unavailable

@@ -9,7 +9,7 @@ from tests.contract.stores.conftest import MakeTask
 from codexsys_adapters.sql.attempts.adoption import SqlOrphans
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.events import SqlEvents
+from codexsys_adapters.sql.record.events import SqlEvents
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Ending, Hold
 from codexsys_core.end_reasons import EndReason

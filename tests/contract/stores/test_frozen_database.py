@@ -10,10 +10,10 @@ from tests.contract.stores.conftest import MakeTask, empty
 from tests.support.distributed import eventually
 from tests.support.fault_proxy import FaultProxy, Weather
 
+from codexsys_adapters.sql.attempts.fenced import held
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.attempts.takeover import expired
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.fenced import held
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_adapters.sql.wallets import SqlWallet
 from codexsys_core.attempt import Hold

@@ -6,7 +6,7 @@ import pytest
 
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.logs import SqlLogs
+from codexsys_adapters.sql.record.logs import SqlLogs
 from codexsys_core.attempt import Hold
 from codexsys_core.end_reasons import EndReason
 from codexsys_core.errors import Conflict

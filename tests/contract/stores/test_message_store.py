@@ -6,7 +6,7 @@ import pytest
 from tests.contract.stores.conftest import MakeTask
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.events import SqlEvents
+from codexsys_adapters.sql.record.events import SqlEvents
 from codexsys_adapters.sql.talk.messages import SqlMessages
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Hold

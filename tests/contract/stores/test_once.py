@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.shares import SqlShares
+from codexsys_adapters.sql.record.shares import SqlShares
 from codexsys_adapters.sql.tables import IDEMPOTENCY
 from codexsys_adapters.sql.tenants.environments import SqlEnvironments
 from codexsys_adapters.sql.tenants.keys import SqlKeys

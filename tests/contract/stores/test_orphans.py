@@ -11,8 +11,8 @@ from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.census import SqlCensus
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.events import SqlEvents
-from codexsys_adapters.sql.logs import SqlLogs
+from codexsys_adapters.sql.record.events import SqlEvents
+from codexsys_adapters.sql.record.logs import SqlLogs
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Attempt, Claim, Ending, Heir, Hold, Living
 from codexsys_core.census import StuckKind

@@ -8,8 +8,8 @@ from tests.contract.stores.conftest import MakeSandbox, MakeTask
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.events import SqlEvents
 from codexsys_adapters.sql.outbox import SqlOutbox
+from codexsys_adapters.sql.record.events import SqlEvents
 from codexsys_adapters.sql.talk.questions import SqlQuestions
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_core.attempt import Ending, Hold

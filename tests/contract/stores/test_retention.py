@@ -14,10 +14,10 @@ from tests.contract.stores.conftest import MakeSandbox, MakeTask
 from tests.contract.stores.kept_tasks import SECRET_WORDS, Shop
 
 from codexsys_adapters.s3 import S3Objects
-from codexsys_adapters.sql.artifacts import SqlArtifacts
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.events import SqlEvents
+from codexsys_adapters.sql.record.artifacts import SqlArtifacts
+from codexsys_adapters.sql.record.events import SqlEvents
 from codexsys_adapters.sql.retention import SqlRetention
 from codexsys_adapters.sql.tenants.uploads import SqlUploads
 from codexsys_core.artifact import ObjectStore

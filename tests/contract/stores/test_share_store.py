@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.shares import SqlShares
+from codexsys_adapters.sql.record.shares import SqlShares
 from codexsys_core.errors import Conflict, NotFound
 from codexsys_core.principal import hash_secret
 from codexsys_core.share import Share

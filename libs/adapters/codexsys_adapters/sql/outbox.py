@@ -8,8 +8,8 @@ from sqlalchemy import Integer, RowMapping, Select, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.attempts.endings import QUEUE_TIMEOUT, end_sandboxes, end_task, ended
+from codexsys_adapters.sql.attempts.fenced import hold_of
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.fenced import hold_of
 from codexsys_adapters.sql.quick import QuickUpdate
 from codexsys_adapters.sql.tables import ARTIFACTS, ATTEMPTS, TASKS
 from codexsys_adapters.sql.tasks.rows import announced_source

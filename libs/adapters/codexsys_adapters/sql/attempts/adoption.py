@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, RowMapping, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.attempts.endings import end_sandboxes, open_streams
+from codexsys_adapters.sql.attempts.fenced import owned
 from codexsys_adapters.sql.attempts.takeover import DEATHS, LIVING, RELEASED, to_the_queue
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.event_rows import append_event
-from codexsys_adapters.sql.fenced import owned
+from codexsys_adapters.sql.record.event_rows import append_event
 from codexsys_adapters.sql.tables import ATTEMPTS, SANDBOXES
 from codexsys_adapters.sql.times import after_sql, now_sql
 from codexsys_core.attempt import Claim, Heir, Hold, Living

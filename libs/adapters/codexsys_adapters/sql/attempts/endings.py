@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.event_rows import append_event
+from codexsys_adapters.sql.record.event_rows import append_event
 from codexsys_adapters.sql.tables import ARTIFACTS, LOG_STREAMS, SANDBOXES, TASKS
 from codexsys_adapters.sql.times import after_sql, now_sql
 from codexsys_core.attempt import Ending, Hold

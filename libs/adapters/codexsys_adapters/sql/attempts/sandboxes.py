@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import RowMapping, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from codexsys_adapters.sql.attempts.fenced import held
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.fenced import held
 from codexsys_adapters.sql.guarded import insert_while
 from codexsys_adapters.sql.tables import ATTEMPTS, SANDBOXES
 from codexsys_adapters.sql.times import aware, naive, now_sql

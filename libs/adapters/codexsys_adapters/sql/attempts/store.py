@@ -7,11 +7,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.attempts.endings import CANCELLED, end_task
-from codexsys_adapters.sql.attempts.takeover import expired, take_over
-from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.event_rows import append_event
-from codexsys_adapters.sql.faults import Lost
-from codexsys_adapters.sql.fenced import (
+from codexsys_adapters.sql.attempts.fenced import (
     attempt_row,
     ended_so,
     give_back,
@@ -23,6 +19,10 @@ from codexsys_adapters.sql.fenced import (
     renew,
     take_waiting,
 )
+from codexsys_adapters.sql.attempts.takeover import expired, take_over
+from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.faults import Lost
+from codexsys_adapters.sql.record.event_rows import append_event
 from codexsys_adapters.sql.tables import ATTEMPTS, TASKS
 from codexsys_adapters.sql.tasks.rows import to_attempt
 from codexsys_core.attempt import Attempt, Beat, Claim, Ending, Hold

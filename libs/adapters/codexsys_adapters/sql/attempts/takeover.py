@@ -12,7 +12,7 @@ from codexsys_adapters.sql.attempts.endings import (
     ended,
     queue_again,
 )
-from codexsys_adapters.sql.fenced import attempt_row, hold_of
+from codexsys_adapters.sql.attempts.fenced import attempt_row, hold_of
 from codexsys_adapters.sql.tables import ATTEMPTS, SANDBOXES
 from codexsys_adapters.sql.times import after_sql, now_sql
 from codexsys_core.attempt import Ending, Hold

@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from codexsys_adapters.sql.attempts.fenced import open_attempt
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.event_rows import append_event
-from codexsys_adapters.sql.fenced import open_attempt
+from codexsys_adapters.sql.record.event_rows import append_event
 from codexsys_adapters.sql.tables import MESSAGES
 from codexsys_adapters.sql.tasks.rows import read_task
 from codexsys_adapters.sql.tenants.idempotency import once

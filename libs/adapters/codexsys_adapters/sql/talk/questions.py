@@ -15,9 +15,9 @@ from codexsys_adapters.sql.attempts.endings import (
     ended,
     queue_again,
 )
+from codexsys_adapters.sql.attempts.fenced import attempt_row, held, hold_of, leave, open_attempt
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.event_rows import append_event
-from codexsys_adapters.sql.fenced import attempt_row, held, hold_of, leave, open_attempt
+from codexsys_adapters.sql.record.event_rows import append_event
 from codexsys_adapters.sql.tables import ATTEMPTS, QUESTIONS, TASKS
 from codexsys_adapters.sql.tasks.rows import read_task
 from codexsys_adapters.sql.tenants.idempotency import once

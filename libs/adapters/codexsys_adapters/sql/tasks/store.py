@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.attempts.endings import CANCELLED, end_sandboxes, end_task, ended
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.event_rows import append_event
 from codexsys_adapters.sql.faults import Contended
 from codexsys_adapters.sql.quick import QuickRead, Reads
+from codexsys_adapters.sql.record.event_rows import append_event
 from codexsys_adapters.sql.tables import ATTEMPTS, TASKS
 from codexsys_adapters.sql.tasks.deleting import delete_task
 from codexsys_adapters.sql.tasks.desk import Desk

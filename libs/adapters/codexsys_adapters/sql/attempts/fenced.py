@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping, bindparam, func, insert, select, tuple_, upda
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.attempts.endings import end_sandboxes, ended, queue_again
-from codexsys_adapters.sql.event_rows import append_event
+from codexsys_adapters.sql.record.event_rows import append_event
 from codexsys_adapters.sql.tables import ATTEMPTS, TASKS, TENANTS
 from codexsys_adapters.sql.tasks.rows import new_attempt, read_task, to_attempt
 from codexsys_adapters.sql.tenants.quotas import cap, keep_cap

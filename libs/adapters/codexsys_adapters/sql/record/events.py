@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from codexsys_adapters.sql.attempts.fenced import held
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.event_rows import append_event
-from codexsys_adapters.sql.fenced import held
-from codexsys_adapters.sql.happenings import Happening, Happenings
+from codexsys_adapters.sql.record.event_rows import append_event
+from codexsys_adapters.sql.record.happenings import Happening, Happenings
 from codexsys_adapters.sql.tables import EVENTS, TASKS
 from codexsys_adapters.sql.times import aware
 from codexsys_core.attempt import Hold

@@ -3,9 +3,9 @@
 from sqlalchemy import Update, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from codexsys_adapters.sql.attempts.fenced import held
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.fenced import held
-from codexsys_adapters.sql.lines import Line, Lines
+from codexsys_adapters.sql.record.lines import Line, Lines
 from codexsys_adapters.sql.tables import LOG_CHUNKS, LOG_STREAMS
 from codexsys_adapters.sql.times import now_sql
 from codexsys_core.attempt import Hold
