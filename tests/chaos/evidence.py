@@ -161,7 +161,10 @@ def content(client: Minio, where: Where, name: str) -> bytes:
 async def results(where: Where, seconds: float) -> list[Row]:
     """Read `codex-results` from what is kept of it to its end."""
     consumer = AIOKafkaConsumer(
-        RESULTS, bootstrap_servers=where.kafka, auto_offset_reset="earliest", group_id=None
+        RESULTS + where.suffix,
+        bootstrap_servers=where.kafka,
+        auto_offset_reset="earliest",
+        group_id=None,
     )
     found: list[Row] = []
     async with asyncio.timeout(seconds):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from tests.e2e.conftest import SETTINGS
-from tests.support.distributed import Fleet, eventually
+from tests.support.distributed import Fleet, Servers, eventually
 from tests.support.users import User, user, zipped
 
 from codexsys_core.announcement import DEAD_TOPIC, TASKS_TOPIC
@@ -38,9 +38,13 @@ async def small_fleet(folder: Path, number: int) -> AsyncIterator[tuple[Fleet, U
 
 
 @asynccontextmanager
-async def dead_letters(kafka: str) -> AsyncIterator["AIOKafkaConsumer"]:
+async def dead_letters(servers: Servers) -> AsyncIterator["AIOKafkaConsumer"]:
     """Read what is put there from now on."""
-    consumer = AIOKafkaConsumer(DEAD_TOPIC, bootstrap_servers=kafka, auto_offset_reset="latest")
+    consumer = AIOKafkaConsumer(
+        DEAD_TOPIC + servers.suffix,
+        bootstrap_servers=servers.kafka,
+        auto_offset_reset="latest",
+    )
     await consumer.start()
     try:
         await consumer.seek_to_end()
@@ -78,7 +82,7 @@ async def test_a_task_that_kills_its_workers_is_poisoned(tmp_path: Path) -> None
     slow = BODY | {"environment": {"variables": {"DUMMY_AGENT_DELAY": "600"}}}
     async with (
         small_fleet(tmp_path / "hosts", 5) as (fleet, ada),
-        dead_letters(fleet.servers.kafka) as letters,
+        dead_letters(fleet.servers) as letters,
     ):
         task_id = await ada.submit(slow, archive=ZIP)
         for _ in range(4):
@@ -117,18 +121,18 @@ async def test_records_that_are_none_are_put_aside_and_block_nothing(tmp_path: P
     garbage = {f"garbage-{uuid.uuid4().hex}": value for value in GARBAGE}
     async with (
         small_fleet(tmp_path / "hosts", 5) as (fleet, ada),
-        dead_letters(fleet.servers.kafka) as letters,
+        dead_letters(fleet.servers) as letters,
         AIOKafkaProducer(bootstrap_servers=fleet.servers.kafka) as producer,
     ):
+        tasks = TASKS_TOPIC + fleet.servers.suffix
         for key, value in garbage.items():
-            await producer.send_and_wait(TASKS_TOPIC, value, key=key.encode())
+            await producer.send_and_wait(tasks, value, key=key.encode())
         await fleet.start("worker", 1)
         task_id = await ada.submit(BODY, archive=ZIP)
-        # A killed worker keeps its partitions until its session is over, and a rebalance waits for it.
-        found = await letters_of(letters, set(garbage), seconds=150)
+        found = await letters_of(letters, set(garbage), seconds=60)
         for key, dead in found.items():
             headers = dict(dead.headers)
             assert dead.value == garbage[key]
             assert headers["reason"].startswith(b"not a record")
-            assert headers["topic"] == TASKS_TOPIC.encode()
+            assert headers["topic"] == tasks.encode()
         assert (await ada.finished(task_id, seconds=60))["end_reason"]["code"] == "no_change"

@@ -220,6 +220,6 @@ async def test_artifacts_come_by_plain_curl_and_patches_apply(
 
 async def test_each_is_announced_and_all_copies_are_equal(hosts: Fleet, sixty: Sixty) -> None:
     done = {each.id: each for each in sixty[0]}
-    seen = await announced(hosts.servers.kafka, hosts.servers.mark, set(done), seconds=60)
+    seen = await announced(hosts.servers, set(done), seconds=60)
     for task_id, copies in seen.items():
         agree(copies, done[task_id].task, done[task_id].artifacts)

@@ -90,8 +90,7 @@ async def test_another_worker_carries_on_and_the_task_ends_once(tmp_path: Path) 
             assert (task["status"], task["attempt"]) == ("succeeded", 1), task
             assert task["diff"] == {"files": 1, "insertions": 1, "deletions": 0}
             await agrees(ada, task_id, await followed(ada, f"/tasks/{task_id}/events"))
-            servers = fleet.servers
-            seen = await announced(servers.kafka, servers.mark, {task_id}, seconds=40)
+            seen = await announced(fleet.servers, {task_id}, seconds=40)
             agree(seen[task_id], task, await ada.artifacts(task_id))
             await fleet.start("worker", 1)
             await _nothing_left(fleet, first, task_id)

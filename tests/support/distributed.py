@@ -17,6 +17,7 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
+from aiokafka.admin import AIOKafkaAdminClient
 from minio import Minio
 from redis.asyncio import Redis
 from sqlalchemy import make_url, text
@@ -67,7 +68,10 @@ def own_redis(number: int) -> int:
 
 @dataclass
 class Servers:
-    """A database, buckets and a Redis number of our own on the shared servers, or on those in `where`."""
+    """A database, topics, buckets and a Redis number of our own on the shared servers, or on those in `where`.
+
+    Topics of our own are groups of our own: a consumer that was killed is waited for by its group.
+    """
 
     redis_number: int
     where: Mapping[str, str] | None = None
@@ -95,16 +99,28 @@ class Servers:
         await self.flush()
 
     async def remove(self) -> None:
-        """Leave nothing on the servers but what Kafka keeps."""
+        """Leave nothing on the servers."""
         async with Database(self._server) as server, server.write() as connection:
             await connection.execute(text(f"DROP DATABASE {self.name}"))
         await self.flush()
         await asyncio.to_thread(self.remove_buckets)
+        if self.where is None:  # one's own may have been killed
+            await self.remove_topics()
 
     async def flush(self) -> None:
         """Empty the Redis number."""
         async with Redis.from_url(self.redis) as redis:
             await redis.flushdb()
+
+    async def remove_topics(self) -> None:
+        """Remove the topics of this mark."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await admin.start()
+        try:
+            ours = [name for name in await admin.list_topics() if name.endswith(self.suffix)]
+            await admin.delete_topics(ours)
+        finally:
+            await admin.close()
 
     def remove_buckets(self) -> None:
         """Remove the buckets of this mark with all they hold."""
@@ -125,6 +141,7 @@ class Servers:
         return {
             "CODEXSYS_DATABASE_URL": self.database,
             "CODEXSYS_QUEUE_URL": f"kafka://{self.kafka}",
+            "CODEXSYS_QUEUE_SUFFIX": self.suffix,
             "CODEXSYS_REDIS_URL": self.redis,
             "CODEXSYS_STORE_URL": f"s3://{self.s3.netloc}",
             "CODEXSYS_STORE_KEY": self.s3_key,

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+from tests.support.distributed import Servers
 from tests.support.users import TERMINAL, User
 
 from codexsys_adapters.kafka import KafkaQueue
@@ -105,13 +106,13 @@ def download(artifacts: dict[str, dict[str, Any]], folder: Path) -> None:
 
 
 async def announced(
-    kafka: str, mark: str, task_ids: set[str], *, seconds: float
+    servers: Servers, task_ids: set[str], *, seconds: float
 ) -> dict[str, list[dict[str, Any]]]:
     """Read codex-results from its beginning until each task was seen; return all its copies."""
     seen: dict[str, list[dict[str, Any]]] = {}
     async with (
-        KafkaQueue(bootstrap=kafka, clock=SystemClock()) as queue,
-        aclosing(queue.results(group=f"e2e-{mark}")) as batches,  # type: ignore[type-var]
+        KafkaQueue(bootstrap=servers.kafka, clock=SystemClock(), suffix=servers.suffix) as queue,
+        aclosing(queue.results(group="e2e")) as batches,  # type: ignore[type-var]
         asyncio.timeout(seconds),
     ):
         async for batch in batches:

@@ -38,7 +38,9 @@ async def open_queue(settings: Settings, clock: Clock) -> AsyncIterator[Queue]:
     from codexsys_adapters.kafka import KafkaQueue
 
     async with KafkaQueue(
-        bootstrap=settings.queue_url.removeprefix("kafka://"), clock=clock
+        bootstrap=settings.queue_url.removeprefix("kafka://"),
+        clock=clock,
+        suffix=settings.queue_suffix,
     ) as queue:
         yield queue
 

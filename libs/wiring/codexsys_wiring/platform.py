@@ -12,7 +12,6 @@ from codexsys_adapters.git import FetchLimits, GitFetcher, GitPatchBench
 from codexsys_adapters.outbound import Outbound
 from codexsys_adapters.redis import RedisHints, RedisRates, RedisReadySet, open_redis
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.migrations import upgrade
 from codexsys_adapters.zips.adapter import Zips
 from codexsys_adapters.zips.rules import ZipLimits
 from codexsys_core import source
@@ -113,7 +112,7 @@ async def open_platform(
     clock, ids, catalogue = SystemClock(), TimeOrderedIds(), read_catalogue(settings)
     key, redactor = secret_key(settings), _redactor(settings, git_logins)
     if settings.database.startswith("sqlite:"):
-        await upgrade(settings.database)
+        await _upgrade(settings)
     seconds = _patience(settings, answer_seconds)
     async with (
         Database(settings.database, answer_seconds=seconds, patient=patient) as database,
@@ -169,4 +168,11 @@ def _patience(settings: Settings, seconds: float) -> float:
 async def upgrade_database(settings: Settings) -> None:
     """Bring the tables up to date; raises `Unavailable`."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await _upgrade(settings)
+
+
+async def _upgrade(settings: Settings) -> None:
+    # Alembic and its dialects take a tenth of a service's start, and few services change tables.
+    from codexsys_adapters.sql.migrations import upgrade
+
     await upgrade(settings.database)

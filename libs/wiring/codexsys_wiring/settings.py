@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """`mysql://user:password@host:3306/name` or `sqlite:///path`. Empty: a SQLite file in the data folder."""
     queue_url: str = "memory:"
     """`kafka://host:9092[,host:9092]` or `memory:` (one process)."""
+    queue_suffix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,64}$")
+    """Appended to the names of topics and groups: installations that share brokers need one each."""
     redis_url: str = "memory:"
     """`redis://host:6379/0` or `memory:` (one process)."""
     store_url: str = ""

@@ -23,6 +23,15 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(caught.value.problems) == 3
 
 
+@pytest.mark.parametrize("suffix", ["a b", "/b", "\u00fc", "x" * 65])
+def test_a_suffix_that_no_topic_can_have_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setenv("CODEXSYS_QUEUE_SUFFIX", suffix)
+    with pytest.raises(ConfigurationError, match="CODEXSYS_QUEUE_SUFFIX"):
+        load_settings()
+
+
 def test_no_variable_says_that_there_is_to_be_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODEXSYS_SANDBOX", "none")
     with pytest.raises(ConfigurationError, match="codexsys run --sandbox none"):

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from fakeredis import FakeAsyncRedis, FakeServer
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -55,14 +54,20 @@ async def open_redis(url: str, *, namespace: str = "codexsys") -> AsyncIterator[
 
 def _clients(url: str) -> tuple[Redis, Redis]:
     if url == "memory:":
-        server = FakeServer()
-        return (
-            FakeAsyncRedis(server=server, decode_responses=True),
-            FakeAsyncRedis(server=server, decode_responses=True),
-        )
+        return _in_memory()
     if urlsplit(url).scheme not in {"redis", "rediss"}:
         raise Invalid("The Redis URL must be memory: or redis://host:port/db.")
     return _real(url, answer_seconds=ANSWER_SECONDS), _real(url, answer_seconds=None)
+
+
+def _in_memory() -> tuple[Redis, Redis]:
+    from fakeredis import FakeAsyncRedis, FakeServer  # which services on a real one need not load
+
+    server = FakeServer()
+    return (
+        FakeAsyncRedis(server=server, decode_responses=True),
+        FakeAsyncRedis(server=server, decode_responses=True),
+    )
 
 
 def _real(url: str, *, answer_seconds: float | None) -> Redis:
