@@ -12,6 +12,8 @@ PYTHON := .venv/bin/python
 STACK := tests/stack/stack
 # What to hand on to pytest: make test ARGS="-k claim -x"
 ARGS ?=
+# Tests wait more than they compute: so many processes share them, as tests/support/sharing.py says.
+AT_ONCE ?= 3
 
 .PHONY: compose help setup demo test test-all check lint unit e2e evals kubernetes bench chaos frozen fresh stack-up stack-down lock schema docs images clean
 
@@ -32,7 +34,7 @@ test:  ## every test that needs no cluster, browser or Docker, on real servers s
 test-all:  ## what CI runs: the checks and every test, browser and Docker too; nothing may be missing
 	deploy/setup browser
 	$(MAKE) lint
-	CODEXSYS_REQUIRE=all $(STACK) with --also docker $(PYTHON) -m pytest $(ARGS)
+	CODEXSYS_REQUIRE=all $(STACK) with --also docker $(PYTHON) -m pytest -n $(AT_ONCE) $(ARGS)
 	echo 'make test-all: every check and every test passed'
 
 check: lint unit  ## seconds, on each commit: format, lint, types, imports, unit tests

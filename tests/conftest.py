@@ -1,14 +1,23 @@
-"""Which tests may run at the same time as which, where several processes share them (`pytest -n 2 --dist loadgroup`)."""
+"""Which tests may run at the same time as which, where several processes share them (`pytest -n 3`)."""
+
+from typing import Any
 
 import pytest
+from tests.support.sharing import group_of, in_groups, turn
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process whole groups of tests."""
+    return in_groups(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, and all that use the Docker engine, which one of them kills."""
-    if not config.pluginmanager.hasplugin("xdist"):  # pytest alone knows no such mark
+    """Begin with what takes longest; refuse a test of Docker that would run beside the others."""
+    if not hasattr(config, "workerinput"):  # this process has all of them
         return
-    docker = {item.path for item in items if item.get_closest_marker("docker")}
+    items.sort(key=lambda item: turn(item.nodeid))
     for item in items:
-        group = "docker" if item.path in docker else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        if item.get_closest_marker("docker") and group_of(item.nodeid) != "docker":
+            raise pytest.UsageError(f"{item.nodeid} is not in the group of Docker: group_of")

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import socket
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from tests.support import distributed
 
 from codexsys_api.main import Api
 from codexsys_core.principal import ApiKey, Tenant, hash_secret, key_text, new_secret
 from codexsys_wiring.platform import Platform, open_platform
 from codexsys_wiring.settings import Settings
+
+free_port = distributed.free_port
 
 
 @dataclass
@@ -31,12 +33,6 @@ class Served:
     @property
     def url(self) -> str:
         return self.api.url
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 async def make_key(platform: Platform, tenant: str) -> tuple[str, str]:

@@ -118,7 +118,8 @@ class Servers:
         await admin.start()
         try:
             ours = [name for name in await admin.list_topics() if name.endswith(self.suffix)]
-            await admin.delete_topics(ours)
+            if ours:
+                await admin.delete_topics(ours)
         finally:
             await admin.close()
 
@@ -305,6 +306,8 @@ async def whole_fleet(
     """2 APIs, 2 workers, 2 gateways and a relay."""
     fleet = Fleet(folder=folder, redis_number=redis_number, settings=settings)
     async with fleet:
-        for service, count in (("gateway", 2), ("relay", 1), ("worker", 2), ("api", 2)):
-            await asyncio.gather(*(fleet.start(service, n) for n in range(1, count + 1)))
+        counts = {"gateway": 2, "relay": 1, "worker": 2, "api": 2}
+        await asyncio.gather(
+            *(fleet.start(each, n + 1) for each, count in counts.items() for n in range(count))
+        )
         yield fleet
