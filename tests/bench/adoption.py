@@ -78,7 +78,7 @@ async def measure_adoption(place: Place, key: str, *, attempts: int) -> Adoption
             await _submit(api.port, key, git.url("small/.git"), attempts)
             await _counted(place, attempts, fence=0)
             async with our_worker(place, name="heir", slots=attempts, **settings):
-                await asyncio.sleep(LEASE_SECONDS + 5)
+                await asyncio.sleep(LEASE_SECONDS + 5)  # who starts believes no lease before that
                 os.kill(first.pid, signal.SIGKILL)
                 killed = time.monotonic()
                 await _counted(place, attempts // 2, fence=1)

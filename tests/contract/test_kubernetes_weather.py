@@ -21,6 +21,7 @@ from codexsys_core.sandbox import PhaseEnd, SandboxSpec
 pytestmark = pytest.mark.kubernetes
 
 TOKEN = "sbt-of-this-sandbox"
+AWAY_SECONDS = 4.0
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ async def test_a_sandbox_is_made_once_however_the_cluster_comes_and_goes(
     await asyncio.sleep(after)
     for weather in (Weather.RESET, Weather.CUT):
         proxy.turn(weather)
-        await asyncio.sleep(4)
+        await asyncio.sleep(AWAY_SECONDS)
         assert after > 1 or not making.done()
     proxy.turn(Weather.CLEAR)
     await asyncio.wait_for(making, 120)
@@ -108,7 +109,7 @@ async def test_a_sandbox_is_made_once_however_the_cluster_comes_and_goes(
     assert await backend.list() == [spec.id]
     proxy.turn(Weather.CUT)
     going = asyncio.create_task(backend.destroy(spec.id))
-    await asyncio.sleep(2)
+    await asyncio.sleep(AWAY_SECONDS / 2)
     proxy.turn(Weather.CLEAR)
     await asyncio.wait_for(going, 120)
     assert await backend.list() == []

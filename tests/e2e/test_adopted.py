@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 LEASE = 3.0
 LINES = 24
 COUNT = f"for n in $(seq 1 {LINES}); do echo line $n; sleep 0.4; done"
-WHILE_ANOTHER_STARTS = {"local": COUNT, "docker": COUNT.replace("0.4", "1.5")}
+_LEASES = re.compile(r"^codexsys_leases (\S+)$", re.MULTILINE)
 FILES = {"a.txt": "a\n", "test_a.py": "def test_a():\n    assert True\n"}
 DOCKER = pytest.param("docker", marks=pytest.mark.docker)
 
@@ -41,6 +42,18 @@ class Hosts:
         return await self.fleet.start(
             "worker", number, CODEXSYS_DATA_DIR=str(self.shared), **settings
         )
+
+    async def two_workers(self) -> None:
+        """Start two at the same time: whichever claims, the other one is there to follow it."""
+        await asyncio.gather(self.worker(1), self.worker(2))
+
+    async def owner(self) -> Running:
+        """Return the worker that holds an attempt, as its own metrics say."""
+        for worker in self.fleet.named("worker"):
+            text = (await self.ada.client.get(f"{worker.url}/metrics")).text
+            if any(float(held) for held in _LEASES.findall(text)):
+                return worker
+        raise AssertionError("nobody holds an attempt")
 
     async def submit(self, **body: Any) -> str:
         body = {"prompt": "x", "engine": "command", "checks": {"strategy": "skip"}} | body
@@ -165,15 +178,13 @@ def supervisor(hosts: Hosts, row: Sandbox) -> str:
 async def test_the_agent_goes_on_in_its_sandbox_and_its_log_has_no_seam(
     hosts: Hosts, sandbox: str
 ) -> None:
-    first = await hosts.worker(1)
-    count = WHILE_ANOTHER_STARTS[sandbox]
-    task_id = await hosts.submit(command=f"echo begun >> made.txt; {count}; echo done >> made.txt")
+    await hosts.two_workers()
+    task_id = await hosts.submit(command=f"echo begun >> made.txt; {COUNT}; echo done >> made.txt")
     await hosts.said(task_id, "agent", "line 4\n")
     owner = (await hosts.attempt(task_id))["owner"]
-    await hosts.worker(2)
     before = await hosts.live(task_id, SandboxRole.AGENT)
     keeper = supervisor(hosts, before) if sandbox == "local" else ""
-    first.kill()
+    (await hosts.owner()).kill()
     await hosts.adopted(task_id, owner)
     after = await hosts.live(task_id, SandboxRole.AGENT)
     assert after == before
@@ -192,15 +203,14 @@ async def test_the_agent_goes_on_in_its_sandbox_and_its_log_has_no_seam(
 
 @pytest.mark.parametrize("sandbox", ["local", DOCKER])
 async def test_setup_goes_on_where_it_is(hosts: Hosts, sandbox: str) -> None:
-    first = await hosts.worker(1)
-    script = f"echo once >> ~/ran; {WHILE_ANOTHER_STARTS[sandbox]}; [ $(wc -l < ~/ran) = 1 ]"
+    await hosts.two_workers()
+    script = f"echo once >> ~/ran; {COUNT}; [ $(wc -l < ~/ran) = 1 ]"
     task_id = await hosts.submit(
         command="cat ~/ran > made.txt", environment={"setup": script, "network": {"setup": "none"}}
     )
     await hosts.said(task_id, "setup", "line 4\n")
     owner = (await hosts.attempt(task_id))["owner"]
-    await hosts.worker(2)
-    first.kill()
+    (await hosts.owner()).kill()
     await hosts.adopted(task_id, owner)
     task = await hosts.succeeded(task_id)
     assert task["diff"] == {"files": 1, "insertions": 1, "deletions": 0}
@@ -212,15 +222,14 @@ async def test_setup_goes_on_where_it_is(hosts: Hosts, sandbox: str) -> None:
 
 @pytest.mark.parametrize("role", [SandboxRole.BASELINE, SandboxRole.VERIFY])
 async def test_checks_are_run_again_and_the_agent_is_not(hosts: Hosts, role: SandboxRole) -> None:
-    first = await hosts.worker(1)
+    await hosts.two_workers()
     task_id = await hosts.submit(
         command=f"echo more >> a.txt; for n in $(seq 1 {LINES}); do echo line $n; done",
-        checks={"command": "echo checking; sleep 5; true", "strategy": "full"},
+        checks={"command": "echo checking; sleep 3; true", "strategy": "full"},
     )
     await hosts.live(task_id, role)
     owner = (await hosts.attempt(task_id))["owner"]
-    await hosts.worker(2)
-    first.kill()
+    (await hosts.owner()).kill()
     await hosts.adopted(task_id, owner)
     await hosts.succeeded(task_id)
     counted(await log_is_whole(hosts.ada, task_id, "agent"))
@@ -273,12 +282,12 @@ async def test_an_heir_that_dies_at_once_is_followed_by_another(hosts: Hosts) ->
 
 
 async def test_a_frozen_worker_that_thaws_changes_nothing(hosts: Hosts) -> None:
-    first = await hosts.worker(1)
+    await hosts.two_workers()
     task_id = await hosts.submit(command=f"{COUNT}; {COUNT}; echo done >> made.txt")
     await hosts.said(task_id, "agent", "line 4\n")
     owner = (await hosts.attempt(task_id))["owner"]
-    await hosts.worker(2)
     before = await hosts.live(task_id, SandboxRole.AGENT)
+    first = await hosts.owner()
     first.process.send_signal(signal.SIGSTOP)
     with contextlib.ExitStack() as stack:
         stack.callback(first.process.send_signal, signal.SIGCONT)

@@ -17,6 +17,8 @@ from tests.support.k8s_runs import Team, a_team, ended, someone, until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(180)]
 
+CLEAR_SECONDS, CUT_SECONDS = 1.0, 0.3
+"""How long the weather stays as it is, again and again."""
 HANG = "trap 'exit 1' TERM; sleep 600 & wait"
 
 
@@ -199,11 +201,11 @@ async def test_a_log_is_whole_although_its_connections_break(
         run = own.begin(image, "--", "sh", "-c", count)
         end = asyncio.create_task(asyncio.to_thread(ended, run))
         while not end.done():
-            await asyncio.sleep(1)
+            await asyncio.sleep(CLEAR_SECONDS)
             proxy.turn(Weather.RESET)
-            await asyncio.sleep(1)
+            await asyncio.sleep(CLEAR_SECONDS)
             proxy.turn(Weather.CUT)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(CUT_SECONDS)
             proxy.turn(Weather.CLEAR)
         code, out, said = await end
     assert (code, out) == (7, lines), said

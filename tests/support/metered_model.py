@@ -15,6 +15,10 @@ from typing_extensions import override
 FAULTS = ("fine",) * 8 + ("slow",) * 3 + ("cut", "mute", "stall", "uncounted", "500", "429")
 _TASK = re.compile(r"task_[0-9a-z]{26}")
 _UNPAID = ("500", "429")
+_SLOW_SECONDS = 0.2
+"""Gateways are killed meanwhile."""
+_STALL_SECONDS = 0.6
+"""Longer than the gateways wait for more of an answer that has begun."""
 
 
 class MeteredModel(Served):
@@ -63,13 +67,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault == "mute":
             return
-        time.sleep(0.2 if fault == "slow" else 0.0)  # gateways are killed meanwhile
+        if fault == "slow":
+            time.sleep(_SLOW_SECONDS)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         self._say({"choices": [{"index": 0, "delta": {"content": "hel"}}]})
         if fault == "stall":
-            time.sleep(0.6)
+            time.sleep(_STALL_SECONDS)
         if fault in ("cut", "stall"):
             return
         self._say({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})

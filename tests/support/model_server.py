@@ -17,6 +17,8 @@ from typing_extensions import override
 
 from codexsys_core.preflight import MARK
 
+_THINKS_SECONDS = 0.2
+"""Between two words of an answer that is said slowly, so that something can happen meanwhile."""
 USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
 _ERRORS = {
     "401": (401, {"message": "Incorrect API key", "code": "invalid_api_key"}),
@@ -183,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         for word in self.models.thinks:
             self._chunk({"choices": [{"index": 0, "delta": {"content": word}}]})
-            time.sleep(0.2)
+            time.sleep(_THINKS_SECONDS)
         self._chunk({"choices": [{"index": 0, **_said(step, whole=written == OUTPUT_TOKENS)}]})
         if not (isinstance(step, dict) and step.get("uncounted")):
             self._chunk({"choices": [], "usage": usage})
