@@ -83,7 +83,7 @@ async def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, moment: str) -
     async with _running(tmp_path) as process:
         assert process.stdout is not None
         said = ""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             while moment not in said:
                 line = await process.stdout.readline()
                 assert line, said
