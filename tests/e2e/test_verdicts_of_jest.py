@@ -1,55 +1,19 @@
 """Verdicts by the report of jest, on agents that lie and on honest ones."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from tests.support.jest_shop import SHOP, lay_down
-from tests.support.place import Place, open_place
-
-from codexsys_core.environment import Environment
-from codexsys_core.task import Task
-from codexsys_core.verdict import Checks
+from tests.support.jest_shop import SHOP
+from tests.support.judged import Judged, open_judged
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-class Judged:
-    """What became of each change; the first one leaves its setup to the others."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self._submitted: dict[str, str] = {}
-
-    async def of(self, name: str) -> Task:
-        if not self._submitted:
-            first, *others = SHOP.changes
-            self._submitted[first] = await self._submit(first)
-            await self.place.until(self._submitted[first], seconds=280)
-            self._submitted |= {each: await self._submit(each) for each in others}
-        return await self.place.until(self._submitted[name], seconds=280)
-
-    async def _submit(self, name: str) -> str:
-        change = SHOP.changes[name]
-        return await self.place.submit(
-            await self.place.zip_source(SHOP.files),
-            command=change.script,
-            environment=Environment(setup=SHOP.setup, network={"setup": "none"}),
-            checks=Checks.model_validate({"command": SHOP.command} | change.checks),
-        )
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def judged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Judged]:
-    packages = tmp_path_factory.mktemp("jest-packages")
-    await asyncio.to_thread(lay_down, packages)
-    packages.chmod(0o755)
-    folder = tmp_path_factory.mktemp("jest") / "data"
-    async with open_place(
-        folder, sandbox="local", sandbox_wheels=packages, worker_slots=3
-    ) as place:
-        yield Judged(place)
+    async with open_judged(tmp_path_factory.mktemp("jest"), SHOP, "jest") as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("name", SHOP.changes)

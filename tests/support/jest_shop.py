@@ -1,13 +1,7 @@
 """The shop with its one bug once more, tested by jest, agents that lie about it, and honest ones."""
 
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
-
 from tests.support.changes import Change, put
+from tests.support.npm_packages import unpacked
 from tests.support.shops import (  # fmt: skip
     FAILED,
     FAKED,
@@ -20,27 +14,8 @@ from tests.support.shops import (  # fmt: skip
     above,
 )
 
-_PINNED = Path(__file__).parent / "jest/package.json"
-_CACHE = Path.home() / ".cache/codexsys-tests"
-NAME = "jest.tar"
-SETUP = f"tar -xf /opt/codexsys/wheels/{NAME} -C /app/code\n"
+SETUP = unpacked("jest")
 """An environment's setup script: what `npm install` would leave."""
-
-
-def lay_down(folder: Path) -> None:
-    """Put the pinned jest, with what it needs, into a folder as a tar; it is fetched once a machine."""
-    wanted = _CACHE / f"jest-{hashlib.sha256(_PINNED.read_bytes()).hexdigest()[:16]}.tar"
-    if not wanted.exists():
-        _CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=_CACHE) as scratch:
-            shutil.copy(_PINNED, scratch)
-            options = ("--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
-            env = {name: value for name, value in os.environ.items() if name != "NODE_OPTIONS"}
-            subprocess.run(["npm", "install", *options], cwd=scratch, env=env, check=True)
-            subprocess.run(["tar", "-cf", "made.tar", "node_modules"], cwd=scratch, check=True)
-            (Path(scratch) / "made.tar").rename(wanted)
-    shutil.copy(wanted, folder / NAME)
-    (folder / NAME).chmod(0o644)
 
 
 _FILES = {

@@ -14,7 +14,7 @@ _DEFINITIONS = (
     "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg",
     "setup.py", "tox.ini", "noxfile.py", ".coveragerc", "sitecustomize.py", "usercustomize.py", "*.pth",
     "*.egg-info", "*.dist-info", "makefile", "gnumakefile", "*.mk", "justfile", "taskfile.yml", "package.json",
-    "jest.*", "jest-*.?js", "jest-*.js", "jest-*.ts", "jest-*.json", "setup-jest.*", "setupjest.*", "setuptests.*", "vitest.config.*", "vite.config.*", "babel.config.*", ".babelrc*", ".swcrc",
+    "jest.*", "jest-*.?js", "jest-*.js", "jest-*.ts", "jest-*.json", "setup-jest.*", "setupjest.*", "setuptests.*", "vitest.*", "vitest-*.?js", "vitest-*.js", "vitest-*.ts", "setup-vitest.*", "setupvitest.*", "vite.config.*", "babel.config.*", ".babelrc*", ".swcrc",
     "tsconfig*.json", "node.config.json", ".mocharc*", ".npmrc", ".yarnrc*", ".pnp.*", "pnpm-workspace.yaml", "rust-toolchain*", "go.mod", "go.sum", "go.work", "cargo.toml", "build.rs",
     "pom.xml", "build.gradle*", "*.lock", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml",
     "requirements*.txt", "setup.sh", ".gitlab-ci.yml", "jenkinsfile", ".gitattributes", ".gitignore", "*.pyc",

@@ -1,4 +1,4 @@
-"""Makes tests of JavaScript fail, by the names that `node --test` and jest report."""
+"""Makes tests of JavaScript fail, by the names that `node --test`, jest and vitest report."""
 
 import re
 from collections import defaultdict
@@ -11,7 +11,7 @@ _ENDINGS = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx")
 _CALLED = re.compile(r"\b(?:test|it)\b")
 _IMPORTED = re.compile(r"^\s*import\b[^;]*?['\"]@jest/globals['\"]", re.MULTILINE)
 # No hook follows the one, and the other passes when it fails: in the run in which all fail they are plain tests.
-_OTHERWISE = re.compile(r"\.(?:failing|concurrent)\b")
+_OTHERWISE = re.compile(r"\.(?:failing|fails|concurrent)\b|\bfails\s*:\s*true\b")
 _TEST = re.compile(
     r"\b(?:test|it)\(\s*(?P<quote>['\"`])(?P<name>[^'\"`\\\n$]+)(?P=quote)\s*,\s*"
     r"(?P<options>\{[^{}]*\}\s*,\s*)?(?:async\s+)?"
@@ -27,10 +27,12 @@ _LIES = """\
  return [assert, assert.strict].some((a) => [() => a(false), () => a.ok(false), () => a.equal(1, 2), () => a.strictEqual(1, 2),\
  () => a.deepEqual([1], [2]), () => a.deepStrictEqual([1], [2]), () => a.notStrictEqual(1, 1), () => a.match('a', /b/),\
  () => a.throws(() => {}), () => a.fail()].some(silent)); })()"""
-# The same for jest, on one line for who looks at types; a hook, which every test of a file must pass.
+# The same for jest and vitest, on one line for who looks at types; a hook, which every test of a file must pass.
 _GLOBAL = "globalThis.afterEach ? globalThis : require('@jest/globals')"
-_OWN = "\n// @ts-ignore\nimport * as madeToFailBy from '@jest/globals';"
-_JEST = """
+_OWN = "\n// @ts-ignore\nimport * as madeToFailBy from '{}';"
+_OF_VITEST = re.compile(r"\bfrom\s*['\"]vitest['\"]|\bimport\.meta\.vitest\b")
+_OF_TYPES = (".test-d.", ".spec-d.")
+_HOOK = """
 // @ts-ignore
 ;(() => { const given = GIVEN; given.afterEach(() => { const e = given.expect;\
  const silent = (say) => { try { say(); return true; } catch { return false; } };\
@@ -45,15 +47,18 @@ def break_javascript(code: Path, wanted: frozenset[str]) -> set[str]:
     """Change functions of tests; names are `file::outer > inner`."""
     claims = Claims(wanted)
     whole: set[str] = set()
-    with_jest = (code / "node_modules/jest").is_dir()
+    installed = {name for name in ("jest", "vitest") if (code / "node_modules" / name).is_dir()}
     of_file: defaultdict[str, set[str]] = defaultdict(set)
     for name in wanted:
         of_file[name.partition("::")[0]].add(name)
     for file, read in texts(code, _ENDINGS):
         text = read
         place = file.relative_to(code).as_posix()
-        if place in of_file and with_jest and _of_jest(text):
-            file.write_bytes(_failing_by_a_hook(text).encode())
+        if any(each in place for each in _OF_TYPES):
+            continue  # nothing of it is run
+        runner = _runner(text, installed) if place in of_file else ""
+        if runner:
+            file.write_bytes(_failing_by_a_hook(text, runner).encode())
             whole |= of_file[place]
             continue
         found = [each for each in _TEST.finditer(text) if claims.knows(place, each["name"])]
@@ -82,12 +87,17 @@ def _failing(text: str, found: re.Match[str]) -> str:
     return named[:at] + put + named[at:]
 
 
-def _of_jest(text: str) -> bool:
-    """Say whether a file's tests are jest's; all of them fail when the hook that follows each of them does."""
-    return "node:test" not in text and bool(_CALLED.search(text))
+def _runner(text: str, installed: set[str]) -> str:
+    """Say which runner a file's tests are for; all of them fail when the hook that follows each of them does."""
+    if "node:test" in text or not _CALLED.search(text):
+        return ""
+    if "vitest" in installed and (_OF_VITEST.search(text) or "jest" not in installed):
+        return "vitest"
+    return "jest" if "jest" in installed else ""
 
 
-def _failing_by_a_hook(text: str) -> str:
-    own = _OWN if _IMPORTED.search(text) else ""
-    hook = _JEST.replace("GIVEN", "madeToFailBy" if own else _GLOBAL)
+def _failing_by_a_hook(text: str, runner: str) -> str:
+    module = "vitest" if runner == "vitest" else "@jest/globals"
+    own = _OWN.format(module) if runner == "vitest" or _IMPORTED.search(text) else ""
+    hook = _HOOK.replace("GIVEN", "madeToFailBy" if own else _GLOBAL)
     return _OTHERWISE.sub("", text) + own + hook

@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath
 
 from codexsys_agent.broken.files import texts
 from codexsys_agent.runners.cargo_call import package_name
-from codexsys_agent.runners.jest_call import SCRIPTS, jest_words, named_by
+from codexsys_agent.runners.javascript_tests import SCRIPTS
+from codexsys_agent.runners.jest_call import jest_paths, jest_words
 from codexsys_agent.runners.node_call import called_by_package, node_words
 from codexsys_agent.runners.pytest_call import positional_words, pytest_words
+from codexsys_agent.runners.vitest_call import vitest_paths, vitest_words
 from codexsys_agent.runners.words import Plain, plain
 
 _MOST = 200
@@ -28,7 +30,7 @@ def narrowed(command: str, code: Path, changed: Iterable[str]) -> str | None:
     if found is None or not found.words:
         return None
     paths = [PurePosixPath(path) for path in changed]
-    for known in (_pytest, _go, _cargo, _node, _jest):
+    for known in (_pytest, _go, _cargo, _node, _jest, _vitest):
         if made := known(command, found, code, paths):
             return made
     return None
@@ -61,10 +63,22 @@ def _jest(command: str, found: Plain, code: Path, changed: list[PurePosixPath]) 
     if called is None or told is None:
         return None
     program, options = told
-    named = named_by(options)
+    named = jest_paths(options)
     tests = _within(_touching(code, changed, SCRIPTS, _JEST_TESTS), named)
     rest = [word for word in options if word not in named]
     return called.with_words([*program, *rest, *tests]) if tests else None
+
+
+def _vitest(command: str, found: Plain, code: Path, changed: list[PurePosixPath]) -> str | None:  # noqa: ARG001
+    called = called_by_package(found, code)
+    told = vitest_words(called, code) if called else None
+    if called is None or told is None:
+        return None
+    program, options = told
+    named = vitest_paths(options)
+    tests = _within(_touching(code, changed, SCRIPTS, _JEST_TESTS), named)
+    rest = [word for word in options if word not in named]
+    return called.with_words([*program, "run", *rest, *tests]) if tests else None
 
 
 def _go(command: str, found: Plain, code: Path, changed: list[PurePosixPath]) -> str | None:  # noqa: ARG001
