@@ -15,7 +15,7 @@ USER 0:0
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
       build-essential ca-certificates cargo curl git golang-go jq less make nodejs npm patch pkg-config procps \
-      python3 python3-pip python3-venv ripgrep rustc unzip \
+      python3 python3-pip python3-venv ripgrep rustc rustfmt unzip \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /usr/share/doc /usr/share/man /usr/share/locale \
  && find / -xdev -perm /6000 -type f -exec chmod a-s {} + \
  && { getent passwd 10001 > /dev/null || useradd --uid 10001 --create-home --shell /bin/bash sandbox; }

@@ -38,18 +38,23 @@ for wheel in /opt/codexsys/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$sit
 
 def lay_down(folder: Path, names: frozenset[str] = _WANTED) -> None:
     """Download the locked versions for the Python that sandboxes see."""
-    python = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
-    assert python, "a sandbox on this machine has no python3"
-    version = subprocess.run([python, "-c", _VERSION], capture_output=True, check=True).stdout
     blocks = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / "requirements.lock").read_text())
     wanted = [each for each in blocks if (name := _NAME.match(each)) and name[0] in names]
     assert len(wanted) == len(names)
+    download(folder, "\n".join(wanted), "--require-hashes")
+
+
+def download(folder: Path, requirements: str, *options: str) -> None:
+    """Fetch wheels for the Python that sandboxes see, and nothing that they need."""
+    python = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
+    assert python, "a sandbox on this machine has no python3"
+    version = subprocess.run([python, "-c", _VERSION], capture_output=True, check=True).stdout
     subprocess.run(
         [
-            *(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"),
+            *(sys.executable, "-m", "pip", "download", "-q", "--no-deps", *options),
             *("--only-binary", ":all:", "--python-version", version.decode().strip()),
             *("-r", "/dev/stdin", "-d", str(folder)),
         ],
-        input="\n".join(wanted).encode(),
+        input=requirements.encode(),
         check=True,
     )

@@ -20,7 +20,7 @@ def test_other_files_are_not_taken_for_tests(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["conftest.py", "pytest.toml", "a/Makefile", "x.egg-info/entry_points.txt", "src/json.py", ".venv/bin/pytest", "a/__pycache__/b.pyc", "Cargo.toml", "jest.config.e2e.ts", "jest-setup.mjs", "src/setupTests.ts"],
+    ["conftest.py", "pytest.toml", "a/Makefile", "x.egg-info/entry_points.txt", "src/json.py", ".venv/bin/pytest", "a/__pycache__/b.pyc", "Cargo.toml", "jest.config.e2e.ts", "jest-setup.mjs", "src/setupTests.ts", "vitest.workspace.ts", "vitest.setup.ts", "setup-vitest.ts", "vitest-setup.js"],
 )  # fmt: skip
 def test_what_decides_how_tests_run_is_known(path: str) -> None:
     assert is_definition(path)

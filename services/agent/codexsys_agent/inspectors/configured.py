@@ -2,8 +2,9 @@
 
 import json
 import re
+import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -21,6 +22,32 @@ SETTINGS = (
 )  # fmt: skip
 """Files by which tools are told what to find: the change has no say in them."""
 
+_EDITIONS, _USUAL = ("2015", "2018", "2021", "2024"), "2021"
+
+
+def one_by_one(paths: Sequence[str]) -> list[str]:
+    """Name each path, none of which a tool takes for an option."""
+    return ["--", *(f"./{path}" for path in paths)]
+
+
+def _alone(paths: Sequence[str]) -> list[str]:
+    """For what knows no `--`."""
+    return [f"./{path}" for path in paths]
+
+
+def _by_folder(paths: Sequence[str]) -> list[str]:
+    return sorted({f"./{PurePosixPath(path).parent}" for path in paths})
+
+
+# flake8 and black look at what is named whatever their settings exclude; so they are to find these files by themselves.
+def _found_by_glob(paths: Sequence[str]) -> list[str]:
+    globs = [f"./{path}".replace("[", "[[]") for path in paths if "," not in path]
+    return [f"--filename={','.join(globs)}", "."]
+
+
+def _found_by_pattern(paths: Sequence[str]) -> list[str]:
+    return [f"--include=^/({'|'.join(map(re.escape, paths))})$", "."]
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -35,28 +62,28 @@ class Tool:
     read: Read | None = None
     """None: it is a formatter."""
     says_on: str = "out"
-    by_folder: bool = False
-    """Whether it takes folders of files."""
+    chosen: Callable[[Sequence[str]], list[str]] = one_by_one
+    """How it is told of these paths, which are below the folder that it runs in."""
 
 
 TOOLS = (
     Tool(
         "ruff", "ruff",
-        ("check", "--no-fix", "--no-cache", "--quiet", "--force-exclude", "--output-format", "json", "--"), _PYTHON,
+        ("check", "--no-fix", "--no-cache", "--quiet", "--force-exclude", "--output-format", "json"), _PYTHON,
         (("pyproject.toml", r"\[tool\.ruff\b"), ("ruff.toml", ""), (".ruff.toml", "")), told.ruff,
     ),
-    Tool("flake8", "flake8", ("--format=default", "--"), _PYTHON, ((".flake8", ""), ("setup.cfg", r"\[flake8\]"), ("tox.ini", r"\[flake8\]")), told.flake8),
-    Tool("eslint", "eslint", ("--format", "json", "--no-color", "--"), _SCRIPTS, (("eslint.config.*", ""), (".eslintrc*", ""), ("package.json", "eslintConfig")), told.eslint),
-    Tool("shellcheck", "shellcheck", ("--format", "json", "--"), (".sh", ".bash"), ((".shellcheckrc", ""),), told.shellcheck),
-    Tool("go vet", "go", ("vet",), (".go",), (("go.mod", ""),), told.vet, "err", by_folder=True),
+    Tool("flake8", "flake8", ("--format=default",), _PYTHON, ((".flake8", ""), ("setup.cfg", r"\[flake8\]"), ("tox.ini", r"\[flake8\]")), told.flake8, chosen=_found_by_glob),
+    Tool("eslint", "eslint", ("--format", "json", "--no-color"), _SCRIPTS, (("eslint.config.*", ""), (".eslintrc*", ""), ("package.json", "eslintConfig")), told.eslint),
+    Tool("shellcheck", "shellcheck", ("--format", "json"), (".sh", ".bash"), ((".shellcheckrc", ""),), told.shellcheck),
+    Tool("go vet", "go", ("vet",), (".go",), (("go.mod", ""),), told.vet, "err", chosen=_by_folder),
     Tool(
-        "ruff format", "ruff", ("format", "--no-cache", "--quiet", "--force-exclude", "--"), _PYTHON,
+        "ruff format", "ruff", ("format", "--no-cache", "--quiet", "--force-exclude"), _PYTHON,
         (("pyproject.toml", r"\[tool\.ruff\.format\b"), ("ruff.toml", r"\[format\b"), (".ruff.toml", r"\[format\b"), (".pre-commit-config.yaml", r"\s*-?\s*id:\s*ruff-format\b")),
     ),
-    Tool("black", "black", ("--quiet", "--"), _PYTHON, (("pyproject.toml", r"\[tool\.black\]"),)),
-    Tool("prettier", "prettier", ("--write", "--log-level", "silent", "--"), _STYLED, ((".prettierrc*", ""), ("prettier.config.*", ""), ("package.json", "prettier"))),
-    Tool("gofmt", "gofmt", ("-w",), (".go",), (("go.mod", ""),)),
-    Tool("rustfmt", "rustfmt", ("--edition", "2021", "--"), (".rs",), (("Cargo.toml", ""),)),
+    Tool("black", "black", ("--quiet",), _PYTHON, (("pyproject.toml", r"\[tool\.black\]"),), chosen=_found_by_pattern),
+    Tool("prettier", "prettier", ("--write", "--log-level", "silent"), _STYLED, ((".prettierrc*", ""), ("prettier.config.*", ""), ("package.json", "prettier"))),
+    Tool("gofmt", "gofmt", ("-w",), (".go",), (("go.mod", ""),), chosen=_alone),
+    Tool("rustfmt", "rustfmt", (), (".rs",), (("Cargo.toml", ""),)),
 )  # fmt: skip
 
 
@@ -69,6 +96,15 @@ class Use:
     """Below the code; `.` is the code's own."""
     settings: str
     paths: tuple[str, ...]
+    edition: str = ""
+    """Of Rust, as the package says."""
+
+    @property
+    def arguments(self) -> list[str]:
+        """Return all that the program is told."""
+        edition = ["--edition", self.edition] if self.edition else []
+        below = [str(PurePosixPath(path).relative_to(self.folder)) for path in self.paths]
+        return [*self.tool.arguments, *edition, *self.tool.chosen(below)]
 
 
 def uses(
@@ -92,9 +128,26 @@ def uses(
                     groups[number, str(parent)].append(path)
                     break
     return [
-        Use(TOOLS[number], folder, known[TOOLS[number].name, folder], tuple(paths))
+        _use(TOOLS[number], folder, known[TOOLS[number].name, folder], paths, read)
         for (number, folder), paths in sorted(groups.items())
     ]
+
+
+def _use(
+    tool: Tool, folder: str, settings: str, paths: list[str], read: Callable[[str], bytes | None]
+) -> Use:
+    edition = _edition(read(settings)) if tool.program == "rustfmt" else ""
+    return Use(tool, folder, settings, tuple(paths), edition)
+
+
+def _edition(manifest: bytes | None) -> str:
+    """Return what `cargo fmt` would take; a workspace may say it for its packages, which is not looked up."""
+    try:
+        package = tomllib.loads((manifest or b"").decode())["package"]
+        found = package.get("edition", _EDITIONS[0])
+    except (ValueError, KeyError, AttributeError, RecursionError):
+        return _USUAL
+    return found if found in _EDITIONS else _USUAL
 
 
 def is_setting(path: str) -> bool:

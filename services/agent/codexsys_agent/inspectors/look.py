@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from codexsys_agent.inspectors.configured import Use, is_setting, uses
 from codexsys_agent.inspectors.finding import Finding, Kind, Ranges, on_changed_lines
@@ -107,7 +107,7 @@ class Look:
         if program is None:
             yield f"{tool.name} is configured by {use.settings}, but not installed in the sandbox."
             return
-        ran = self._tools.run([program, *tool.arguments, *_named(use)], folder)
+        ran = self._tools.run([program, *use.arguments], folder)
         told = self._linted(tool.read, ran, use) if tool.read else self._formatted(use)
         if told is None or (not told and (ran.code or ran.trouble)):
             yield f"{tool.name} {ran.trouble or f'ended with exit status {ran.code} and nothing to read'}."
@@ -174,11 +174,3 @@ class Look:
     def _blob(self, path: str) -> bytes:
         blob = self._base[path].blob
         return self._git.run("cat-file", "blob", blob) if self._git.blob_size(blob) <= _LARGEST else b""  # fmt: skip
-
-
-def _named(use: Use) -> list[str]:
-    """Return paths from the folder of the settings, none of which a tool takes for an option."""
-    paths = [PurePosixPath(path).relative_to(use.folder) for path in use.paths]
-    if use.tool.by_folder:
-        return sorted({f"./{path.parent}" for path in paths})
-    return [f"./{path}" for path in paths]

@@ -28,6 +28,8 @@ def eslint(text: str) -> Told:
     """Read `eslint --format json`."""
     for file in _list(text):
         for each in file["messages"]:
+            if not each.get("line") and not each.get("fatal"):
+                continue  # of a file that the settings leave out
             first = int(each.get("line") or 1)
             rule = each.get("ruleId") or "error"
             yield str(file["filePath"]), first, int(each.get("endLine") or first), f"{rule} {each['message']}"  # fmt: skip
