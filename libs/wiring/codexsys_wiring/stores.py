@@ -16,6 +16,8 @@ from codexsys_adapters.sql.record.events import SqlEvents
 from codexsys_adapters.sql.record.logs import SqlLogs
 from codexsys_adapters.sql.record.shares import SqlShares
 from codexsys_adapters.sql.retention import SqlRetention
+from codexsys_adapters.sql.spending.usage import SqlUsage
+from codexsys_adapters.sql.spending.wallets import SqlWallet
 from codexsys_adapters.sql.talk.messages import SqlMessages
 from codexsys_adapters.sql.talk.questions import SqlQuestions
 from codexsys_adapters.sql.tasks.store import SqlTasks
@@ -23,8 +25,6 @@ from codexsys_adapters.sql.tenants.environments import SqlEnvironments
 from codexsys_adapters.sql.tenants.keys import SqlKeys
 from codexsys_adapters.sql.tenants.quotas import SqlQuotas
 from codexsys_adapters.sql.tenants.uploads import SqlUploads
-from codexsys_adapters.sql.usage import SqlUsage
-from codexsys_adapters.sql.wallets import SqlWallet
 from codexsys_core.announcement import Outbox
 from codexsys_core.artifact import ArtifactStore
 from codexsys_core.attempt import AttemptStore, Orphans

@@ -14,8 +14,8 @@ from codexsys_adapters.sql.attempts.fenced import held
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.attempts.takeover import expired
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.spending.wallets import SqlWallet
 from codexsys_adapters.sql.tasks.store import SqlTasks
-from codexsys_adapters.sql.wallets import SqlWallet
 from codexsys_core.attempt import Hold
 from codexsys_core.clock import SystemClock
 from codexsys_core.errors import Unavailable

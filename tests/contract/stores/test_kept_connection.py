@@ -8,7 +8,7 @@ from tests.contract.stores.asked_of_tasks import eventually
 from tests.contract.stores.conftest import empty
 
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.wallets import SqlWallet
+from codexsys_adapters.sql.spending.wallets import SqlWallet
 from codexsys_core.clock import SystemClock
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.limits import Limits

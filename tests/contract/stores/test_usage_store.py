@@ -7,10 +7,10 @@ from sqlalchemy import update
 from tests.contract.stores.conftest import MakeTask
 
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.spending.usage import SqlUsage
 from codexsys_adapters.sql.tables import TASKS, WALLETS
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_adapters.sql.times import naive
-from codexsys_adapters.sql.usage import SqlUsage
 from codexsys_core.ids import first_at
 from codexsys_core.usage import MOST_VALUES, UsageQuery, UsageReport
 

@@ -10,10 +10,10 @@ from tests.contract.stores.conftest import MakeSandbox, MakeTask
 from codexsys_adapters.sql.attempts.sandboxes import SqlSandboxes
 from codexsys_adapters.sql.attempts.store import SqlAttempts
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.spending.wallets import SqlWallet
 from codexsys_adapters.sql.tasks.store import SqlTasks
 from codexsys_adapters.sql.tenants.keys import SqlKeys
 from codexsys_adapters.sql.tenants.quotas import SqlQuotas
-from codexsys_adapters.sql.wallets import SqlWallet
 from codexsys_core.ids import TimeOrderedIds
 from codexsys_core.limits import Limits
 from codexsys_core.principal import Tenant

@@ -25,12 +25,12 @@ from sqlalchemy import update as updating
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.days import Days
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.quick import QuickChange, change
+from codexsys_adapters.sql.spending.days import Days
+from codexsys_adapters.sql.spending.worst_case import Call
 from codexsys_adapters.sql.tables import ATTEMPTS, RESERVATIONS, SANDBOXES, TASKS, WALLETS
 from codexsys_adapters.sql.times import after_sql
-from codexsys_adapters.sql.worst_case import Call
 from codexsys_core.moves import TaskStatus
 from codexsys_core.sandbox import SandboxState
 from codexsys_core.wallet import NO_LIMIT_MICROS

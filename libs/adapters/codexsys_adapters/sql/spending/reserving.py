@@ -7,13 +7,13 @@ from sqlalchemy import Float, Update, bindparam, insert, select
 from sqlalchemy import update as updating
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.days import Days
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.quick import QuickChange, QuickInsert, QuickRead, change
+from codexsys_adapters.sql.spending.days import Days
+from codexsys_adapters.sql.spending.taking import ROW, TERMINAL, NotAll, Taking, ordered, row, wish
+from codexsys_adapters.sql.spending.worst_case import Call
 from codexsys_adapters.sql.tables import ATTEMPTS, RESERVATIONS, SANDBOXES, TASKS, WALLETS
-from codexsys_adapters.sql.taking import ROW, TERMINAL, NotAll, Taking, ordered, row, wish
 from codexsys_adapters.sql.times import after_sql
-from codexsys_adapters.sql.worst_case import Call
 from codexsys_core.moves import TaskStatus
 from codexsys_core.sandbox import SandboxState
 from codexsys_core.together import Together

@@ -5,13 +5,13 @@ from datetime import UTC, date
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.days import Days
 from codexsys_adapters.sql.engine import Database
-from codexsys_adapters.sql.reserving import Reserving
-from codexsys_adapters.sql.settling import Settling, Used
+from codexsys_adapters.sql.spending.days import Days
+from codexsys_adapters.sql.spending.reserving import Reserving
+from codexsys_adapters.sql.spending.settling import Settling, Used
+from codexsys_adapters.sql.spending.worst_case import MILLION, Call, rates_of
 from codexsys_adapters.sql.tables import RESERVATIONS, WALLETS
 from codexsys_adapters.sql.times import now_sql
-from codexsys_adapters.sql.worst_case import MILLION, Call, rates_of
 from codexsys_core.clock import Clock
 from codexsys_core.errors import NotFound
 from codexsys_core.ids import Ids

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from codexsys_adapters.sql.days import Days
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.quick import QuickChange, QuickRead, QuickUpdate, change
+from codexsys_adapters.sql.spending.days import Days
+from codexsys_adapters.sql.spending.worst_case import Rates
 from codexsys_adapters.sql.tables import RESERVATIONS, WALLETS
 from codexsys_adapters.sql.times import now_sql
-from codexsys_adapters.sql.worst_case import Rates
 from codexsys_core.task import Usage
 from codexsys_core.together import Together
 

@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
+from codexsys_adapters.sql.spending.worst_case import MILLION
 from codexsys_adapters.sql.tables import LABELS, TASKS, WALLETS
 from codexsys_adapters.sql.times import naive
-from codexsys_adapters.sql.worst_case import MILLION
 from codexsys_core.ids import first_at
 from codexsys_core.usage import MOST_VALUES, DayUsage, UsageQuery, UsageReport, ValueUsage
 from codexsys_core.verdict import Verdict

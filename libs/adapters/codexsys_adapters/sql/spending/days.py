@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from codexsys_adapters.sql.engine import Database
 from codexsys_adapters.sql.quick import Change, QuickChange, change
+from codexsys_adapters.sql.spending.worst_case import MILLION, Call
 from codexsys_adapters.sql.tables import TENANT_DAYS, TENANTS
-from codexsys_adapters.sql.worst_case import MILLION, Call
 from codexsys_core.wallet import NO_LIMIT_MICROS, DayLimits, TenantDay
 
 CHANGED = ("calls", "tokens", "micros", "reserved_tokens", "reserved_micros")
