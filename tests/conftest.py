@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
-from tests.support.sharing import group_of, in_groups, turn
+from tests.support.sharing import group_of, turn
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each process whole groups of tests."""
+    from tests.support.scheduler import in_groups  # noqa: PLC0415 - it needs pytest-xdist
+
     return in_groups(config, log)
 
 

@@ -20,6 +20,9 @@ from tests.support.cluster import NAMESPACE, kubectl
 from tests.support.git_http import GitHttpServer, make_repository
 from tests.support.images import REPOSITORY, build, docker, trusting_base
 from tests.support.k8s_runs import a_team, someone
+from tests.support.model_server import ModelServer
+from tests.support.place import FINISH, bash
+from tests.support.receiver import Receiver
 from tests.support.server_images import IMAGE as IMAGE_OF_ALL
 from tests.support.server_images import build_servers
 from tests.support.users import User, zipped
@@ -29,6 +32,7 @@ from codexsys_adapters.kubernetes.tools import write
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1200)]
 
 ROOT = REPOSITORY / "deploy/kubernetes"
+TOKEN, SIGNING = "glpat-private-word", "whk-shared-secret"
 DEPLOYMENTS = ("codexsys-api", "codexsys-gateway", "codexsys-worker", "codexsys-relay")
 FILES = {"prices.py": "def total(prices):\n    return sum(prices) - 1\n"}
 MEND = "sed -i 's/ - 1//' prices.py"
@@ -91,6 +95,92 @@ def test_a_run_from_within_a_pod_is_its_service_accounts(images: None, tmp_path:
         code, out, said = team.run("codexsys:local", *account, "--", *inner)
         assert (code, out.splitlines()[-1]) == (7, "inner"), said
         assert f"in {team.name}" in out  # the inner one's words: it knows its namespace by itself
+
+
+@pytest.mark.parametrize("kind", ["job", "cronjob"])
+def test_one_task_as_a_job_and_by_a_cron_job(images: None, kind: str, tmp_path: Path) -> None:
+    with Outside(tmp_path) as outside, a_team() as team:
+        kubectl("-n", team.name, "apply", "-k", str(run_filled_in(tmp_path, kind, outside.told)))
+        name = "codexsys-run"
+        if kind == "cronjob":
+            name = "by-hand"
+            kubectl("-n", team.name, "create", "job", name, "--from=cronjob/codexsys-run")
+        complete = ("--for=condition=complete", "--timeout=180s")
+        kubectl("-n", team.name, "wait", *complete, f"job/{name}")
+        log = kubectl("-n", team.name, "logs", f"job/{name}")
+    result = json.loads(log.splitlines()[-1])
+    assert (result["status"], result["diff"]["insertions"]) == ("succeeded", 1), log
+    assert (result["sandbox"], result["isolated"]) == ("none", False)
+    assert "running: coding" in log
+    assert outside.receiver.taken[-1].json()["status"] == "succeeded"
+    assert all(message.signed_by(SIGNING) for message in outside.receiver.taken)
+    assert not [each for each in (TOKEN, SIGNING) if each in log]
+
+
+def test_a_job_that_cannot_succeed_is_tried_once(images: None, tmp_path: Path) -> None:
+    with Outside(tmp_path) as outside, a_team() as team:
+        told = outside.told | {"GITLAB_API_TOKEN": "not-the-word"}
+        kubectl("-n", team.name, "apply", "-k", str(run_filled_in(tmp_path, "job", told)))
+        failed = ("--for=condition=failed", "--timeout=180s")
+        kubectl("-n", team.name, "wait", *failed, "job/codexsys-run")
+        log = kubectl("-n", team.name, "logs", "job/codexsys-run")
+        tries = kubectl("-n", team.name, "get", "pods", "-o", "name").split()
+    assert json.loads(log.splitlines()[-1])["end_reason"]["code"] == "source_auth", log
+    assert len(tries) == 1
+
+
+class Outside:
+    """What a run in the cluster reaches: a private repository, a model, a webhook."""
+
+    def __init__(self, folder: Path) -> None:
+        make_repository(folder / "repositories/shop", {"README.md": "one\n"})
+        node = must_have(NODE)
+        self._git = GitHttpServer(folder / "repositories", at=node, user="ada", password=TOKEN)
+        self._models, self.receiver = ModelServer(at=node), Receiver(at=node)
+        self._models.scripts["small"] = [bash("echo two >> README.md"), FINISH]
+
+    def __enter__(self) -> "Outside":
+        self._stack = contextlib.ExitStack()
+        for each in (self._git, self._models, self.receiver):
+            self._stack.enter_context(each)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Every variable that the two files name."""
+        return {
+            "REPO_URL": self._git.url("shop"),
+            "TASK_INTENT": "Add a line that says two to README.md",
+            "OPENAI_BASE_URL": self._models.url("script"),
+            "OPENAI_MODEL": "small",
+            "OPENAI_API_KEY": "sk-key",
+            "GIT_USERNAME": "ada",
+            "GITLAB_API_TOKEN": TOKEN,
+            "WEBHOOK_URL": self.receiver.url,
+            "WEBHOOK_SECRET": SIGNING,
+        }
+
+
+def run_filled_in(folder: Path, kind: str, told: dict[str, str]) -> Path:
+    """Return a kustomization of deploy/kubernetes/run for servers without TLS at private addresses."""
+    shutil.copytree(ROOT / "run", folder / "run")
+    for name, part in (("configmap", "data"), ("secret", "stringData")):
+        file = folder / f"run/settings/{name}.yaml"
+        found = yaml.safe_load(file.read_text())
+        found[part] |= {each: told[each] for each in found[part] if each in told}
+        file.write_text(yaml.safe_dump(found))
+    where = "/spec/jobTemplate/spec" if kind == "cronjob" else "/spec"
+    path = f"{where}/template/spec/containers/0/args/-"
+    words = ("--allow-http", "--allow-network", f"{must_have(NODE)}/32")
+    patch = json.dumps([{"op": "add", "path": path, "value": word} for word in words])
+    target = {"kind": "CronJob" if kind == "cronjob" else "Job"}
+    own = {"resources": [f"../run/{kind}"], "patches": [{"target": target, "patch": patch}]}
+    (folder / "own").mkdir()
+    (folder / "own/kustomization.yaml").write_text(yaml.safe_dump(own))
+    return folder / "own"
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ ATTACKS = {
     "links in the outputs": Attack(EDIT + "for n in answer.md report.json trajectory.json prompt.txt llm_response.txt extra.txt; do ln -sf /etc/passwd /app/output/$n; done; ln -s /proc/version /app/output/version; ln -s /dev/zero /app/output/zero; ln -s /app/home /app/output/home\n"),
     "links in the tree": Attack(EDIT + "rm notes.txt; ln -s /etc/passwd notes.txt; ln -s /proc/version version; ln -s /dev/zero zero; ln -s / root; ln -s loop loop\n", changed=("README.md", "notes.txt", "version", "zero", "root", "loop")),
     "pipes and sockets": Attack(EDIT + "rm notes.txt; mkfifo notes.txt pipe /app/output/pipe /app/output/report.md; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"sock\")'\n", changed=("README.md", "notes.txt")),
-    "folders where files are written": Attack(EDIT + "mkdir -p /app/output/result.json/x /app/output/trajectory.json/x /app/output/prompt.txt\n", ends=("finished", "agent_crashed")),
+    "folders where files are written": Attack(EDIT + "rm -rf /app/output/*; mkdir -p /app/output/result.json/x /app/output/trajectory.json/x /app/output/prompt.txt\n", ends=("finished", "agent_crashed")),
     "huge sparse files": Attack(EDIT + "truncate -s 200M big; truncate -s 200M notes.txt; truncate -s 200M /app/output/big\n"),
     "paths without end": Attack(EDIT + "python3 -c 'import os; [(os.mkdir(\"d\"), os.chdir(\"d\")) for _ in range(3000)]'\n"),
     "folders that nobody may read": Attack(EDIT + "mkdir -p closed/in; echo x > closed/in/x; chmod 0 closed; chmod 0 notes.txt /app/output\n", ends=("finished", "agent_crashed")),

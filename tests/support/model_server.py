@@ -76,7 +76,7 @@ Step = dict[str, Any] | str | int
 class ModelServer(Served):
     """Answers "hello" unless told otherwise; `calls` counts by fault, or by a script's name."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, at: str = "127.0.0.1") -> None:
         self.calls: Counter[str] = Counter()
         self.asked: list[dict[str, Any]] = []
         """Every body."""
@@ -96,7 +96,7 @@ class ModelServer(Served):
         self.thinks: tuple[str, ...] = ()
         """What each scripted reply says first, word by word, a fifth of a second each."""
         self.release = threading.Event()
-        super().__init__(_Handler, models=self)
+        super().__init__(_Handler, at=at, models=self)
 
     def url(self, fault: str = "fine") -> str:
         """Return the base URL of a behaviour."""

@@ -33,11 +33,11 @@ class Message(NamedTuple):
 class Receiver(Served):
     """Answers 204, but for the first ones, which `statuses` says; 0 is a connection that just ends."""
 
-    def __init__(self, *statuses: int) -> None:
+    def __init__(self, *statuses: int, at: str = "127.0.0.1") -> None:
         self.statuses = list(statuses)
         self.tried: list[Message] = []
         self.taken: list[Message] = []
-        super().__init__(_Handler, receiver=self)
+        super().__init__(_Handler, at=at, receiver=self)
 
     @property
     def url(self) -> str:

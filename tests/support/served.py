@@ -35,7 +35,7 @@ class Served:
     @property
     def origin(self) -> str:
         """What its URLs begin with."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._server.server_address[0]!s}:{self.port}"
 
     def start(self) -> Self:
         """Serve in a thread until stopped."""

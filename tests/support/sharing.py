@@ -3,11 +3,6 @@
 (pytest-xdist's own groups, by mark, are lost on pytest 9.2: the name of a test, in which it notes them, cannot be changed there.)
 """
 
-from typing import Any
-
-import pytest
-from xdist.scheduler import LoadScopeScheduling
-
 _OWN_SERVERS = ("test_lax_database.py",)
 """Beside chaos: they look for ports for servers of their own, and would find the same ones."""
 _LONGEST_FIRST = ("docker", "chaos", "e2e", "contract", "unit")
@@ -27,14 +22,3 @@ def group_of(nodeid: str) -> str:
 def turn(nodeid: str) -> int:
     """Return a number, the smaller the earlier a test is to begin."""
     return _LONGEST_FIRST.index(group_of(nodeid).partition("/")[0])
-
-
-class _InGroups(LoadScopeScheduling):  # type: ignore[misc]  # it ships no types
-    def _split_scope(self, nodeid: str) -> str:
-        return group_of(nodeid)
-
-
-def in_groups(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Return what hands groups to processes, in the order of the tests."""
-    config.option.loadscopereorder = False
-    return _InGroups(config, log)
