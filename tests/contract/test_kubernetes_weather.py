@@ -100,7 +100,7 @@ async def test_a_sandbox_is_made_once_however_the_cluster_comes_and_goes(
     for weather in (Weather.RESET, Weather.CUT):
         proxy.turn(weather)
         await asyncio.sleep(AWAY_SECONDS)
-        assert after > 1 or not making.done()
+        assert after or not making.done()  # later it may have been made already
     proxy.turn(Weather.CLEAR)
     await asyncio.wait_for(making, 120)
     phase = bash("agent", "echo here", network="door")
